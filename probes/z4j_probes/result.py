@@ -1,0 +1,114 @@
+"""What a probe found, and what a whole climb found: frozen data, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = "z4j.doctor/1"
+
+
+class Status(StrEnum):
+    """The verdict of one probe."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One rung's answer.
+
+    `code` starts with the probe's name and is public API. `message` says what was seen, `hint` what to do
+    about it (empty where nothing is to be done), `details` is the evidence, JSON values only.
+    """
+
+    name: str
+    status: Status
+    code: str
+    message: str
+    hint: str = ""
+    duration_ms: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """False only for a failure: a warning and a skipped probe are not failures."""
+        return self.status is not Status.FAIL
+
+    def to_dict(self) -> dict[str, Any]:
+        """This result as one element of the report's `probes`."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "ok": self.ok,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "duration_ms": round(self.duration_ms, 1),
+            "details": dict(self.details),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole climb: one result per registered probe, in the ladder's order.
+
+    `config` describes the settings with their sources and without their secrets. With `strict`,
+    warnings make the report red too. `interrupted` marks a climb that was stopped before its end.
+    """
+
+    version: str
+    started_at: datetime
+    duration_ms: float
+    config: Mapping[str, Any]
+    results: tuple[ProbeResult, ...]
+    strict: bool = False
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing failed (with `strict`: and nothing warned)."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """The doctor's exit status for this report: 0, 1, or 130 for an interrupted climb."""
+        if self.interrupted:
+            return 130
+        bad = {Status.FAIL, Status.WARN} if self.strict else {Status.FAIL}
+        return int(any(result.status in bad for result in self.results))
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many probes ended with each status."""
+        return {s.value: sum(r.status is s for r in self.results) for s in Status}
+
+    @property
+    def first_failure(self) -> ProbeResult | None:
+        """The lowest rung that failed: the thing to mend first."""
+        return next((r for r in self.results if r.status is Status.FAIL), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of schema `z4j.doctor/1`."""
+        first = self.first_failure
+        started = self.started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {
+            "schema": SCHEMA,
+            "ok": self.ok,
+            "exit_code": self.exit_code,
+            "version": self.version,
+            "started_at": started,
+            "duration_ms": round(self.duration_ms, 1),
+            "strict": self.strict,
+            "interrupted": self.interrupted,
+            "config": dict(self.config),
+            "summary": self.summary,
+            "first_failure": first.code if first else None,
+            "probes": [result.to_dict() for result in self.results],
+        }
