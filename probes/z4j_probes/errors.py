@@ -1,10 +1,10 @@
 """The exceptions that callers see, placed by what they can do about them.
 
-    Z4JError
-    ├── ProtocolError        the peer broke the wire protocol: end the session
-    │   └── FrameRejected    one frame failed its signature, clock or replay check
-    ├── StorageError         the state directory or a file in it can't be used: see the `buffer` probe
-    └── RegistryError        a probe is registered twice, or needs one that is not there: fix the code
+Z4JError
+├── ProtocolError        the peer broke the wire protocol: end the session
+│   └── FrameRejected    one frame failed its signature, clock or replay check
+├── StorageError         the state directory or a file in it can't be used: see the `buffer` probe
+└── RegistryError        a probe is registered twice, or needs one that is not there: fix the code
 """
 
 

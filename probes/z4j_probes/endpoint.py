@@ -1,0 +1,92 @@
+"""Where the brain is: a brain URL taken apart, and the WebSocket endpoint that follows from it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+AGENT_PATH = "/ws/agent"
+_SECURE = {"http": False, "ws": False, "https": True, "wss": True}
+
+
+class InvalidURL(ValueError):
+    """The text is no brain URL; the message says why, without the user information in it."""
+
+
+class UnsupportedScheme(InvalidURL):
+    """The URL's scheme is none of http, https, ws, wss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A brain's address. `host` is as it stands in the URL, without brackets; `prefix` has no final slash."""
+
+    secure: bool
+    host: str
+    port: int
+    prefix: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of the WebSocket endpoint."""
+        return self.prefix + AGENT_PATH
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a Host header has them: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.secure else 80
+        return host if self.port == default else f"{host}:{self.port}"
+
+    @property
+    def websocket_url(self) -> str:
+        """The URL that is dialled."""
+        return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.path}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """True where the host is this machine by definition (RFC 6761 §6.3 for the names)."""
+        name = self.host.rstrip(".").lower()
+        address = self.address
+        if address is not None:
+            return address.is_loopback
+        return name == "localhost" or name.endswith(".localhost")
+
+    @property
+    def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """The host as an IP address, or None where it is a name."""
+        try:
+            return ipaddress.ip_address(self.host)
+        except ValueError:
+            return None
+
+
+def parse_endpoint(url: str) -> Endpoint:
+    """Take a brain URL apart. InvalidURL where it is none, UnsupportedScheme for another protocol's."""
+    if any(c.isspace() or not c.isprintable() for c in url):
+        raise InvalidURL("it contains white space or a control character")
+    if url[:1] in "\"'" or url[-1:] in "\"'":
+        raise InvalidURL("it is wrapped in quotes")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        # urllib's text quotes the port or the host, never the user information
+        raise InvalidURL(str(exc)) from None
+    scheme = parts.scheme.lower()
+    if "://" not in url:
+        raise InvalidURL("it has no scheme: write https://… in front of it")
+    if scheme not in _SECURE:
+        raise UnsupportedScheme(f"{scheme}:// is none of http, https, ws, wss")
+    if not host:
+        raise InvalidURL("it names no host")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidURL("it carries a user name or password, which the brain does not take: use Z4J_TOKEN")
+    if port == 0:
+        raise InvalidURL("port 0 can't be dialled")
+    if parts.query or parts.fragment:
+        raise InvalidURL("it has a query or fragment, which a brain URL has not")
+    secure = _SECURE[scheme]
+    prefix = parts.path.rstrip("/").removesuffix(AGENT_PATH)
+    return Endpoint(secure, host, port or (443 if secure else 80), prefix)

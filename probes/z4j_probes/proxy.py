@@ -1,0 +1,121 @@
+"""The HTTP proxy between here and the brain, as HTTPS_PROXY, ALL_PROXY and NO_PROXY name it."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from z4j_probes.endpoint import Endpoint
+
+
+class InvalidProxy(ValueError):
+    """The variable's value is no proxy URL that can be used; the message says why, without credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that is asked to CONNECT. `variable` says where it was named."""
+
+    host: str
+    port: int
+    secure: bool
+    variable: str
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def authority(self) -> str:
+        """Host and port, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def find_proxy(endpoint: Endpoint, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy for this endpoint, or None. InvalidProxy where the variable's value can't be used.
+
+    Loopback addresses are never proxied (a proxy's loopback is not ours). Lower-case names win over
+    upper-case ones, as with curl. Plain ws:// uses the same CONNECT proxy as wss://.
+    """
+    if endpoint.is_loopback or bypassed(endpoint, _first(environ, "no_proxy")[1]):
+        return None
+    for name in ("https_proxy", "all_proxy"):
+        variable, value = _first(environ, name)
+        if value:
+            return _parse(variable, value)
+    return None
+
+
+def bypassed(endpoint: Endpoint, no_proxy: str) -> bool:
+    """Whether a NO_PROXY list covers this endpoint.
+
+    Entries are `*`, a host, `host:port`, a domain with or without a leading dot (its subdomains too), an
+    address, or a network in CIDR notation.
+    """
+    host = endpoint.host.rstrip(".").lower()
+    address = endpoint.address
+    for raw in no_proxy.split(","):
+        entry = raw.strip().lower()
+        if entry == "*":
+            return True
+        if not entry:
+            continue
+        if address is not None:
+            try:
+                if address in ipaddress.ip_network(entry.strip("[]"), strict=False):
+                    return True
+                continue
+            except ValueError:
+                pass
+        name, _, port = entry.rpartition(":")
+        if name and port.isdigit():
+            if int(port) != endpoint.port:
+                continue
+            entry = name.strip("[]")
+        domain = entry.lstrip(".").rstrip(".")
+        if host == domain or host.endswith(f".{domain}"):
+            return True
+    return False
+
+
+def proxy_secrets(environ: Mapping[str, str]) -> list[str]:
+    """Every form in which the proxies' credentials could show up in a text."""
+    found: list[str] = []
+    for name in ("https_proxy", "all_proxy", "http_proxy"):
+        for variable in (name, name.upper()):
+            userinfo, at, _ = environ.get(variable, "").rpartition("@")
+            if not at:
+                continue
+            userinfo = userinfo.rpartition("://")[2]
+            password = userinfo.partition(":")[2]
+            plain = unquote(userinfo)
+            found += [userinfo, plain, password, unquote(password)]
+            found.append(base64.b64encode(plain.encode()).decode())
+    return found
+
+
+def _first(environ: Mapping[str, str], name: str) -> tuple[str, str]:
+    for variable in (name, name.upper()):
+        if environ.get(variable):
+            return variable, environ[variable].strip()
+    return name.upper(), ""
+
+
+def _parse(variable: str, value: str) -> Proxy:
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidProxy(f"{variable} is no URL with a host and a port") from None
+    if parts.scheme not in ("http", "https"):
+        raise InvalidProxy(
+            f"{variable} names a {parts.scheme}:// proxy; only http:// and https:// ones can CONNECT"
+        )
+    if not host:
+        raise InvalidProxy(f"{variable} names no host")
+    authorization = None
+    if parts.username is not None:
+        userinfo = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(userinfo.encode()).decode()
+    secure = parts.scheme == "https"
+    return Proxy(host, port or (443 if secure else 80), secure, variable, authorization)

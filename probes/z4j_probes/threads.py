@@ -1,0 +1,42 @@
+"""Blocking calls that may never return: a resolver, a dead network mount.
+
+They run in daemon threads, since asyncio's own executor would be joined at exit and keep a process alive
+for as long as the call hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def in_daemon_thread(call: Callable[[], T]) -> T:
+    """Run `call` in a thread of its own and await its result; abandon the thread on cancellation."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as exc:
+            error = exc
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:  # the loop has closed: nobody waits any more
+            return
+
+    threading.Thread(target=work, name="z4j-blocking-call", daemon=True).start()
+    return await future

@@ -1,0 +1,59 @@
+"""The connection while it climbs: an asyncio protocol that holds what the peer says until a rung asks.
+
+tcp opens the transport with it, a proxy's answer is read through it, tls and websocket take the transport
+over from it, and what a server says unasked is kept as evidence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+# Enough for a banner, an HTTP error page or a proxy's answer; a peer that floods is paused, not buffered.
+HELD_MAX_BYTES = 64 * 1024
+
+
+class HoldingProtocol(asyncio.Protocol):
+    """Keeps what arrives, and how the connection ended, until somebody else takes the transport over."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.transport: asyncio.Transport | None = None
+        self.eof = False
+        self.lost = False
+        self.error: Exception | None = None
+        self._changed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called again after start_tls, with the encrypted transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Keep it; stop reading where it is more than any honest peer says here."""
+        self.received += data
+        if len(self.received) > HELD_MAX_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+        self._changed.set()
+
+    def eof_received(self) -> bool:
+        """The peer has finished sending; let the transport close."""
+        self.eof = True
+        self._changed.set()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone, with the reason where there is one."""
+        self.lost = True
+        self.error = exc
+        self._changed.set()
+
+    async def changed(self) -> None:
+        """Wait until more has arrived or the connection has ended. The caller bounds the wait."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    def take(self) -> bytes:
+        """What has arrived so far, handed over."""
+        data = bytes(self.received)
+        self.received.clear()
+        return data
