@@ -1,0 +1,121 @@
+"""SQLite files in the state directory: opening one for this process alone, and proving that one works."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+from z4j_probes.errors import StorageError
+from z4j_probes.storage.faults import UNSAFE_DIRECTORY, UNWRITABLE, storage_error
+
+# What SQLite may leave beside a database, after the database itself.
+SIDE_FILES = ("-wal", "-shm", "-journal")
+
+# Enough for more than the header page and the first blocks that file systems keep in reserve.
+PROOF_BYTES = 64 * 1024
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """An SQLite WAL database that is locked by this connection until it is closed or the process ends.
+
+    Exclusive locking keeps the WAL's index in this process's memory: no `-shm` file, so it works on network
+    file systems too, and commits are faster. Waits for nobody: a lock that is taken is `buffer.locked`.
+    The connection may be used from any thread, by one at a time, and is in autocommit mode.
+    """
+    create_private(path)
+    try:
+        connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as exc:
+        raise storage_error(exc, f"{path} can't be opened") from exc
+    try:
+        _take(connection, path)
+    except sqlite3.Error as exc:
+        connection.close()
+        raise storage_error(exc, f"{path} can't be used") from exc
+    except StorageError:
+        connection.close()
+        raise
+    return connection
+
+
+def _take(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        raise StorageError(UNWRITABLE, f"{path} can't have a write-ahead log: its journal mode is {mode}")
+    # Setting the mode need not take the lock where the file is in WAL mode already; an empty write does.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("COMMIT")
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file of mode 0600 if there is none: SQLite would make one that others may read.
+
+    A file that is there is not opened: closing it again would let go of the lock that another connection
+    of this very process may hold on it (fcntl(2): POSIX locks belong to the process).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError as exc:
+        if path.is_symlink():
+            raise StorageError(UNSAFE_DIRECTORY, f"{path} is a symbolic link") from exc
+    except (OSError, ValueError) as exc:
+        raise storage_error(exc, f"{path} can't be made") from exc
+
+
+def proof(directory: Path) -> None:
+    """Do in `directory` what the event buffer does there, and leave nothing behind.
+
+    Raises StorageError with the code of what went wrong. The name is random: no agent's file is touched.
+    """
+    path = directory / f"probe-{os.getpid()}-{secrets.token_hex(4)}.sqlite"
+    try:
+        _write_plainly(path)
+        _write_a_row(path)
+    finally:
+        for suffix in ("", *SIDE_FILES):
+            with contextlib.suppress(OSError):
+                os.unlink(f"{path}{suffix}")
+
+
+def free_space(directory: Path) -> int:
+    """How many bytes this user can still write there: none where the file system is out of inodes."""
+    try:
+        found = os.statvfs(directory)
+    except OSError as exc:
+        raise storage_error(exc, f"the free space of {directory} can't be read") from exc
+    if found.f_files and not found.f_favail:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
+def _write_plainly(path: Path) -> None:
+    # SQLite hides the errno (a quota looks like a broken disk), so it is asked for first. The fsync is for
+    # file systems that accept a write and find out later that there is no room for it.
+    try:
+        with open(path, "xb", buffering=0) as file:
+            file.write(secrets.token_bytes(PROOF_BYTES))
+            os.fsync(file.fileno())
+            file.truncate(0)
+    except OSError as exc:
+        raise storage_error(exc, f"a file in {path.parent} can't be written") from exc
+
+
+def _write_a_row(path: Path) -> None:
+    row = secrets.token_bytes(PROOF_BYTES)
+    for write in (True, False):  # closed in between, so that it is the disk that answers
+        connection = open_database(path)
+        try:
+            if write:
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("CREATE TABLE proof (row BLOB NOT NULL)")
+                connection.execute("INSERT INTO proof VALUES (?)", (row,))
+            elif connection.execute("SELECT row FROM proof").fetchall() != [(row,)]:
+                raise StorageError(UNWRITABLE, f"a row written in {path.parent} came back changed")
+        except sqlite3.Error as exc:
+            raise storage_error(exc, f"a database in {path.parent} can't be written") from exc
+        finally:
+            connection.close()

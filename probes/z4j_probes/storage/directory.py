@@ -1,0 +1,191 @@
+"""Choosing the state directory, and moving it where it can't be used.
+
+`$Z4J_HOME`, else `~/.z4j`. Service users often have a home that is not there, not theirs or read-only, so
+a directory that can't be created or written moves to `$TMPDIR/z4j-<uid>`. Two faults are not papered over
+by moving, because they are mended in a minute and a move would hide them:
+
+- `buffer.not_a_directory` where Z4J_HOME names a file, or something below one: the setting is wrong.
+  (For the default it moves: `/dev/null` is a usual home of service users.)
+- `buffer.disk_full`: what is already buffered there has to stay in reach, and /tmp may be memory.
+
+If moving fails as well, the fault of the directory that was asked for is the one that is raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from z4j_probes.errors import StorageError
+from z4j_probes.storage.faults import DISK_FULL, NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE, storage_error
+
+# After $TMPDIR, as the platform's own programs try them. Never the working directory.
+TEMPORARY_DIRECTORIES = ("/tmp", "/var/tmp")  # noqa: S108 - names in there are checked before use
+
+
+@dataclass(frozen=True, slots=True)
+class StateDirectory:
+    """The directory that is used, and how it came to be that one.
+
+    `requested` is None where this user has no home directory to put it in. With `relocated`, `code` and
+    `reason` say what was wrong with `requested`; `refused` says why the usual place to move to was not
+    used either (empty where it was).
+    """
+
+    path: Path
+    requested: Path | None
+    relocated: bool = False
+    code: str = ""
+    reason: str = ""
+    refused: str = ""
+
+
+def choose(home: str | None, environ: Mapping[str, str]) -> StateDirectory:
+    """The state directory for this process, created and known to be writable.
+
+    `home` is Z4J_HOME where it is set. Raises StorageError where no directory can be used, or where
+    moving would hide what is wrong.
+    """
+    user_home = _user_home(environ)
+    requested = _requested(home, user_home)
+    if requested is None:
+        fault = StorageError(UNWRITABLE, f"uid {os.geteuid()} has no home directory")
+        return _relocate(requested, fault, environ)
+    try:
+        _make(requested, parents=home is not None)
+        _require_safe(requested)
+        _require_writable(requested)
+    except StorageError as fault:
+        if fault.code == DISK_FULL or (fault.code == NOT_A_DIRECTORY and home):
+            raise
+        return _relocate(requested, fault, environ)
+    return StateDirectory(requested, requested)
+
+
+def private_directory(parent: Path, name: str) -> Path:
+    """`parent/name`, made with mode 0700 if it is not there; refused if it is not ours alone."""
+    path = parent / name
+    _make(path, parents=False)
+    objection = _objection_to_private(path)
+    if objection:
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} {objection}")
+    return path
+
+
+def _user_home(environ: Mapping[str, str]) -> str | None:
+    home = environ.get("HOME", "")
+    if not os.path.isabs(home):
+        try:
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+        except KeyError:  # a uid without a passwd entry: OpenShift, `docker run --user 12345`
+            return None
+    return home if os.path.isabs(home) else None
+
+
+def _requested(home: str | None, user_home: str | None) -> Path | None:
+    if not home:
+        return Path(user_home, ".z4j") if user_home else None
+    if home == "~" or home.startswith("~/"):  # systemd and dotenv files don't expand it
+        if user_home is None:
+            return None
+        home = user_home + home[1:]
+    return Path(os.path.abspath(home))
+
+
+def _make(path: Path, *, parents: bool) -> None:
+    # Never a missing home directory itself: root would make /nonexistent for a user who is to have none.
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except (OSError, ValueError) as exc:
+        raise storage_error(exc, f"{path} can't be made") from exc
+
+
+def _require_writable(path: Path) -> None:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".writable-", dir=path)
+        os.close(descriptor)
+        os.unlink(name)
+    except (OSError, ValueError) as exc:
+        raise storage_error(exc, f"{path} can't be written") from exc
+
+
+def _require_safe(path: Path) -> None:
+    """Refuse a directory in which another user could exchange what we put there.
+
+    A volume that is mounted at exactly this path is its machine's business: Kubernetes makes emptyDir
+    0777, and a bind mount belongs to whoever owns it outside of the container.
+    """
+    try:
+        found = path.stat()
+        mounted = os.path.ismount(path)
+    except (OSError, ValueError) as exc:
+        raise storage_error(exc, f"{path} can't be examined") from exc
+    if mounted:
+        return
+    if found.st_uid not in (os.geteuid(), 0):
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} belongs to uid {found.st_uid}")
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} can be written by every user")
+
+
+def _objection_to_private(path: Path) -> str:
+    """What speaks against `path` as a directory of ours alone; empty if nothing does."""
+    try:
+        found = path.lstat()
+    except OSError as exc:
+        raise storage_error(exc, f"{path} can't be examined") from exc
+    if stat.S_ISLNK(found.st_mode):
+        return "is a symbolic link"
+    if not stat.S_ISDIR(found.st_mode):
+        return "is not a directory"
+    if found.st_uid != os.geteuid():
+        return f"belongs to uid {found.st_uid}"
+    if found.st_mode & 0o077:
+        return f"is open to others (mode {stat.S_IMODE(found.st_mode):04o})"
+    return ""
+
+
+def _relocate(requested: Path | None, fault: StorageError, environ: Mapping[str, str]) -> StateDirectory:
+    temporary = environ.get("TMPDIR", "")
+    candidates = ([temporary] if os.path.isabs(temporary) else []) + list(TEMPORARY_DIRECTORIES)
+    complaints: list[str] = []
+    for candidate in candidates:
+        try:
+            path, refused = _private_place(Path(candidate))
+        except StorageError as exc:
+            complaints.append(str(exc))
+            continue
+        return StateDirectory(path, requested, True, fault.code, str(fault), refused)
+    raise StorageError(fault.code, "; ".join([str(fault), *complaints]))
+
+
+def _private_place(temporary: Path) -> tuple[Path, str]:
+    """A private directory below `temporary`, and why it does not have the usual name."""
+    _require_safe(temporary)
+    usual = f"z4j-{os.geteuid()}"
+    try:
+        path, refused = private_directory(temporary, usual), ""
+    except StorageError as exc:
+        if exc.code not in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY):
+            raise
+        path, refused = _fresh(temporary, usual), str(exc)
+    _require_writable(path)
+    return path, refused
+
+
+def _fresh(temporary: Path, usual: str) -> Path:
+    try:
+        # One that an earlier start made is as private as a new one, and has that start's events in it.
+        for name in sorted(os.listdir(temporary)):
+            if name.startswith(f"{usual}-") and not _objection_to_private(temporary / name):
+                return temporary / name
+        return Path(tempfile.mkdtemp(prefix=f"{usual}-", dir=temporary))
+    except OSError as exc:
+        raise storage_error(exc, f"no private directory can be made in {temporary}") from exc
