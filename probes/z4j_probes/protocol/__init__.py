@@ -1,0 +1,60 @@
+"""The brain's wire protocol, version 2, as plain data: text in, text out, no socket in sight.
+
+`frames` has the messages and what makes one well formed; `signing` has what makes one genuine: canonical
+JSON, HMAC and the replay guard. A live session owns one `FrameSigner` for what it sends and one
+`FrameVerifier` for what it receives.
+"""
+
+from z4j_probes.protocol.frames import (
+    DEFAULT_MAX_FRAME_BYTES,
+    ENVELOPE_VERSION,
+    MAX_EVENTS_PER_BATCH,
+    MAX_FRAME_ID_LENGTH,
+    MAX_WORKER_ID_LENGTH,
+    PROTOCOL_VERSION,
+    CloseCode,
+    Hello,
+    HelloAck,
+    new_frame_id,
+    parse,
+    parse_timestamp,
+    timestamp,
+    unsigned_frame,
+    utc_now,
+)
+from z4j_probes.protocol.signing import (
+    MAX_CLOCK_SKEW_S,
+    MIN_SECRET_BYTES,
+    FrameSigner,
+    FrameVerifier,
+    canonical,
+    decode_secret,
+    derive_project_secret,
+    encode_secret,
+)
+
+__all__ = [
+    "DEFAULT_MAX_FRAME_BYTES",
+    "ENVELOPE_VERSION",
+    "MAX_CLOCK_SKEW_S",
+    "MAX_EVENTS_PER_BATCH",
+    "MAX_FRAME_ID_LENGTH",
+    "MAX_WORKER_ID_LENGTH",
+    "MIN_SECRET_BYTES",
+    "PROTOCOL_VERSION",
+    "CloseCode",
+    "FrameSigner",
+    "FrameVerifier",
+    "Hello",
+    "HelloAck",
+    "canonical",
+    "decode_secret",
+    "derive_project_secret",
+    "encode_secret",
+    "new_frame_id",
+    "parse",
+    "parse_timestamp",
+    "timestamp",
+    "unsigned_frame",
+    "utc_now",
+]
