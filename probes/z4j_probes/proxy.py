@@ -109,7 +109,7 @@ def _parse(variable: str, value: str) -> Proxy:
         raise InvalidProxy(f"{variable} is no URL with a host and a port") from None
     if parts.scheme not in ("http", "https"):
         raise InvalidProxy(
-            f"{variable} names a {parts.scheme}:// proxy; only http:// and https:// ones can CONNECT"
+            f"{variable} names a {parts.scheme}:// proxy; http:// and https:// ones can be used"
         )
     if not host:
         raise InvalidProxy(f"{variable} names no host")

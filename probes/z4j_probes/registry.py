@@ -52,10 +52,9 @@ class Registry:
         missing = [name for name in (*probe.needs, *probe.after) if name not in self._probes]
         if missing:
             raise RegistryError(f"probe {probe.name!r} needs {', '.join(missing)}, registered before it")
-        codes.register(*probe.codes)
-        lacking = {f"{probe.name}.unexpected", probe.timeout_code} - codes.CATALOGUE.keys()
-        if lacking:
-            raise RegistryError(f"probe {probe.name!r} brings no code {', '.join(sorted(lacking))}")
+        codes.register(*probe.codes, *codes.common(probe.name))
+        if probe.timeout_code not in codes.CATALOGUE:
+            raise RegistryError(f"probe {probe.name!r} brings no code {probe.timeout_code}")
         self._probes[probe.name] = probe
 
     def __iter__(self) -> Iterator[Probe]:

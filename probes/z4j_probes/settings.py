@@ -107,9 +107,8 @@ class Settings:
         known = {v.attribute for v in VARIABLES} | {"token_file", "hmac_secret_file"}
         if not explicit.keys() <= known:
             raise TypeError(f"unknown setting: {', '.join(sorted(explicit.keys() - known))}")
-        return _Loader(dict(os.environ if environ is None else environ), env_file, explicit).load(
-            allow_plaintext
-        )
+        variables = dict(os.environ if environ is None else environ)
+        return _Loader(variables, env_file, explicit).load(allow_plaintext)
 
     @property
     def filled_agent_name(self) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 from z4j_probes.codes import auth, buffer, config, dns, signing, tcp, tls, websocket
 from z4j_probes.codes._code import Code
-from z4j_probes.result import ProbeResult
+from z4j_probes.result import ProbeResult, Status
 
-__all__ = ["CATALOGUE", "Code", "lookup", "outcome", "register"]
+__all__ = ["CATALOGUE", "Code", "common", "lookup", "outcome", "register"]
 
 CATALOGUE: dict[str, Code] = {}
 
@@ -24,8 +24,27 @@ def register(*codes: Code) -> None:
         CATALOGUE[code.code] = code
 
 
+def common(probe: str) -> tuple[Code, Code]:
+    """The two codes that the ladder itself can give for any probe."""
+    return (
+        Code(
+            f"{probe}.skipped",
+            f"the {probe} probe was not run",
+            status=Status.SKIP,
+            causes=("a probe below it failed", "an option excluded it", "the run was interrupted"),
+            remedy="mend what failed below it, or drop the option that excluded it",
+        ),
+        Code(
+            f"{probe}.unexpected",
+            f"the {probe} probe met something that it has no name for",
+            causes=("a fault that is not in the catalogue yet", "a bug in the probe"),
+            remedy="run it again with --verbose, and report the evidence: what is known gets a name",
+        ),
+    )
+
+
 for _module in (config, buffer, dns, tcp, tls, websocket, auth, signing):
-    register(*_module.CODES)
+    register(*_module.CODES, *common(_module.CODES[0].probe))
 
 
 def lookup(code: str) -> Code:

@@ -16,5 +16,4 @@ CODES = (
     Code("auth.no_reply", "no reply"),
     Code("auth.bad_reply", "bad reply"),
     Code("auth.closed", "closed"),
-    Code("auth.unexpected", "unexpected"),
 )

@@ -15,5 +15,4 @@ CODES = (
     Code("buffer.locked", "locked"),
     Code("buffer.low_space", "low space", status=Status.WARN),
     Code("buffer.timeout", "timeout"),
-    Code("buffer.unexpected", "unexpected"),
 )

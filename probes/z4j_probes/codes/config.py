@@ -15,5 +15,4 @@ CODES = (
     Code("config.unknown_variable", "unknown variable", status=Status.WARN),
     Code("config.ca_unreadable", "ca unreadable"),
     Code("config.invalid_value", "invalid value"),
-    Code("config.unexpected", "unexpected"),
 )

@@ -16,5 +16,4 @@ CODES = (
     Code("dns.local_only", "local only", status=Status.WARN),
     Code("dns.sinkhole", "sinkhole"),
     Code("dns.system_failure", "system failure"),
-    Code("dns.unexpected", "unexpected"),
 )

@@ -12,5 +12,4 @@ CODES = (
     Code("signing.brain_signature_invalid", "brain signature invalid"),
     Code("signing.not_enforced", "not enforced", status=Status.WARN),
     Code("signing.closed", "closed"),
-    Code("signing.unexpected", "unexpected"),
 )

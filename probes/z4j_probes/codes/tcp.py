@@ -15,5 +15,4 @@ CODES = (
     Code("tcp.proxy_unreachable", "proxy unreachable"),
     Code("tcp.proxy_refused", "proxy refused"),
     Code("tcp.proxy_auth", "proxy auth"),
-    Code("tcp.unexpected", "unexpected"),
 )

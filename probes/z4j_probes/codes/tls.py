@@ -23,5 +23,4 @@ CODES = (
     Code("tls.expiring_soon", "expiring soon", status=Status.WARN),
     Code("tls.not_strict", "not strict", status=Status.WARN),
     Code("tls.clock_suspect", "clock suspect"),
-    Code("tls.unexpected", "unexpected"),
 )

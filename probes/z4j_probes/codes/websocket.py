@@ -17,5 +17,4 @@ CODES = (
     Code("websocket.timeout", "timeout"),
     Code("websocket.closed", "closed"),
     Code("websocket.bad_accept", "bad accept"),
-    Code("websocket.unexpected", "unexpected"),
 )

@@ -1,0 +1,143 @@
+"""One climb: what the rungs leave for each other, and everything that has to be released afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from z4j_probes.endpoint import Endpoint
+from z4j_probes.proxy import Proxy
+from z4j_probes.settings import Settings
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from z4j_probes.protocol import FrameSigner, FrameVerifier, Hello, HelloAck
+    from z4j_probes.rungs.dns import Address
+    from z4j_probes.storage import StateDirectory
+    from z4j_probes.transport import HoldingProtocol
+
+T = TypeVar("T")
+
+# Closing is courtesy: the brain gets this long to answer our close frame before the socket is cut.
+CLOSE_S = 1.0
+
+_deadline: ContextVar[float] = ContextVar("z4j_rung_deadline")
+
+
+class Product(Generic[T]):
+    """A typed attribute of a climb that one rung sets and the rungs above it read.
+
+    Reading it before it was left is a LookupError: a probe that lacks the need in its row.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, climb: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, climb: Climb, owner: type) -> T: ...
+    def __get__(self, climb: Climb | None, owner: type) -> Self | T:
+        if climb is None:
+            return self
+        try:
+            value: T = climb.__dict__[f"_{self._name}"]
+        except KeyError:
+            raise LookupError(f"no rung has left {self._name!r}") from None
+        return value
+
+    def __set__(self, climb: Climb, value: T) -> None:
+        climb.__dict__[f"_{self._name}"] = value
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """What the top of the ladder holds: an open, proven session. Its owner closes `websocket`."""
+
+    websocket: ClientConnection
+    hello: Hello
+    ack: HelloAck
+    signer: FrameSigner
+    verifier: FrameVerifier
+
+
+class Climb:
+    """The state of one climb, released on exit unless `detach` handed the session over.
+
+    `introduce` makes the hello of whoever climbs. With `thorough`, rungs that pass also look for what is
+    worth a warning where that costs more than a look (a further DNS query): the doctor asks for it.
+    """
+
+    endpoint = Product[Endpoint]()  # config
+    hmac_secret = Product[bytes | None]()  # config
+    proxy = Product[Proxy | None]()  # config
+    directory = Product["StateDirectory"]()  # buffer
+    addresses = Product["tuple[Address, ...]"]()  # dns
+    transport = Product[asyncio.Transport]()  # tcp, then tls
+    protocol = Product["HoldingProtocol"]()  # tcp
+    websocket = Product["ClientConnection"]()  # websocket
+    hello = Product["Hello"]()  # auth
+    ack = Product["HelloAck"]()  # auth
+    signer = Product["FrameSigner"]()  # signing
+    verifier = Product["FrameVerifier"]()  # signing
+
+    def __init__(
+        self, settings: Settings, introduce: Callable[[Climb], Awaitable[Hello]], *, thorough: bool = True
+    ) -> None:
+        self.settings = settings
+        self.introduce = introduce
+        self.thorough = thorough
+        self.started_at = datetime.now(UTC)
+        self.started_s = time.monotonic()
+        self._stack = AsyncExitStack()
+
+    def has(self, product: str) -> bool:
+        """Whether a rung has left that product."""
+        return f"_{product}" in self.__dict__
+
+    def time_left(self) -> float:
+        """Seconds that the calling rung may still take; never negative."""
+        return max(0.0, _deadline.get() - time.monotonic())
+
+    def on_release(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Call this when the climb ends without `detach`; last registered, first called."""
+        self._stack.callback(callback, *args)
+
+    def on_release_async(self, callback: Callable[[], Awaitable[Any]]) -> None:
+        """The same for a coroutine function, bounded by CLOSE_S."""
+
+        async def bounded() -> None:
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await callback()
+            except TimeoutError:
+                pass  # the transport below is cut next
+
+        self._stack.push_async_callback(bounded)
+
+    def detach(self) -> LiveSession:
+        """Hand the session over: the caller owns it from here, and this climb closes nothing."""
+        session = LiveSession(self.websocket, self.hello, self.ack, self.signer, self.verifier)
+        self._stack.pop_all()
+        return session
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+
+def set_deadline(deadline_s: float) -> None:
+    """For the ladder alone: when the rung that runs in this task has to have ended (monotonic clock)."""
+    _deadline.set(deadline_s)

@@ -1,0 +1,172 @@
+"""The ladder: climbs the probes of a registry in order and hands out each result as it happens.
+
+It knows no probe. Needs, budgets, exclusions and exceptions that escape are its business; the rungs' is
+their one question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from z4j_probes import codes
+from z4j_probes._version import __version__
+from z4j_probes.climb import Climb, set_deadline
+from z4j_probes.registry import Probe, Registry
+from z4j_probes.result import ProbeResult, Report
+from z4j_probes.settings import Settings
+
+if TYPE_CHECKING:
+    from z4j_probes.protocol import Hello
+
+# One probe: a name server, a SYN through a lossy path and a brain under load all answer within this.
+PROBE_TIMEOUT_S = 5.0
+# A whole run: several slow rungs and one that hangs, before a person gives up on it.
+RUN_BUDGET_S = 30.0
+# Rungs end by themselves at their deadline, with evidence; the ladder cuts those that do not, a bit later.
+_BACKSTOP = 1.05
+
+
+class Ladder:
+    """Climbs a registry's probes with one set of settings.
+
+    `excluded` maps probes that will not run to what excluded them (see `selection.select`). `timeout_s` is
+    the budget of one probe, `budget_s` of the whole climb. `introduce` makes the hello that `auth` sends;
+    without one it is the doctor's.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        *,
+        introduce: Callable[[Climb], Awaitable[Hello]] | None = None,
+        excluded: Mapping[str, str] | None = None,
+        timeout_s: float = PROBE_TIMEOUT_S,
+        budget_s: float = RUN_BUDGET_S,
+        thorough: bool = True,
+        strict: bool = False,
+    ) -> None:
+        self.registry = registry
+        self.settings = settings
+        self._introduce = introduce
+        self._excluded = dict(excluded or {})
+        self._timeout_s = timeout_s
+        self._budget_s = budget_s
+        self._thorough = thorough
+        self._strict = strict
+        self._redactor = settings.redactor()
+
+    def start(self) -> Climb:
+        """A fresh climb, to be used as an async context manager."""
+        introduce = self._introduce
+        if introduce is None:
+            from z4j_probes.introduction import introduce_doctor as introduce
+        return Climb(self.settings, introduce, thorough=self._thorough)
+
+    async def climb(self, climb: Climb) -> AsyncIterator[ProbeResult]:
+        """Run the probes; yield one result each, in the registry's order, as soon as it is known.
+
+        Probes that need nothing of each other run side by side. Leaving the iterator early cancels what
+        still runs.
+        """
+        deadline_s = time.monotonic() + self._budget_s
+        tasks: dict[str, asyncio.Task[ProbeResult]] = {}
+        for probe in self.registry:
+            tasks[probe.name] = asyncio.create_task(
+                self._step(probe, climb, tasks, deadline_s), name=f"z4j probe {probe.name}"
+            )
+        try:
+            for task in tasks.values():
+                yield await task
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def run(self) -> Report:
+        """Climb, release everything, and report."""
+        async with self.start() as climb:
+            results = [result async for result in self.climb(climb)]
+        return self.report(climb, results)
+
+    def report(self, climb: Climb, results: Sequence[ProbeResult], *, interrupted: bool = False) -> Report:
+        """A report of these results; probes that an interrupted climb did not reach have their row too."""
+        reached = {result.name for result in results}
+        rest = [_skipped(p.name, "not run: interrupted") for p in self.registry if p.name not in reached]
+        config = self.settings.describe()
+        config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None
+        return Report(
+            version=__version__,
+            started_at=climb.started_at,
+            duration_ms=(time.monotonic() - climb.started_s) * 1000,
+            config=self._redactor.value(config),
+            results=(*results, *rest),
+            strict=self._strict,
+            interrupted=interrupted,
+        )
+
+    async def _step(
+        self,
+        probe: Probe,
+        climb: Climb,
+        tasks: Mapping[str, asyncio.Task[ProbeResult]],
+        deadline_s: float,
+    ) -> ProbeResult:
+        if probe.name in self._excluded:
+            return _skipped(probe.name, f"not run: excluded by {self._excluded[probe.name]}")
+        for name in (*probe.after, *probe.needs):
+            await asyncio.wait([tasks[name]])
+        for name in probe.needs:
+            reason = self._lost_footing(name, tasks[name].result())
+            if reason:
+                return _skipped(probe.name, f"not run: {reason}")
+        result = await self._run(probe, climb, deadline_s)
+        return replace(
+            result,
+            message=self._redactor.text(result.message),
+            hint=self._redactor.text(result.hint),
+            details=self._redactor.value(result.details),
+        )
+
+    def _lost_footing(self, need: str, result: ProbeResult) -> str | None:
+        if not result.ok:
+            return f"{need} failed"
+        if result.code != f"{need}.skipped":
+            return None
+        if need in self._excluded:
+            return f"{need} is excluded by {self._excluded[need]}"
+        return result.message.removeprefix("not run: ")
+
+    async def _run(self, probe: Probe, climb: Climb, deadline_s: float) -> ProbeResult:
+        started_s = time.monotonic()
+        budget_s = max(0.0, min(self._timeout_s, deadline_s - started_s))
+        set_deadline(started_s + budget_s)
+        try:
+            async with asyncio.timeout(budget_s * _BACKSTOP) as backstop:
+                result = await probe.run(climb)
+        except Exception as exc:  # noqa: BLE001 - a probe never raises: this is where that is kept true
+            if backstop.expired():
+                result = codes.outcome(probe.timeout_code, f"no end within {budget_s:.3g} s")
+            else:
+                result = _unexpected(probe.name, exc)
+        return replace(result, duration_ms=(time.monotonic() - started_s) * 1000)
+
+
+def _skipped(name: str, message: str) -> ProbeResult:
+    return codes.outcome(f"{name}.skipped", message, hint="")
+
+
+def _unexpected(name: str, exc: Exception) -> ProbeResult:
+    frames = traceback.extract_tb(exc.__traceback__)[-3:]
+    where = [f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in frames]
+    return codes.outcome(
+        f"{name}.unexpected",
+        f"{type(exc).__name__}: {exc}",
+        details={"exception": type(exc).__qualname__, "text": str(exc), "where": where},
+    )

@@ -1,0 +1,1 @@
+"""The built-in probes, one module each, named by the probe."""
