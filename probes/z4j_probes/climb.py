@@ -76,18 +76,18 @@ class Climb:
     worth a warning where that costs more than a look (a further DNS query): the doctor asks for it.
     """
 
-    endpoint = Product[Endpoint]()  # config
-    hmac_secret = Product[bytes | None]()  # config
-    proxy = Product[Proxy | None]()  # config
-    directory = Product["StateDirectory"]()  # buffer
-    addresses = Product["tuple[Address, ...]"]()  # dns
-    transport = Product[asyncio.Transport]()  # tcp, then tls
-    protocol = Product["HoldingProtocol"]()  # tcp
-    websocket = Product["ClientConnection"]()  # websocket
-    hello = Product["Hello"]()  # auth
-    ack = Product["HelloAck"]()  # auth
-    signer = Product["FrameSigner"]()  # signing
-    verifier = Product["FrameVerifier"]()  # signing
+    endpoint: Product[Endpoint] = Product()  # config
+    hmac_secret: Product[bytes | None] = Product()  # config
+    proxy: Product[Proxy | None] = Product()  # config
+    directory: Product[StateDirectory] = Product()  # buffer
+    addresses: Product[tuple[Address, ...]] = Product()  # dns
+    transport: Product[asyncio.Transport] = Product()  # tcp, then tls
+    protocol: Product[HoldingProtocol] = Product()  # tcp
+    websocket: Product[ClientConnection] = Product()  # websocket
+    hello: Product[Hello] = Product()  # auth
+    ack: Product[HelloAck] = Product()  # auth
+    signer: Product[FrameSigner] = Product()  # signing
+    verifier: Product[FrameVerifier] = Product()  # signing
 
     def __init__(
         self, settings: Settings, introduce: Callable[[Climb], Awaitable[Hello]], *, thorough: bool = True

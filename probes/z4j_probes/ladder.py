@@ -64,10 +64,11 @@ class Ladder:
 
     def start(self) -> Climb:
         """A fresh climb, to be used as an async context manager."""
-        introduce = self._introduce
-        if introduce is None:
-            from z4j_probes.introduction import introduce_doctor as introduce
-        return Climb(self.settings, introduce, thorough=self._thorough)
+        if self._introduce is None:
+            from z4j_probes.introduction import introduce_doctor
+
+            self._introduce = introduce_doctor
+        return Climb(self.settings, self._introduce, thorough=self._thorough)
 
     async def climb(self, climb: Climb) -> AsyncIterator[ProbeResult]:
         """Run the probes; yield one result each, in the registry's order, as soon as it is known.
@@ -150,7 +151,7 @@ class Ladder:
         try:
             async with asyncio.timeout(budget_s * _BACKSTOP) as backstop:
                 result = await probe.run(climb)
-        except Exception as exc:  # noqa: BLE001 - a probe never raises: this is where that is kept true
+        except Exception as exc:  # a probe never raises: this is where that is kept true
             if backstop.expired():
                 result = codes.outcome(probe.timeout_code, f"no end within {budget_s:.3g} s")
             else:
