@@ -1,0 +1,52 @@
+# Everything a contributor runs. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BRAIN_VERSION := 1.13.0
+# One worker a core; overridable, e.g. `make test PYTEST_ARGS="-n 2 tests/rungs"`.
+PYTEST_ARGS ?= -n auto
+PIP := -m pip --disable-pip-version-check --no-input -qq
+# What the fault matrix breaks on purpose. Tests whose component is missing say so and skip.
+FAULT_PACKAGES := dnsmasq-base faketime iproute2 nftables nginx-light openssl redis-server tinyproxy-bin \
+	unbound util-linux
+
+.DEFAULT_GOAL := help
+.PHONY: help setup brain apt lint types test clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Create .venv, with the package (editable) and everything its tests need
+
+brain: .brain/.ready-$(BRAIN_VERSION) ## Install the real brain that interop tests talk to, in .brain
+
+# An old pip knows no --group, so the environment gets a current one first.
+$(VENV)/.ready: pyproject.toml
+	@echo "setup: installing the package and its development tools in $(VENV)"
+	@PYTHON="$(PYTHON)" .ci/venv $(VENV)
+	@$(BIN)/python $(PIP) install --upgrade 'pip>=25.1'
+	@$(BIN)/python $(PIP) install --group dev --editable .
+	@touch $@
+
+.brain/.ready-$(BRAIN_VERSION):
+	@echo "brain: installing z4j $(BRAIN_VERSION) in .brain"
+	@PYTHON="$(PYTHON)" .ci/venv .brain
+	@.brain/bin/python $(PIP) install 'z4j==$(BRAIN_VERSION)'
+	@touch $@
+
+apt: ## Install the Debian packages that the fault matrix needs, where that is possible
+	@.ci/apt $(FAULT_PACKAGES)
+
+lint: setup ## Check style and formatting
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: setup ## Check types, strictly
+	@$(BIN)/mypy
+
+test: setup brain apt lint types ## Everything: style, types, all tests
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .brain .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

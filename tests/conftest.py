@@ -1,0 +1,60 @@
+"""Fixtures that tests of several rooms share: the real brain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.brain_api import BrainApi
+from tests.support.real_brain import (
+    BrainProcess,
+    brain_executable,
+    running_brain,
+    shared_brain,
+    stop_shared_brain,
+)
+
+
+@pytest.fixture(scope="session")
+def real_brain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrainApi]:
+    """The real brain that all tests of a session share: mint your own agents, and leave it running."""
+    _require_brain()
+    brain = shared_brain(_brain_directory(tmp_path_factory.getbasetemp()))
+    yield brain
+    brain.close()
+
+
+@pytest.fixture
+def own_brain(tmp_path: Path) -> Iterator[BrainProcess]:
+    """A real brain of this test's own, to kill and restart."""
+    _require_brain()
+    with running_brain(tmp_path / "brain") as brain:
+        yield brain
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The process that no other outlives (xdist's controller, or the only one) ends the shared brain."""
+    if _is_xdist_worker():
+        return
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    stop_shared_brain(_brain_directory(factory.getbasetemp()))
+
+
+def _require_brain() -> None:
+    if brain_executable() is not None:
+        return
+    reason = "the real brain is not installed: run `make brain`, or name its z4j program in Z4J_TEST_BRAIN"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _brain_directory(base: Path) -> Path:
+    return (base.parent if _is_xdist_worker() else base) / "shared-brain"
+
+
+def _is_xdist_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ

@@ -1,0 +1,123 @@
+"""What an operator does with a brain, over its HTTP interface: mint agents, look at what arrived, command.
+
+Calls block for some 20 ms each; the brain is another process, so an agent in the caller's event loop is only
+held up, never deadlocked.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+ADMIN_EMAIL = "admin@example.com"
+ADMIN_PASSWORD = "Correct-Horse-7-Battery"  # of brains that live for one test session on loopback
+REQUEST_TIMEOUT_S = 60.0
+"""The brain handles one thing at a time: behind a batch of 500 events, all wait for seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the brain shows once when an agent is minted."""
+
+    token: str = field(repr=False)
+    hmac_secret: str = field(repr=False)
+    agent_id: str
+    project_id: str
+    name: str
+    project: str
+
+
+class BrainApi:
+    """A brain, seen by its administrator. Logs in at the first call."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=REQUEST_TIMEOUT_S, trust_env=False)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def mint(self, name: str | None = None, project: str = "default") -> Credentials:
+        """A new agent. Names are unique in a project: tests that share a brain leave it out."""
+        name = name or f"agent-{secrets.token_hex(6)}"
+        minted = self._call("POST", f"/projects/{project}/agents", {"name": name})
+        agent = minted["agent"]
+        return Credentials(
+            token=minted["token"],
+            hmac_secret=minted["hmac_secret"],
+            agent_id=agent["id"],
+            project_id=agent["project_id"],
+            name=name,
+            project=project,
+        )
+
+    def revoke(self, agent: Credentials) -> None:
+        """Its live sessions are closed with 4003; later ones with 4401."""
+        self._call("DELETE", f"/projects/{agent.project}/agents/{agent.agent_id}")
+
+    def agents(self, project: str = "default") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._call("GET", f"/projects/{project}/agents")
+        return found
+
+    def agent(self, agent: Credentials) -> dict[str, Any]:
+        """The dashboard's row of one agent: state, framework_adapter, engine_adapters, host_name …"""
+        return next(row for row in self.agents(agent.project) if row["id"] == agent.agent_id)
+
+    def workers(self, agent: Credentials) -> list[dict[str, Any]]:
+        """The processes that ever connected as this agent: worker_id, role, state, pid …"""
+        rows = self._call("GET", f"/projects/{agent.project}/agent-workers?limit=500")
+        return [row for row in rows if row["agent_id"] == agent.agent_id]
+
+    def tasks(self, project: str = "default", **filters: str) -> list[dict[str, Any]]:
+        """All tasks, page by page; filters are the brain's own: queue, name, state, search, worker."""
+        tasks: list[dict[str, Any]] = []
+        parameters = {**filters, "limit": "200"}
+        while True:
+            page = self._call("GET", f"/projects/{project}/tasks?{httpx.QueryParams(parameters)}")
+            tasks += page["items"]
+            if page["next_cursor"] is None:
+                return tasks
+            parameters["cursor"] = page["next_cursor"]
+
+    def purge_queue(self, agent: Credentials, queue: str = "jobs") -> str:
+        """Command what any connected agent is sent, whatever its capabilities; returns the command's id."""
+        return self._command(agent, "purge-queue", {"queue": queue, "force": True})
+
+    def cancel_task(self, agent: Credentials, engine: str, task_id: str) -> str:
+        """Command what only an agent is sent whose hello names `cancel_task` for this engine."""
+        return self._command(agent, "cancel-task", {"engine": engine, "task_id": task_id})
+
+    def command(self, agent: Credentials, command_id: str) -> dict[str, Any]:
+        """What became of it: status (pending, dispatched, completed, failed, timeout), result, error."""
+        row: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/commands/{command_id}")
+        return row
+
+    def create_project(self, slug: str) -> str:
+        """A second project; returns its UUID."""
+        project_id: str = self._call("POST", "/projects", {"slug": slug, "name": slug})["id"]
+        return project_id
+
+    def archive_project(self, slug: str) -> None:
+        """Its agents' live sessions are closed with 4003; later ones with 4401."""
+        self._call("DELETE", f"/projects/{slug}")
+
+    def _command(self, agent: Credentials, action: str, body: dict[str, Any]) -> str:
+        body = {"agent_id": agent.agent_id, **body}
+        command_id: str = self._call("POST", f"/projects/{agent.project}/commands/{action}", body)["id"]
+        return command_id
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        if "z4j_csrf" not in self._client.cookies:
+            self._log_in()
+        response = self._client.request(method, path, json=body)
+        if not response.is_success:
+            raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json() if response.content else None
+
+    def _log_in(self) -> None:
+        credentials = {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+        self._client.post("/auth/login", json=credentials).raise_for_status()
+        self._client.headers["X-CSRF-Token"] = self._client.cookies["z4j_csrf"]
