@@ -5,6 +5,7 @@ JSON, HMAC and the replay guard. A live session owns one `FrameSigner` for what 
 `FrameVerifier` for what it receives.
 """
 
+from z4j_probes.protocol._json import render
 from z4j_probes.protocol.frames import (
     DEFAULT_MAX_FRAME_BYTES,
     ENVELOPE_VERSION,
@@ -54,6 +55,7 @@ __all__ = [
     "new_frame_id",
     "parse",
     "parse_timestamp",
+    "render",
     "timestamp",
     "unsigned_frame",
     "utc_now",

@@ -95,16 +95,20 @@ class FrameSigner:
         self._session_id = _json.render(session_id)
 
     def sign(self, kind: str, payload: Mapping[str, Any], frame_id: str | None = None) -> str:
-        """The signed frame, ready to send; ValueError for a payload that JSON or UTF-8 can't carry.
+        """The signed frame, ready to send; ValueError for a payload that JSON or UTF-8 can't carry."""
+        if not isinstance(payload, Mapping):
+            raise ValueError("a payload is a mapping")  # noqa: TRY004 - one error for what can't be signed
+        body = _json.settle(payload if isinstance(payload, dict) else dict(payload))
+        return self.sign_rendered(kind, body, frame_id)
 
-        The payload is rendered once and stands in both texts, the signed one and the one that is sent.
+    def sign_rendered(self, kind: str, body: str, frame_id: str | None = None) -> str:
+        """The same for a payload that is canonical JSON already (see `render`): a batch of stored events.
+
+        The payload stands in both texts, the signed one and the one that is sent.
         """
         frame_id = new_frame_id() if frame_id is None else frame_id
         if not kind or not 1 <= len(frame_id) <= MAX_FRAME_ID_LENGTH:
             raise ValueError(f"a frame needs a type, and an id of 1 to {MAX_FRAME_ID_LENGTH} characters")
-        if not isinstance(payload, Mapping):
-            raise ValueError("a payload is a mapping")  # noqa: TRY004 - one error for what can't be signed
-        body = _json.settle(payload if isinstance(payload, dict) else dict(payload))
         identifier, type_ = _json.render(frame_id), _json.render(kind)
         nonce, ts, seq = secrets.token_urlsafe(16), timestamp(self._clock()), self._seq + 1
         try:

@@ -1,0 +1,164 @@
+"""Events: what happened to a task, made safe to store and to send.
+
+Whatever a host hands to `emit` becomes canonical JSON of bounded size, without what looks like a secret.
+The text is rendered once: it is stored, signed and sent as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, StrEnum
+from functools import lru_cache
+from math import isfinite
+from typing import Any
+
+from z4j_probes.protocol import render, timestamp
+
+# A brain takes frames of 1 MiB; one event must leave room for others and for a smaller limit.
+MAX_EVENT_BYTES = 64 * 1024
+# A traceback fits; a file that somebody passed as an argument does not.
+MAX_TEXT = 8 * 1024
+MAX_ITEMS = 200
+MAX_DEPTH = 8
+
+REDACTED = "[redacted]"
+# Words, not substrings: `max_tokens` and `tokenizer` are no secrets.
+SECRET_WORDS = frozenset(
+    {"password", "passwd", "pwd", "passphrase", "secret", "token", "authorization", "cookie", "cookies"}
+    | {"apikey", "credential", "credentials", "csrf", "otp", "privatekey", "sessionid"}
+)
+_SECRET_PAIRS = frozenset({"apikey", "privatekey", "sessionid", "accesskey", "setcookie", "signingkey"})
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+class EventKind(StrEnum):
+    """What a brain knows to happen."""
+
+    TASK_SENT = "task.sent"
+    TASK_RECEIVED = "task.received"
+    TASK_STARTED = "task.started"
+    TASK_SUCCEEDED = "task.succeeded"
+    TASK_FAILED = "task.failed"
+    TASK_RETRIED = "task.retried"
+    TASK_REVOKED = "task.revoked"
+    TASK_REJECTED = "task.rejected"
+    WORKER_ONLINE = "worker.online"
+    WORKER_OFFLINE = "worker.offline"
+    WORKER_HEARTBEAT = "worker.heartbeat"
+    QUEUE_DEPTH_REPORT = "queue.depth_report"
+
+
+class EventEncoder:
+    """Renders events. `redact_keys` adds words to those that mark a secret."""
+
+    def __init__(self, redact_keys: tuple[str, ...] = ()) -> None:
+        words = SECRET_WORDS | {word.lower().replace("_", "").replace("-", "") for word in redact_keys}
+
+        @lru_cache(maxsize=1024)
+        def is_secret(key: str) -> bool:
+            parts = [part.lower() for part in _WORDS.findall(key)]
+            pairs = {a + b for a, b in zip(parts, parts[1:], strict=False)}
+            return not words.isdisjoint(parts) or not (words | _SECRET_PAIRS).isdisjoint(pairs)
+
+        self._is_secret: Callable[[str], bool] = is_secret
+
+    def encode(
+        self,
+        kind: str,
+        *,
+        task_id: str,
+        engine: str,
+        data: Mapping[str, Any],
+        occurred_at: datetime | None = None,
+    ) -> str:
+        """One event as canonical JSON of at most MAX_EVENT_BYTES."""
+        event = {
+            "id": str(uuid.UUID(bytes=os.urandom(16), version=4)),
+            "engine": _text(str(engine)),
+            "task_id": _text(str(task_id)),
+            "kind": _text(str(kind)),
+            "occurred_at": timestamp(occurred_at or datetime.now(UTC)),
+            "data": self._mapping(data, 0),
+        }
+        text = render(event)
+        # a character is at most four bytes; most events need no exact count
+        if len(text) * 4 > MAX_EVENT_BYTES and len(text.encode()) > MAX_EVENT_BYTES:
+            event["data"] = _shrunk(event["data"], MAX_EVENT_BYTES - 2048)
+            text = render(event)
+        return text
+
+    def _mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        safe: dict[str, Any] = {}
+        for index, (key, value) in enumerate(mapping.items()):
+            if index == MAX_ITEMS:
+                safe["…"] = f"{len(mapping) - MAX_ITEMS} more"
+                break
+            name = _text(key if isinstance(key, str) else str(key))
+            secret = value is not None and self._is_secret(name)
+            safe[name] = REDACTED if secret else self._value(value, depth + 1)
+        return safe
+
+    def _value(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if value is None or kind is bool or kind is int:
+            return (
+                value
+                if kind is not int or value.bit_length() <= 1024
+                else f"<int of {value.bit_length()} bits>"
+            )
+        if kind is str:
+            return _text(value)
+        if kind is float:
+            return value if isfinite(value) else str(value)
+        if depth > MAX_DEPTH:
+            return f"<{kind.__name__}, nested too deeply>"
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        if isinstance(value, list | tuple | set | frozenset):
+            items = [self._value(item, depth + 1) for item, _ in zip(value, range(MAX_ITEMS), strict=False)]
+            return items if len(value) <= MAX_ITEMS else [*items, f"… {len(value) - MAX_ITEMS} more"]
+        return _foreign(value)
+
+
+def _foreign(value: Any) -> Any:
+    """A value that JSON has no form for. Never its repr: that may hold anything, a secret too."""
+    if isinstance(value, Enum):
+        return _text(str(value.value))
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, uuid.UUID | Decimal | os.PathLike | str | int | float):
+        return _text(str(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, BaseException):
+        return _text(f"{type(value).__name__}: {value}")
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _text(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}… {len(text) - MAX_TEXT} more characters"
+    if text.isascii():
+        return text
+    # a lone surrogate (an undecodable file name) has no UTF-8 form
+    return text.encode("utf-8", "replace").decode()
+
+
+def _shrunk(data: dict[str, Any], limit: int) -> dict[str, Any]:
+    """The data with its largest fields named instead of shown, until the rest fits."""
+    sizes = {key: len(render({key: value}).encode()) for key, value in data.items()}
+    excess = sum(sizes.values()) - limit
+    shrunk = dict(data)
+    for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if excess <= 0:
+            break
+        shrunk[key] = f"[left out: {sizes[key]} bytes]"
+        excess -= sizes[key] - 64
+    return shrunk

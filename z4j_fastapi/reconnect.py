@@ -1,0 +1,67 @@
+"""When to climb again: one schedule per kind of failure, with full random jitter."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Delays that double from `base_s` to `cap_s`; each is drawn evenly from nothing to there."""
+
+    base_s: float
+    cap_s: float
+
+    def delay_s(self, failures: int, draw: Callable[[float, float], float]) -> float:
+        """Seconds to wait after the n-th failure in a row (the first is 1)."""
+        # beyond 2**32 the cap has long been reached
+        ceiling_s = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 32))
+        return draw(0.0, ceiling_s)
+
+
+# A network that comes back, a brain that restarts.
+QUICK = Schedule(base_s=1.0, cap_s=30.0)
+# Refused for what we are: only a person heals that, and the brain limits how often it may be asked.
+SLOW = Schedule(base_s=10.0, cap_s=600.0)
+# Refused for how old we are: only an upgrade heals that.
+UPGRADE = Schedule(base_s=120.0, cap_s=3600.0)
+
+_SCHEDULES = {
+    "auth.token_rejected": SLOW,
+    "auth.address_refused": SLOW,
+    "auth.project_mismatch": SLOW,
+    "auth.revoked": SLOW,
+    "signing.secret_missing": SLOW,
+    "signing.secret_wrong": SLOW,
+    "signing.clock_skew": SLOW,
+    "auth.protocol_unsupported": UPGRADE,
+    "auth.version_skew": UPGRADE,
+}
+
+# A session that lived this long was a good one: the next failure is the first of its kind again.
+STABLE_S = 30.0
+
+
+def schedule_for(code: str) -> Schedule:
+    """The schedule for a failure with this code of the catalogue."""
+    return _SCHEDULES.get(code, QUICK)
+
+
+class Backoff:
+    """Counts failures in a row and says how long to wait; `draw` is random.uniform unless a test says so."""
+
+    def __init__(self, draw: Callable[[float, float], float] = random.uniform) -> None:
+        self._draw = draw
+        self._failures = 0
+
+    def next_s(self, code: str) -> float:
+        """Seconds until the next climb, after a failure with this code."""
+        self._failures += 1
+        return schedule_for(code).delay_s(self._failures, self._draw)
+
+    def session_lasted(self, seconds: float) -> None:
+        """A session ended; forget the failures before it where it was a stable one."""
+        if seconds >= STABLE_S:
+            self._failures = 0
