@@ -29,11 +29,13 @@ async def test_it_cuts_the_stream_right_after_the_upgrade() -> None:
 
 
 async def test_it_closes_after_hello() -> None:
-    async with misbehaving(close_after_hello=Close(4403, "project")) as brain:
-        async with upgraded(brain, brain.mint("web-1").token) as websocket:
-            await websocket.send(hello().frame())
-            assert await close_code(websocket) == 4403
-            assert websocket.close_reason == "project"
+    async with (
+        misbehaving(close_after_hello=Close(4403, "project")) as brain,
+        upgraded(brain, brain.mint("web-1").token) as websocket,
+    ):
+        await websocket.send(hello().frame())
+        assert await close_code(websocket) == 4403
+        assert websocket.close_reason == "project"
 
 
 async def test_it_closes_at_the_first_signed_frame() -> None:
@@ -57,18 +59,22 @@ async def test_it_never_answers_hello() -> None:
 
 @pytest.mark.parametrize("raw", ["not json", b"\xff\xfe"])
 async def test_it_answers_hello_with_something_else(raw: str | bytes) -> None:
-    async with misbehaving(raw_hello_ack=raw) as brain:
-        async with upgraded(brain, brain.mint("web-1").token) as websocket:
-            await websocket.send(hello().frame())
-            assert await websocket.recv(decode=False) == (raw if isinstance(raw, bytes) else raw.encode())
+    async with (
+        misbehaving(raw_hello_ack=raw) as brain,
+        upgraded(brain, brain.mint("web-1").token) as websocket,
+    ):
+        await websocket.send(hello().frame())
+        assert await websocket.recv(decode=False) == (raw if isinstance(raw, bytes) else raw.encode())
 
 
 async def test_it_names_another_project_and_signs_with_that() -> None:
-    async with misbehaving(hello_ack_changes={"project_id": "elsewhere"}) as brain:
-        async with online(brain, brain.mint("web-1")) as agent:
-            assert agent.ack.project_id == "elsewhere"
-            await agent.send("event_batch", {"events": []})
-            assert (await agent.receive())["type"] == "event_batch_ack"
+    async with (
+        misbehaving(hello_ack_changes={"project_id": "elsewhere"}) as brain,
+        online(brain, brain.mint("web-1")) as agent,
+    ):
+        assert agent.ack.project_id == "elsewhere"
+        await agent.send("event_batch", {"events": []})
+        assert (await agent.receive())["type"] == "event_batch_ack"
 
 
 async def test_its_clock_is_wrong_and_it_judges_by_it() -> None:
@@ -94,12 +100,14 @@ async def test_it_acknowledges_unsigned() -> None:
 
 
 async def test_it_acknowledges_with_a_wrong_secret() -> None:
-    async with misbehaving(sign_with_wrong_secret=True) as brain:
-        async with online(brain, brain.mint("web-1")) as agent:
-            await agent.send("event_batch", {"events": []})
-            with pytest.raises(FrameRejected) as caught:
-                await agent.receive()
-            assert caught.value.reason == "signature"
+    async with (
+        misbehaving(sign_with_wrong_secret=True) as brain,
+        online(brain, brain.mint("web-1")) as agent,
+    ):
+        await agent.send("event_batch", {"events": []})
+        with pytest.raises(FrameRejected) as caught:
+            await agent.receive()
+        assert caught.value.reason == "signature"
 
 
 async def test_it_loses_the_first_acknowledgements() -> None:
