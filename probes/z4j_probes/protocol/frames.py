@@ -31,6 +31,8 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001
     FRAME_TOO_BIG = 1009
     BRAIN_ERROR = 1011
+    SERVICE_RESTART = 1012
+    """An operator stopped or restarted the brain."""
     REPLACED = 4002
     """A newer connection of the same agent has the same worker id, or has none."""
     REVOKED = 4003
