@@ -71,9 +71,9 @@ def parse_endpoint(url: str) -> Endpoint:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as exc:
-        # urllib's text quotes the port or the host, never the user information
-        raise InvalidURL(str(exc)) from None
+    except ValueError:
+        # urllib's text quotes what stands there, which may be a part of a password
+        raise InvalidURL("its host or port can't be read") from None
     scheme = parts.scheme.lower()
     if "://" not in url:
         raise InvalidURL("it has no scheme: write https://… in front of it")

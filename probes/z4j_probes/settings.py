@@ -139,7 +139,7 @@ class Settings:
         for variable in VARIABLES:
             value = getattr(self, variable.attribute)
             if variable.secret:
-                shown[variable.attribute] = "set" if value else "missing"
+                shown[variable.attribute] = "set" if value and value.reveal().strip() else "missing"
             elif variable.attribute == "brain_url":
                 shown["brain_url"] = _without_userinfo(value) if value else None
             else:

@@ -4,15 +4,101 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
 CODES = (
-    Code("config.ok", "everything is in order", status=Status.PASS),
-    Code("config.missing", "missing"),
-    Code("config.invalid_url", "invalid url"),
-    Code("config.unsupported_scheme", "unsupported scheme"),
-    Code("config.insecure_url", "insecure url"),
-    Code("config.token_malformed", "token malformed"),
-    Code("config.secret_malformed", "secret malformed"),
-    Code("config.secret_unreadable", "secret unreadable"),
-    Code("config.unknown_variable", "unknown variable", status=Status.WARN),
-    Code("config.ca_unreadable", "ca unreadable"),
-    Code("config.invalid_value", "invalid value"),
+    Code(
+        "config.ok",
+        "the settings are complete and well formed",
+        status=Status.PASS,
+        causes=("nothing is wrong with them",),
+        remedy="nothing is to be done",
+    ),
+    Code(
+        "config.missing",
+        "settings that the agent can't do without are missing",
+        causes=(
+            "the variable is set in a shell, but not in the service's own environment",
+            "the variable's name is misspelt",
+            "the .env file is not loaded: name it with --env-file",
+        ),
+        remedy="set Z4J_BRAIN_URL, and Z4J_TOKEN or Z4J_TOKEN_FILE, where the service gets its environment",
+    ),
+    Code(
+        "config.invalid_url",
+        "the brain URL can't be taken apart",
+        causes=(
+            "the scheme is missing: brain.example where https://brain.example is meant",
+            "quotes or white space were pasted with it",
+            "it has a query, a fragment, a user name, or a port that is none",
+        ),
+        remedy="set Z4J_BRAIN_URL to the dashboard's address, for instance https://brain.example",
+    ),
+    Code(
+        "config.unsupported_scheme",
+        "the brain URL is for another protocol",
+        causes=("a database's or a queue's URL was put there", "a typing error: htps://"),
+        remedy="use an https:// URL (http, ws and wss are accepted too)",
+    ),
+    Code(
+        "config.insecure_url",
+        "the brain URL would carry the token in plain text over a network",
+        causes=("http:// was written where https:// is meant", "the brain has no TLS in front of it"),
+        remedy="use https://; where the network is trusted, pass allow_plaintext=True in code",
+    ),
+    Code(
+        "config.token_malformed",
+        "the token can't be one: something was pasted with it, or instead of it",
+        causes=(
+            "a newline or a space at its end",
+            "quotes that the shell or the env file did not take off",
+            '"Bearer " in front of it',
+            "a placeholder from the documentation",
+        ),
+        remedy="copy the token from the dashboard again, without anything around it",
+    ),
+    Code(
+        "config.secret_malformed",
+        "the HMAC secret is not urlsafe base64 of at least 32 bytes",
+        causes=(
+            "a part of it was not copied",
+            "quotes or white space were pasted with it",
+            "the token was put in its place",
+        ),
+        remedy="copy the HMAC secret from where the agent was created; a new agent has a new one",
+    ),
+    Code(
+        "config.secret_unreadable",
+        "a file that settings are to be read from can't be read",
+        causes=(
+            "the file belongs to another user than the one that this runs as",
+            "the secret is not mounted at that path",
+            "the path is relative to another directory",
+        ),
+        remedy="make the file readable for the user that the service runs as, or correct its path",
+    ),
+    Code(
+        "config.unknown_variable",
+        "a variable is set that nothing reads, and its name is close to one that is read",
+        status=Status.WARN,
+        causes=("a typing error", "a name from another program or version"),
+        remedy="rename the variable, or unset it",
+    ),
+    Code(
+        "config.ca_unreadable",
+        "the CA file can't be loaded",
+        causes=(
+            "the path is wrong, or not mounted in the container",
+            "the file is DER, a key, or empty: PEM certificates are needed",
+            "this user may not read it",
+        ),
+        remedy="point Z4J_CA_FILE at a readable PEM file with the CA's certificate, or unset it",
+    ),
+    Code(
+        "config.invalid_value",
+        "a setting has a value that it can't have",
+        causes=(
+            "a typing error",
+            "a placeholder that is not filled in",
+            "a proxy variable that is no http:// URL",
+        ),
+        remedy="correct the setting that is named, or unset it for its default",
+    ),
 )

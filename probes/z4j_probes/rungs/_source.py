@@ -1,0 +1,84 @@
+"""Where a setting came from, in words, and what to do there: a variable, a file, a systemd unit."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from z4j_probes.settings import VARIABLES, Settings, Variable
+
+_VARIABLES = {variable.attribute: variable for variable in VARIABLES}
+
+
+def variable_of(attribute: str) -> Variable:
+    """The table's row for a setting."""
+    return _VARIABLES[attribute]
+
+
+def spoken(settings: Settings, attribute: str) -> str:
+    """What to call the place that a value came from: Z4J_TOKEN, Z4J_TOKEN in /etc/web.env, …"""
+    source = settings.sources.get(attribute, "argument")
+    if source.startswith("argument ("):
+        return source.removeprefix("argument (").removesuffix(")")
+    if source == "argument" or source.startswith("default"):
+        return f"the {attribute} {source}"
+    kind, _, rest = source.partition(" ")
+    if kind == "env":
+        return rest
+    path, _, name = rest.rpartition(" ")
+    return f"{name} in {path}"
+
+
+def paste_hint(settings: Settings, attribute: str) -> str:
+    """How to put a secret back where it came from, without the fault of the last time."""
+    name = variable_of(attribute).name
+    source = settings.sources.get(attribute, "argument")
+    if "(" in source:
+        path = source.partition("(")[2].removesuffix(")")
+        return f'write it with: read -rs S && printf %s "$S" > {shlex.quote(path)}'
+    if source.startswith("file "):
+        return (
+            f"write {name}=… without quotes or spaces into {source.removeprefix('file ').rpartition(' ')[0]}"
+        )
+    if source == "argument":
+        return f"pass it as it is ({attribute}=…), or drop the argument and set {name}"
+    unit = _unit(settings.environ)
+    if unit:
+        return f"set {name} in the unit: systemctl edit {unit} (Environment= or EnvironmentFile=)"
+    return f"set it with: read -rs {name} && export {name}"
+
+
+def unreadable_hint(path: str, variable: str) -> str:
+    """What to do about a file that could not be read, by what can be seen of it."""
+    uid, quoted = os.geteuid(), shlex.quote(path)
+    try:
+        found = Path(path).stat()
+    except PermissionError:
+        return f"uid {uid} may not enter the directories above it; see which one: namei -l {quoted}"
+    except (OSError, ValueError):
+        if not os.path.isabs(path):
+            return f"{variable} is a relative path, and this runs in {os.getcwd()}: make it absolute"
+        return f"see that the file is there (is the secret mounted?): ls -l {quoted}"
+    if stat.S_ISDIR(found.st_mode):
+        return f"{path} is a directory, as Docker makes where a mount's source is missing: mount the file"
+    if not os.access(path, os.R_OK):
+        mode = stat.S_IMODE(found.st_mode)
+        return (
+            f"it belongs to uid {found.st_uid} with mode {mode:04o}, and this is uid {uid}: "
+            f"sudo chown {uid} {quoted} && sudo chmod 0400 {quoted}"
+        )
+    return f"look at what is in it: file {quoted}"
+
+
+def _unit(environ: Mapping[str, str]) -> str | None:
+    """The systemd service that this process, whose environment it must be, was started by."""
+    if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
+        return None
+    try:
+        name = Path("/proc/self/cgroup").read_text("utf-8").strip().rpartition("/")[2]
+    except (OSError, ValueError):
+        return None
+    return name if name.endswith(".service") else None

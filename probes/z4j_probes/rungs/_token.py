@@ -1,0 +1,64 @@
+"""What is wrong with a token as it was pasted: said without showing a character of it."""
+
+from __future__ import annotations
+
+import re
+
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"
+_PLACEHOLDER = re.compile(
+    r"<.*>|\[.*\]|\$\{?\w*\}?|\{\{.*\}\}|%\w+%|x+|\.+|\*+|…"
+    r"|(your|my|the|insert|paste|put)?[-_ ]?(agent)?[-_ ]?token([-_ ]?here)?"
+    r"|change[-_ ]?me|replace[-_ ]?me|todo|placeholder|redacted|secret|none|null",
+    re.IGNORECASE,
+)
+
+
+def faults_of(token: str) -> list[str]:
+    """Each fault as a phrase that completes "the token …"; empty where it can go into a header."""
+    core = token.strip()
+    if _PLACEHOLDER.fullmatch(core):
+        return ["is a placeholder, not a token"]
+    found = _at_the_ends(token)
+    if core[:1] in _QUOTES and core[-1:] in _QUOTES:
+        found.append("is wrapped in quotes")
+    elif core[0] in _QUOTES:
+        found.append("begins with a quote")
+    elif core[-1] in _QUOTES:
+        found.append("ends with a quote")
+    core = core.strip(_QUOTES).strip()
+    if re.match(r"(authorization\s*:\s*)?bearer(\s|$)", core, re.IGNORECASE):
+        found.append('begins with "Bearer ", which is added to it anyway')
+        core = re.sub(r"^(authorization\s*:\s*)?bearer\s*", "", core, flags=re.IGNORECASE)
+    elif re.match(r"(export\s+)?Z4J_TOKEN\s*=", core):
+        found.append("begins with its own variable's name")
+        core = core.partition("=")[2]
+    return found + _inside(core)
+
+
+def _at_the_ends(token: str) -> list[str]:
+    found = []
+    for verb, end in (
+        ("begins", token[: len(token) - len(token.lstrip())]),
+        ("ends", token[len(token.rstrip()) :]),
+    ):
+        if end:
+            what = "a newline" if "\n" in end or "\r" in end else "white space"
+            found.append(f"{verb} with {what}")
+    return found
+
+
+def _inside(core: str) -> list[str]:
+    found = []
+    if "\n" in core or "\r" in core:
+        found.append("has a newline in the middle")
+    elif any(c.isspace() for c in core):
+        found.append("has white space in the middle")
+    if any(c in _QUOTES for c in core):
+        found.append("has a quote in the middle")
+    others = [c for c in core if not c.isspace() and c not in _QUOTES]
+    if any(not c.isascii() for c in others):
+        hidden = any(not c.isascii() and not c.isprintable() for c in others)
+        found.append(f"has {'an invisible' if hidden else 'a'} character that is not ASCII")
+    if any(c.isascii() and not c.isprintable() for c in others):
+        found.append("has a control character")
+    return found

@@ -1,0 +1,126 @@
+"""Are the settings complete and well formed?
+
+Evidence: the settings themselves, where each came from, the names in the environment, and the CA file, which
+is really loaded. All problems are found and said at once; the code is that of the most fundamental one.
+
+Codes: ok, missing, invalid_url, unsupported_scheme, insecure_url, token_malformed, secret_malformed,
+secret_unreadable, unknown_variable, ca_unreadable, invalid_value.
+
+Leaves the endpoint, the decoded HMAC secret (None where there is none: `signing` says so) and the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from dataclasses import asdict
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.endpoint import Endpoint, parse_endpoint
+from z4j_probes.protocol import decode_secret
+from z4j_probes.proxy import Proxy, find_proxy
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import _source
+from z4j_probes.rungs._problems import Problem, find_problems, given
+from z4j_probes.settings import Settings
+from z4j_probes.threads import in_daemon_thread
+
+# What is said first: an unreadable file explains what is missing, a missing URL all that depends on it.
+_ORDER = (
+    "config.secret_unreadable",
+    "config.missing",
+    "config.unsupported_scheme",
+    "config.invalid_url",
+    "config.insecure_url",
+    "config.token_malformed",
+    "config.secret_malformed",
+    "config.invalid_value",
+    "config.ca_unreadable",
+    "config.unknown_variable",
+)
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Judge the settings, and leave what they mean."""
+    settings = climb.settings
+    problems = find_problems(settings)
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            ca_problem = await in_daemon_thread(lambda: load_ca_file(settings))
+    except TimeoutError:  # a dead network mount
+        hint = f"is it on a network mount that is gone? findmnt -T {settings.ca_file}"
+        ca_problem = _ca_problem(settings, "could not be read in time", hint)
+    problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
+    if any(p.code != "config.unknown_variable" for p in problems):
+        return _told(problems)
+
+    climb.endpoint = parse_endpoint(settings.brain_url or "")
+    secret = settings.hmac_secret
+    climb.hmac_secret = decode_secret(secret.reveal()) if secret and given(secret) else None
+    climb.proxy = find_proxy(climb.endpoint, settings.environ)
+    if problems:
+        return _told(problems)
+    return _in_order(settings, climb.endpoint, climb.proxy)
+
+
+def load_ca_file(settings: Settings) -> list[Problem]:
+    """Load the CA file as the TLS handshake will; its problem, if it has one."""
+    path = settings.ca_file
+    if not path:
+        return []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError as exc:
+        reason = f"is no PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
+        hint = f"it has to have -----BEGIN CERTIFICATE----- in it: openssl x509 -noout -subject -in {path}"
+        return _ca_problem(settings, reason, hint)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        hint = _source.unreadable_hint(path, "Z4J_CA_FILE")
+        return _ca_problem(settings, f"can't be read: {reason}", hint)
+    if not context.cert_store_stats()["x509"]:
+        return _ca_problem(settings, "has no certificate in it", "name the PEM file of the CA's certificate")
+    return []
+
+
+def _ca_problem(settings: Settings, reason: str, hint: str) -> list[Problem]:
+    message = f"the CA file {settings.ca_file} {reason}"
+    return [Problem("config.ca_unreadable", "ca_file", settings.sources.get("ca_file"), message, hint)]
+
+
+def _told(problems: list[Problem]) -> ProbeResult:
+    first = problems[0].code
+    hints = dict.fromkeys(p.hint for p in problems if p.code == first)
+    return outcome(
+        first,
+        "; ".join(p.message for p in problems),
+        hint="; ".join(hints),
+        details={"problems": [asdict(p) for p in problems]},
+    )
+
+
+def _in_order(settings: Settings, endpoint: Endpoint, proxy: Proxy | None) -> ProbeResult:
+    url = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
+    message = f"brain {url}, project {settings.project_id}, agent {settings.filled_agent_name}"
+    if settings.is_disabled:
+        message += f"; the agent is disabled by {_source.spoken(settings, 'disabled')}"
+    details = {
+        "endpoint": endpoint.websocket_url,
+        "proxy": proxy.authority if proxy else None,
+        "uid": os.geteuid(),
+    }
+    return outcome("config.ok", message, details=details)
+
+
+PROBE = Probe(
+    name="config",
+    question="Are the settings complete and well formed?",
+    needs=(),
+    run=run,
+    timeout_code="config.ca_unreadable",  # the CA file is all that it waits for
+    network=False,
+)
