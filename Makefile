@@ -12,7 +12,7 @@ FAULT_PACKAGES := dnsmasq-base faketime iproute2 nftables nginx-light openssl re
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types test clean
+.PHONY: help setup brain apt lint types test demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ types: setup ## Check types, strictly
 
 test: setup brain apt lint types ## Everything: style, types, all tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
+
+demo: setup ## See the doctor green, then red, against an embedded brain
+	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demo.sh
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .brain .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

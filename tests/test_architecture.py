@@ -1,0 +1,108 @@
+"""Who may import whom: the drawing in the contributor's guide, held against the imports that are there.
+
+Imports inside functions count; those under TYPE_CHECKING do not: a name in an annotation binds nothing.
+A rule whose subject has gone or been renamed fails, rather than being true of nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import grimp
+import pytest
+
+PACKAGES = ("z4j_fastapi", "z4j_probes")
+HEAVY = {"cryptography", "dns", "fastapi", "rich", "typer"}
+
+MAY_IMPORT_ONLY = {
+    "z4j_probes": {"z4j_probes"},
+    "z4j_probes.errors": set[str](),
+    "z4j_probes.result": set[str](),
+    "z4j_probes.codes": {"z4j_probes.codes", "z4j_probes.result"},
+    "z4j_probes.protocol": {"z4j_probes.protocol", "z4j_probes.errors"},
+    "z4j_probes.storage": {"z4j_probes.storage", "z4j_probes.errors"},
+    "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
+    "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.result"},
+}
+"""Of this project's modules; each entry stands for what is inside it too."""
+
+MAY_BE_IMPORTED_ONLY_BY = {
+    "z4j_fastapi.agent": {"z4j_fastapi", "z4j_fastapi.cli", "z4j_fastapi.workers"},
+    "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
+    "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
+    "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_fastapi.cli"},
+}
+"""`z4j_fastapi` itself is the package's front door, its `__init__`, and not everything that is inside it."""
+
+IO_MODULES = {"asyncio", "select", "selectors", "socket", "sqlite3", "ssl", "threading", "websockets"}
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph(
+        *PACKAGES, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+    )
+
+
+@pytest.mark.parametrize("subject", MAY_IMPORT_ONLY)
+def test_a_room_imports_only_what_its_drawing_allows(imports: grimp.ImportGraph, subject: str) -> None:
+    allowed = MAY_IMPORT_ONLY[subject]
+    strays = {
+        (importer, imported)
+        for importer in _inside(imports, subject)
+        for imported in imports.find_modules_directly_imported_by(importer)
+        if imported.startswith(PACKAGES) and not any(_is_in(imported, room) for room in allowed)
+    }
+    assert not strays
+
+
+@pytest.mark.parametrize("subject", MAY_BE_IMPORTED_ONLY_BY)
+def test_a_room_is_imported_only_by_those_its_drawing_names(imports: grimp.ImportGraph, subject: str) -> None:
+    allowed = MAY_BE_IMPORTED_ONLY_BY[subject]
+    strays = {
+        (importer, imported)
+        for imported in _inside(imports, subject)
+        for importer in imports.find_modules_that_directly_import(imported)
+        if importer not in allowed and not any(_is_in(importer, room) for room in allowed - {"z4j_fastapi"})
+    }
+    assert not strays
+
+
+def test_a_rung_is_imported_by_nothing_but_the_registry(imports: grimp.ImportGraph) -> None:
+    rungs = {
+        name for name in imports.find_children("z4j_probes.rungs") if not name.split(".")[-1].startswith("_")
+    }
+    assert rungs
+    strays = {
+        (importer, rung)
+        for rung in rungs
+        for importer in imports.find_modules_that_directly_import(rung)
+        if importer != "z4j_probes.registry"
+    }
+    assert not strays
+
+
+def test_the_protocol_is_plain_data_with_no_socket_in_sight(imports: grimp.ImportGraph) -> None:
+    used = {
+        imported
+        for module in _inside(imports, "z4j_probes.protocol")
+        for imported in imports.find_modules_directly_imported_by(module)
+    }
+    assert not used & IO_MODULES
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    show = f"import sys, {package}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", show], check=True, capture_output=True, text=True)
+    assert not HEAVY & set(done.stdout.split())
+
+
+def _inside(imports: grimp.ImportGraph, subject: str) -> set[str]:
+    assert subject in imports.modules, f"there is no {subject}: has it been renamed?"
+    return {subject, *imports.find_descendants(subject)}
+
+
+def _is_in(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
