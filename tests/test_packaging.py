@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -33,26 +34,27 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(distributions: Path) -> zipfile.Path:
-    return zipfile.Path(next(distributions.glob("*.whl")))
+def wheel(distributions: Path) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as archive:
+        yield archive
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: zipfile.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's content where Python finds it, as an installer would put it."""
     site = tmp_path_factory.mktemp("site")
-    wheel.root.extractall(site)
+    wheel.extractall(site)
     return site
 
 
-def test_the_wheel_claims_two_names_and_no_common_one(wheel: zipfile.Path) -> None:
-    top = {PurePosixPath(name).parts[0] for name in wheel.root.namelist()}
+def test_the_wheel_claims_two_names_and_no_common_one(wheel: zipfile.ZipFile) -> None:
+    top = {PurePosixPath(name).parts[0] for name in wheel.namelist()}
     assert {name for name in top if not name.endswith(".dist-info")} == {"z4j_fastapi", "z4j_probes"}
 
 
-def test_the_wheel_holds_every_module_of_the_source_tree(wheel: zipfile.Path, distributions: Path) -> None:
+def test_the_wheel_holds_every_module_of_the_source_tree(wheel: zipfile.ZipFile, distributions: Path) -> None:
     source = distributions.parent / "source"
-    published = {name for name in wheel.root.namelist() if name.endswith(".py")}
+    published = {name for name in wheel.namelist() if name.endswith(".py")}
     packages = (source / "z4j_fastapi", source / "probes" / "z4j_probes")
     written = {
         path.relative_to(package.parent).as_posix() for package in packages for path in package.rglob("*.py")
@@ -61,21 +63,21 @@ def test_the_wheel_holds_every_module_of_the_source_tree(wheel: zipfile.Path, di
 
 
 @pytest.mark.parametrize("package", ["z4j_fastapi", "z4j_probes"])
-def test_type_checkers_are_told_that_the_types_count(wheel: zipfile.Path, package: str) -> None:
-    assert f"{package}/py.typed" in wheel.root.namelist()
+def test_type_checkers_are_told_that_the_types_count(wheel: zipfile.ZipFile, package: str) -> None:
+    assert f"{package}/py.typed" in wheel.namelist()
 
 
-def test_the_licence_comes_along(wheel: zipfile.Path) -> None:
-    (licence,) = (name for name in wheel.root.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
-    assert wheel.root.read(licence) == (ROOT / "LICENSE").read_bytes()
+def test_the_licence_comes_along(wheel: zipfile.ZipFile) -> None:
+    (licence,) = (name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+    assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
 
 
-def test_the_metadata_names_licence_python_and_command(wheel: zipfile.Path) -> None:
-    names = {name.rsplit("/", 1)[-1]: name for name in wheel.root.namelist() if ".dist-info/" in name}
-    metadata = email.message_from_bytes(wheel.root.read(names["METADATA"]))
+def test_the_metadata_names_licence_python_and_command(wheel: zipfile.ZipFile) -> None:
+    names = {name.rsplit("/", 1)[-1]: name for name in wheel.namelist() if ".dist-info/" in name}
+    metadata = email.message_from_bytes(wheel.read(names["METADATA"]))
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert b"z4j-fastapi = " in wheel.root.read(names["entry_points.txt"])
+    assert b"z4j-fastapi = " in wheel.read(names["entry_points.txt"])
 
 
 def test_a_service_with_a_probes_module_of_its_own_keeps_it(installed: Path, tmp_path: Path) -> None:
