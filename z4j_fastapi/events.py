@@ -6,6 +6,7 @@ The text is rendered once: it is stored, signed and sent as it is.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import uuid
@@ -24,7 +25,10 @@ MAX_EVENT_BYTES = 64 * 1024
 # A traceback fits; a file that somebody passed as an argument does not.
 MAX_TEXT = 8 * 1024
 MAX_ITEMS = 200
+MAX_NAME = 512
 MAX_DEPTH = 8
+# Python's own JSON parser refuses integers of more than 4,300 digits; nobody needs a tenth of that.
+MAX_INT_BITS = 1024
 
 REDACTED = "[redacted]"
 # Words, not substrings: `max_tokens` and `tokenizer` are no secrets.
@@ -62,7 +66,7 @@ class EventEncoder:
         @lru_cache(maxsize=1024)
         def is_secret(key: str) -> bool:
             parts = [part.lower() for part in _WORDS.findall(key)]
-            pairs = {a + b for a, b in zip(parts, parts[1:], strict=False)}
+            pairs = {a + b for a, b in itertools.pairwise(parts)}
             return not words.isdisjoint(parts) or not (words | _SECRET_PAIRS).isdisjoint(pairs)
 
         self._is_secret: Callable[[str], bool] = is_secret
@@ -77,19 +81,20 @@ class EventEncoder:
         occurred_at: datetime | None = None,
     ) -> str:
         """One event as canonical JSON of at most MAX_EVENT_BYTES."""
+        safe = self._mapping(data, 0)
         event = {
             "id": str(uuid.UUID(bytes=os.urandom(16), version=4)),
-            "engine": _text(str(engine)),
-            "task_id": _text(str(task_id)),
-            "kind": _text(str(kind)),
+            "engine": _text(str(engine))[:MAX_NAME],
+            "task_id": _text(str(task_id))[:MAX_NAME],
+            "kind": _text(str(kind))[:MAX_NAME],
             "occurred_at": timestamp(occurred_at or datetime.now(UTC)),
-            "data": self._mapping(data, 0),
+            "data": safe,
         }
         text = render(event)
         # a character is at most four bytes; most events need no exact count
         if len(text) * 4 > MAX_EVENT_BYTES and len(text.encode()) > MAX_EVENT_BYTES:
-            event["data"] = _shrunk(event["data"], MAX_EVENT_BYTES - 2048)
-            text = render(event)
+            # what stands beside the data is bounded by its own limits, and far below this reserve
+            text = render({**event, "data": _shrunk(safe, MAX_EVENT_BYTES // 2)})
         return text
 
     def _mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
@@ -105,12 +110,10 @@ class EventEncoder:
 
     def _value(self, value: Any, depth: int) -> Any:
         kind = type(value)
-        if value is None or kind is bool or kind is int:
-            return (
-                value
-                if kind is not int or value.bit_length() <= 1024
-                else f"<int of {value.bit_length()} bits>"
-            )
+        if value is None or kind is bool:
+            return value
+        if kind is int:
+            return value if value.bit_length() <= MAX_INT_BITS else f"<int of {value.bit_length()} bits>"
         if kind is str:
             return _text(value)
         if kind is float:

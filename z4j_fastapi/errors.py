@@ -1,0 +1,27 @@
+"""The exceptions that a host application can meet.
+
+Z4JError
+├── PreflightError    the first climb failed and the host asked for `preflight="strict"`
+└── ForkedAgentError  the agent was started before a fork and is used in the child
+"""
+
+from __future__ import annotations
+
+from z4j_probes import Report, Z4JError
+
+
+class PreflightError(Z4JError):
+    """The first climb failed. `report` says why; the text is what the doctor would print."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        from z4j_fastapi.reports import render
+
+        return f"the z4j agent's preflight failed\n\n{render('table', self.report)}"
+
+
+class ForkedAgentError(Z4JError):
+    """An agent that was started before a fork can't be entered in the child: create one there."""

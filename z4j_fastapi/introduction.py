@@ -1,0 +1,53 @@
+"""What an agent says of itself and of its service in each hello."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from z4j_probes import Settings, __version__
+from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, Hello
+from z4j_probes.storage import LastHello, fingerprint
+
+# Room that a worker id keeps for the suffix of a worker that has a double.
+_SUFFIX_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """The parts that stay the same for the life of an agent."""
+
+    role: str = "web"
+    framework: str = "fastapi"
+    engines: tuple[str, ...] = ()
+    schedulers: tuple[str, ...] = ()
+    capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def hello(self, settings: Settings, worker_id: str, started_at: datetime) -> Hello:
+        """The hello of one climb."""
+        return Hello(
+            agent_version=__version__,
+            worker_id=worker_id,
+            worker_role=self.role,
+            worker_pid=os.getpid(),
+            worker_started_at=started_at,
+            framework=self.framework,
+            engines=self.engines,
+            schedulers=self.schedulers,
+            capabilities=self.capabilities,
+            host_name=settings.filled_agent_name,
+            project=settings.project_id,
+        )
+
+    def last_hello(self) -> LastHello:
+        """What a doctor on this machine has to repeat."""
+        return LastHello(self.framework, self.engines, self.schedulers, self.capabilities)
+
+    def worker_id(self, slot: int, directory: Path | None, identity: str) -> str:
+        """`<host>.<role>.<slot>.<fingerprint>`: the same after every restart (every id stays on the dashboard)."""
+        tail = f".{self.role}.{slot}.{fingerprint(directory or Path(), identity)}"
+        return socket.gethostname()[: MAX_WORKER_ID_LENGTH - len(tail) - _SUFFIX_LENGTH] + tail

@@ -1,0 +1,56 @@
+"""Opening the buffer that an agent's settings name, or one in memory where no directory can be used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from z4j_fastapi.buffer import EventBuffer
+from z4j_probes import Settings, StorageError
+from z4j_probes.storage import choose, identity
+from z4j_probes.threads import in_daemon_thread
+
+log = logging.getLogger("z4j.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBuffer:
+    """A buffer, the state directory that it is in (None: memory), and the identity that it belongs to."""
+
+    buffer: EventBuffer
+    directory: Path | None
+    identity: str
+
+
+async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, int]) -> OpenedBuffer:
+    """Open it within the budget: a dead network mount costs the disk, not the start."""
+    name = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
+    try:
+        async with asyncio.timeout(budget_s):
+            return await in_daemon_thread(lambda: _open(settings, name, bounds))
+    except StorageError as exc:
+        log.error("%s: %s; events are kept in memory alone", exc.code, exc)  # noqa: TRY400
+    except TimeoutError:
+        log.error(  # noqa: TRY400
+            "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory alone",
+            budget_s,
+        )
+    return OpenedBuffer(EventBuffer.open(None, name, **bounds), None, name)
+
+
+def _open(settings: Settings, name: str, bounds: Mapping[str, int]) -> OpenedBuffer:
+    directory = choose(settings.home, settings.environ)
+    buffer = EventBuffer.open(directory.path, name, **bounds)
+    if directory.relocated:
+        log.warning(
+            "buffer.relocated: %s can't be used (%s); events are buffered in %s",
+            directory.requested or "the home directory",
+            directory.reason,
+            directory.path,
+        )
+    if buffer.set_aside:
+        log.warning("buffer.corrupt: a damaged buffer was set aside as %s", buffer.set_aside)
+    return OpenedBuffer(buffer, directory.path, name)

@@ -1,0 +1,222 @@
+"""One live session with a brain: send, receive, heartbeat, acknowledge, answer commands.
+
+Events leave in signed batches, several on their way at once, and are forgotten only when the brain has
+acknowledged them; what is not acknowledged when the session ends is sent again by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from websockets.exceptions import ConnectionClosed
+
+from z4j_fastapi.buffer import EventBuffer
+from z4j_fastapi.claims import Batch
+from z4j_probes import FrameRejected, LiveSession, ProtocolError
+from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
+
+# A tenth of the brain's own limit: one batch is signed within a millisecond of our thread's time.
+BATCH_EVENTS = 500
+# Enough to hide the round trip to a brain that takes a while to store a batch.
+IN_FLIGHT = 8
+# How long the first event of a batch waits for company; a batch that is full leaves at once.
+LINGER_S = 0.05
+# A brain that has not acknowledged a batch by then has lost it, or the path to it is dead.
+ACK_TIMEOUT_S = 30.0
+# The envelope around a batch: ids, signature and punctuation, generously.
+ENVELOPE_BYTES = 2048
+
+# What each close code means once a session is proven, as a code of the catalogue (wire protocol, "Connect").
+_CLOSED = {
+    CloseCode.REPLACED: "auth.closed",
+    CloseCode.REVOKED: "auth.revoked",
+    CloseCode.TOKEN_REJECTED: "auth.token_rejected",
+    CloseCode.FORBIDDEN: "signing.closed",
+    CloseCode.PROTOCOL_UNSUPPORTED: "auth.protocol_unsupported",
+    CloseCode.AGENT_UNSUPPORTED: "auth.version_skew",
+    CloseCode.RATE_LIMITED: "auth.rate_limited",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """Why a session is over: a code of the catalogue, a sentence, and the close code where there was one."""
+
+    code: str
+    reason: str
+    close_code: int | None = None
+
+
+class _Over(Exception):
+    def __init__(self, end: SessionEnd) -> None:
+        super().__init__(end.reason)
+        self.end = end
+
+
+class Session:
+    """Runs one session until it ends. Lives in one event loop; owns the WebSocket that it is given.
+
+    `health` is asked for what a heartbeat reports of the adapter.
+    """
+
+    def __init__(
+        self, live: LiveSession, buffer: EventBuffer, health: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
+        self._live = live
+        self._websocket = live.websocket
+        self._buffer = buffer
+        self._health = health
+        self._in_flight: dict[str, tuple[Batch, float]] = {}
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._finishing = False
+        self._last_flush_at: datetime | None = None
+
+    def wake(self) -> None:
+        """There may be events to send."""
+        self._wake.set()
+
+    async def run(self) -> SessionEnd:
+        """Live until the connection ends, and say why it did. Cancelling closes the connection."""
+        self._websocket.start_keepalive()
+        self._wake.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._receive(), name="z4j receive")
+                group.create_task(self._send(), name="z4j send")
+                group.create_task(self._heartbeat(), name="z4j heartbeat")
+        except* _Over as over:
+            errors = [error for error in over.exceptions if isinstance(error, _Over)]
+            end = errors[0].end
+        finally:
+            self._buffer.release_all()
+            self._websocket.transport.abort()
+        return end
+
+    async def finish(self, budget_s: float) -> None:
+        """Send what is buffered, wait for acknowledgements, and close, all within the budget."""
+        self._finishing = True
+        self._wake.set()
+        try:
+            async with asyncio.timeout(budget_s):
+                await self._drained.wait()
+                await self._websocket.close()
+        except TimeoutError:
+            self._websocket.transport.abort()
+
+    async def _receive(self) -> NoReturn:
+        try:
+            for frame in self._live.pending:
+                await self._handle(frame)
+            while True:
+                frame = self._live.verifier.verify(await self._websocket.recv())
+                await self._handle(frame)
+        except ConnectionClosed as exc:
+            raise _Over(_why_closed(exc)) from None
+        except FrameRejected as exc:
+            await self._refuse(CloseCode.FORBIDDEN, "signing.brain_signature_invalid", str(exc))
+        except ProtocolError as exc:
+            await self._refuse(CloseCode.MALFORMED, "signing.brain_signature_invalid", str(exc))
+
+    async def _refuse(self, close: int, code: str, reason: str) -> NoReturn:
+        await self._websocket.close(close, "frame refused")
+        raise _Over(SessionEnd(code, f"a frame of the brain was refused: {reason}", close))
+
+    async def _handle(self, frame: Mapping[str, Any]) -> None:
+        kind, payload = frame["type"], frame["payload"]
+        if kind == "event_batch_ack":
+            self._acknowledged(payload.get("acked_id"))
+        elif kind == "command":
+            await self._answer(frame["id"], payload)
+        elif kind == "error" and payload.get("fatal"):
+            reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
+            raise _Over(SessionEnd("auth.closed", reason))
+
+    def _acknowledged(self, frame_id: object) -> None:
+        batch, _ = self._in_flight.pop(frame_id, (None, 0.0)) if isinstance(frame_id, str) else (None, 0.0)
+        if batch is not None:
+            self._buffer.forget(batch)
+            self._last_flush_at = datetime.now(UTC)
+            self._room.set()
+
+    async def _answer(self, command_id: str, payload: Mapping[str, Any]) -> None:
+        """This agent implements no command yet; silence would leave the dashboard waiting."""
+        claim = {"delivery_claim_token": payload.get("delivery_claim_token")}
+        error = f"this agent does not implement the command {payload.get('action')!r}"
+        result = {"status": "failed", "result": None, "error": error, **claim}
+        sign = self._live.signer.sign
+        await self._websocket.send(sign("command_ack", claim, command_id))
+        await self._websocket.send(sign("command_result", result, command_id))
+
+    async def _send(self) -> NoReturn:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if self._buffer.depth < BATCH_EVENTS and not self._finishing:
+                    await asyncio.sleep(LINGER_S)
+                await self._send_all()
+                if self._finishing:
+                    await self._all_acknowledged()
+                    self._drained.set()
+        except ConnectionClosed as exc:
+            raise _Over(_why_closed(exc)) from None
+
+    async def _send_all(self) -> None:
+        limit = self._live.ack.max_frame_size_bytes - ENVELOPE_BYTES
+        while True:
+            while len(self._in_flight) >= IN_FLIGHT:
+                self._room.clear()
+                await self._room.wait()
+            # a comma a row, and the brackets, are in the envelope's reserve
+            batch = self._buffer.claim(BATCH_EVENTS, limit - BATCH_EVENTS)
+            if not batch:
+                return
+            body = f'{{"events":[{",".join(batch.payloads)}]}}'
+            frame_id = new_frame_id()
+            frame = self._live.signer.sign_rendered("event_batch", body, frame_id)
+            self._in_flight[frame_id] = (batch, time.monotonic())
+            await self._websocket.send(frame)
+
+    async def _all_acknowledged(self) -> None:
+        while self._in_flight:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _heartbeat(self) -> NoReturn:
+        interval_s = self._live.ack.heartbeat_interval_seconds
+        try:
+            while True:
+                flushed = timestamp(self._last_flush_at) if self._last_flush_at else None
+                payload = {
+                    "buffer_size": self._buffer.depth,
+                    "last_flush_at": flushed,
+                    "dropped_events": self._buffer.dropped,
+                    "adapter_health": dict(self._health()),
+                }
+                await self._websocket.send(self._live.signer.sign("heartbeat", payload))
+                await asyncio.sleep(interval_s)
+                self._check_acknowledgements()
+        except ConnectionClosed as exc:
+            raise _Over(_why_closed(exc)) from None
+
+    def _check_acknowledgements(self) -> None:
+        now_s = time.monotonic()
+        waited_s = now_s - min((sent_s for _, sent_s in self._in_flight.values()), default=now_s)
+        if waited_s > ACK_TIMEOUT_S:
+            reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
+            raise _Over(SessionEnd("signing.no_reply", reason))
+
+
+def _why_closed(exc: ConnectionClosed) -> SessionEnd:
+    if exc.rcvd is None:
+        return SessionEnd("websocket.closed", "the connection to the brain was lost without a close frame")
+    code = _CLOSED.get(exc.rcvd.code, "websocket.closed")  # type: ignore[call-overload]
+    said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
+    return SessionEnd(code, f"the brain closed the session with {exc.rcvd.code}{said}", exc.rcvd.code)

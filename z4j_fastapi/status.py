@@ -1,0 +1,60 @@
+"""What an agent says of itself: its state, since when, why, and what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from z4j_probes import Report
+
+
+class State(StrEnum):
+    """Where an agent is in its life."""
+
+    STARTING = "starting"
+    """Its first climb is not over yet."""
+    ONLINE = "online"
+    OFFLINE = "offline"
+    """No session; it climbs again by its schedule."""
+    DISABLED = "disabled"
+    """It will not try: Z4J_DISABLED, settings that are missing or malformed, or a fork."""
+    STOPPED = "stopped"
+    """Not entered yet, or left again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """A snapshot. `code` and `reason` are those of the last failure, empty while online.
+
+    `report` is the last climb's. `buffered` counts events that no brain has acknowledged, `dropped` those
+    that were lost to the buffer's bounds or could not be taken. `buffer_path` is None for a buffer that
+    lives in memory alone.
+    """
+
+    state: State
+    since: datetime
+    code: str = ""
+    reason: str = ""
+    report: Report | None = None
+    buffered: int = 0
+    dropped: int = 0
+    buffer_path: str | None = None
+    worker_id: str | None = None
+    session_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, without secrets."""
+        return {
+            "state": self.state.value,
+            "since": self.since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "code": self.code,
+            "reason": self.reason,
+            "buffered": self.buffered,
+            "dropped": self.dropped,
+            "buffer_path": self.buffer_path,
+            "worker_id": self.worker_id,
+            "session_id": self.session_id,
+            "report": self.report.to_dict() if self.report else None,
+        }

@@ -1,0 +1,198 @@
+"""Keeps an agent in session: climb, live, wait, climb again.
+
+There is one way to connect, the doctor's ladder; a session is what `climb.detach()` hands over. Everything
+here runs in the agent's own event loop (see `agent`), where blocking for a moment harms nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from z4j_fastapi.buffer import EventBuffer
+from z4j_fastapi.introduction import Introduction
+from z4j_fastapi.reconnect import Backoff
+from z4j_fastapi.session import Session
+from z4j_fastapi.status import AgentStatus, State
+from z4j_probes import Climb, Ladder, LiveSession, Registry, Report, Settings, StorageError
+from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
+from z4j_probes.protocol import CloseCode, Hello
+from z4j_probes.storage import remember_hello
+from z4j_probes.threads import in_daemon_thread
+
+log = logging.getLogger("z4j.agent")
+
+# A replacement that comes twice within this is no restart that overlapped: this worker has a double.
+DOUBLE_WITHIN_S = 60.0
+# How often buffers of processes that are no more are looked for.
+ADOPT_EVERY_S = 30.0
+
+
+class Supervisor:
+    """One agent's connection over time. `publish` is called with each new status."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        introduction: Introduction,
+        *,
+        identity: str,
+        directory: Path | None,
+        buffer: EventBuffer,
+        publish: Callable[[AgentStatus], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._introduction = introduction
+        self._identity = identity
+        self._directory = directory
+        self._buffer = buffer
+        self._publish = publish
+        self._backoff = backoff or Backoff()
+        self._started_at = datetime.now(UTC)
+        self._session: Session | None = None
+        self._worker_id = self._stable_worker_id()
+        self._replaced_s: float | None = None
+        self._said = ""
+        self._finishing = False
+        self.status = AgentStatus(State.STARTING, self._started_at, worker_id=self._worker_id)
+
+    def wake(self) -> None:
+        """There may be events to send."""
+        if self._session is not None:
+            self._session.wake()
+
+    async def run(self, preflight_budget_s: float) -> None:
+        """Climb and live until cancelled, or until the settings turn out to be of no use.
+
+        The first climb has the budget that a host's start allows it; later ones have the doctor's.
+        """
+        budget_s = preflight_budget_s
+        async with asyncio.TaskGroup() as group:
+            adopting = group.create_task(self._adopt(), name="z4j adopt")
+            while True:
+                report, live = await self._climb(budget_s)
+                budget_s = RUN_BUDGET_S
+                if live is None:
+                    failure = report.first_failure
+                    code, reason = (failure.code, failure.message) if failure else ("", "")
+                    if code.startswith("config."):
+                        self._change(State.DISABLED, code, reason, report)
+                        self._say(code, f"{reason}; {failure.hint if failure else ''}", will_retry=False)
+                        adopting.cancel()
+                        return
+                    self._change(State.OFFLINE, code, reason, report)
+                    self._say(code, f"{reason}; {failure.hint if failure else ''}")
+                else:
+                    code = await self._live(live, report)
+                if self._finishing:
+                    adopting.cancel()
+                    return
+                await asyncio.sleep(self._backoff.next_s(code))
+
+    async def finish(self, budget_s: float) -> None:
+        """Flush and close the session, if there is one, within the budget; `run` then returns."""
+        self._finishing = True
+        if self._session is not None:
+            await self._session.finish(budget_s)
+
+    async def _climb(self, budget_s: float) -> tuple[Report, LiveSession | None]:
+        ladder = Ladder(
+            self._registry,
+            self._settings,
+            introduce=self._introduce,
+            timeout_s=min(PROBE_TIMEOUT_S, budget_s),
+            budget_s=budget_s,
+            thorough=False,
+        )
+        async with ladder.start() as climb:
+            results = [result async for result in ladder.climb(climb)]
+            report = ladder.report(climb, results)
+            # the buffer's verdict is reported, but memory carries events as well
+            connected = all(result.ok for result in results if result.name != "buffer")
+            return report, climb.detach() if connected else None
+
+    async def _introduce(self, climb: Climb) -> Hello:
+        return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
+
+    async def _live(self, live: LiveSession, report: Report) -> str:
+        self._remember()
+        self._session = Session(live, self._buffer, self._health)
+        self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
+        self._said = ""
+        log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
+        started_s = time.monotonic()
+        try:
+            end = await self._session.run()
+        finally:
+            self._session = None
+        if self._finishing:
+            return end.code
+        self._backoff.session_lasted(time.monotonic() - started_s)
+        if end.close_code == CloseCode.REPLACED:
+            self._note_replacement()
+        self._change(State.OFFLINE, end.code, end.reason, report)
+        self._say(end.code, end.reason)
+        return end.code
+
+    async def _adopt(self) -> None:
+        while True:
+            await asyncio.sleep(ADOPT_EVERY_S)
+            adopted = await in_daemon_thread(self._buffer.adopt)
+            if adopted:
+                log.info("adopted %d events of processes that are no more", adopted)
+                self.wake()
+
+    def _health(self) -> Mapping[str, str]:
+        return {"buffer": self._buffer.fault or ("memory" if self._directory is None else "ok")}
+
+    def _change(
+        self, state: State, code: str, reason: str, report: Report, *, session_id: str | None = None
+    ) -> None:
+        self.status = replace(
+            self.status,
+            state=state,
+            since=datetime.now(UTC),
+            code=code,
+            reason=reason,
+            report=report,
+            worker_id=self._worker_id,
+            session_id=session_id,
+        )
+        self._publish(self.status)
+
+    def _say(self, code: str, text: str, *, will_retry: bool = True) -> None:
+        """Log a failure once, and again only when it has become another one."""
+        if code == self._said:
+            return
+        self._said = code
+        ending = "will try again" if will_retry else "this agent stays off until the settings are mended"
+        log.error("%s: %s (%s; python -m z4j_fastapi explain %s)", code, text, ending, code)
+
+    def _remember(self) -> None:
+        if self._directory is None:
+            return
+        with contextlib.suppress(StorageError):  # a doctor then repeats less; nothing else depends on it
+            remember_hello(self._directory, self._identity, self._introduction.last_hello())
+
+    def _stable_worker_id(self) -> str:
+        return self._introduction.worker_id(self._buffer.slot, self._directory, self._identity)
+
+    def _note_replacement(self) -> None:
+        now_s = time.monotonic()
+        if self._replaced_s is not None and now_s - self._replaced_s < DOUBLE_WITHIN_S:
+            self._worker_id = f"{self._stable_worker_id()}.{secrets.token_hex(3)}"
+            log.warning(
+                "another process has the worker id of this one (a cloned machine?); using %s from here on",
+                self._worker_id,
+            )
+        self._replaced_s = now_s
