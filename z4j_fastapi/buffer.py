@@ -1,0 +1,267 @@
+"""EventBuffer: what the agent has to tell the brain, until the brain has acknowledged it.
+
+Append from any thread; claim a batch, several may be on their way; forget it once it is acknowledged, or
+give it back after a lost connection. Events survive `kill -9` from the moment `append` returns; a power
+cut may cost about the last second (`event_log` says why). Above its bounds the oldest events go, and are
+counted; one that is dropped while it is on its way counts too, since nobody knows yet whether it arrives.
+
+A housekeeping thread does every fsync, because the threads that append may run an event loop, and
+tries a disk that failed again. It holds the lock for a chunk or a checkpoint at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from z4j_fastapi import forks, slots
+from z4j_fastapi.claims import Batch, Claims, spans
+from z4j_fastapi.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
+from z4j_fastapi.event_store import CHUNK, EventStore
+from z4j_probes.errors import StorageError
+from z4j_probes.storage import private_directory
+
+# A week without a brain, at six events a second; with small events the count never is what bounds.
+MAX_EVENTS = 4_000_000
+# What a small container can spare on its disk for one worker.
+MAX_BYTES = 512 * 1024 * 1024
+
+# How much a power cut may cost, and how often a disk that failed is tried again.
+HOUSEKEEPING_EVERY_S = 1.0
+
+
+class EventBuffer:
+    """Open with `EventBuffer.open`. Thread-safe; a few microseconds for an append, never an fsync."""
+
+    def __init__(self, store: EventStore, max_bytes: int) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+        self._claims = Claims()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._parked = False
+        self._wake = threading.Event()
+        self._urgent = threading.Event()
+        self._housekeeper: threading.Thread | None = None
+        self.slot = store.slot.number if store.slot else slots.random_number()
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path | None,
+        identity: str,
+        *,
+        max_events: int = MAX_EVENTS,
+        max_bytes: int = MAX_BYTES,
+    ) -> EventBuffer:
+        """The lowest free slot in `<directory>/<identity>`, with what an earlier process left in it.
+
+        Without a directory it is in memory only, and its slot a random number. Raises StorageError where
+        no file can be used.
+        """
+        if directory is None:
+            buffer = cls(EventStore(None, max_events, max_bytes), max_bytes)
+        else:
+            slot = slots.take_lowest(private_directory(directory, identity))
+            buffer = cls(EventStore(slot, max_events, max_bytes), max_bytes)
+            buffer._housekeeper = threading.Thread(target=buffer._keep_house, name="z4j-buffer", daemon=True)
+            buffer._housekeeper.start()
+        forks.watch(buffer)
+        return buffer
+
+    @property
+    def depth(self) -> int:
+        """How many events are waiting or on their way."""
+        return self._store.depth
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of JSON they are."""
+        return self._store.bytes
+
+    @property
+    def dropped(self) -> int:
+        """How many events were ever lost for want of room, by earlier processes on this file too."""
+        return self._store.dropped
+
+    @property
+    def fault(self) -> str:
+        """Why events are kept in memory at the moment, as a `buffer` code; empty if they are not."""
+        return self._store.fault
+
+    @property
+    def set_aside(self) -> Path | None:
+        """Where the corrupt file of this slot went, if there was one."""
+        return self._store.slot.set_aside if self._store.slot else None
+
+    @property
+    def parked(self) -> bool:
+        """True in a process that was forked from the one that opened this: it keeps nothing there."""
+        return self._parked
+
+    def append(self, event_json: str) -> bool:
+        """Keep one event, given as JSON. False if it can't be kept: it is too large, or this is closed."""
+        try:
+            size = utf8_size(event_json)
+        except UnicodeEncodeError:  # no JSON that a brain could read
+            size = None
+        with self._lock:
+            if self._closed or self._parked:
+                return False
+            kept = size is not None and size <= self._max_bytes
+            if size is not None and kept:
+                self._store.append(event_json, size)
+            else:
+                self._store.refuse()
+        if not self._wake.is_set():
+            self._wake.set()
+        if self._store.checkpoint_due and not self._urgent.is_set():
+            self._urgent.set()
+        return kept
+
+    def claim(self, max_events: int, max_bytes: int) -> Batch:
+        """The oldest events that are not on their way yet, as one batch; empty if there are none.
+
+        An event above `max_bytes` comes alone: whoever sends it has to decide what becomes of it.
+        """
+        rows: list[Row] = []
+        room = max_bytes
+        more = True
+        while more and len(rows) < max_events:
+            with self._lock:
+                taken, more = self._take(min(CHUNK, max_events - len(rows)), room, started=bool(rows))
+            rows += taken
+            room -= sum(utf8_size(json) for _, json in taken)
+        batch = Batch(tuple(id_ for id_, _ in rows), tuple(json for _, json in rows))
+        if rows:
+            with self._lock:
+                self._claims.start(batch)
+        return batch
+
+    def forget(self, batch: Batch) -> None:
+        """The brain has acknowledged `batch`: its events are done. Nothing happens to one given back."""
+        with self._lock:
+            if not self._claims.end(batch):
+                return
+        for span in spans(batch.ids, CHUNK):
+            with self._lock:
+                if not self._closed and not self._parked:
+                    self._store.delete(span)
+
+    def release(self, batch: Batch) -> None:
+        """`batch` did not arrive: its events are claimed again, before all newer ones."""
+        with self._lock:
+            self._claims.give_back(batch)
+
+    def release_all(self) -> None:
+        """The same for every batch that is on its way."""
+        with self._lock:
+            self._claims.give_back_all()
+
+    def adopt(self) -> int:
+        """Move the events of processes that are no more over here; how many they were.
+
+        Stops at this buffer's bounds. What stays behind is there for the process that starts on it.
+        """
+        moved = 0
+        own = self._store.slot
+        if own is None:
+            return moved
+        for found in slots.abandoned(own.path.parent, own.number, EMPTY_FILE_BYTES):
+            try:
+                orphan = EventLog(found.connection, found.path)
+            except StorageError:
+                found.connection.close()
+                continue
+            try:
+                while count := self._adopt_chunk(orphan):
+                    moved += count
+            finally:
+                orphan.close()
+        return moved
+
+    def close(self) -> None:
+        """Leave what is undelivered on disk for the next start, and let go of the slot."""
+        forks.unwatch(self)
+        with self._lock:
+            if self._closed or self._parked:
+                return
+            self._closed = True
+        self._wake.set()
+        self._urgent.set()
+        if self._housekeeper:
+            self._housekeeper.join()
+        with self._lock:
+            self._store.close()
+
+    def hold(self) -> None:
+        """For `forks`: nothing is inside SQLite once this returns."""
+        self._lock.acquire()
+
+    def resume(self) -> None:
+        """For `forks`: the parent goes on."""
+        self._lock.release()
+
+    def park(self) -> object:
+        """For `forks`: in the child this keeps nothing and gives nothing from now on."""
+        self._lock = threading.Lock()
+        self._parked = True
+        return self._store
+
+    def _take(self, limit: int, room: int, *, started: bool) -> tuple[list[Row], bool]:
+        """Up to `limit` events within `room`, and whether there may be more of them."""
+        if self._closed or self._parked:
+            return [], False
+        span = self._claims.next_span()
+        rows = self._store.read(span, limit)
+        if rows is None:
+            return [], False
+        taken = _fitting(rows, room, at_least_one=not started)
+        fit = len(taken) == len(rows)
+        exhausted = fit and len(rows) < limit
+        more = fit and (self._claims.has_returned or not exhausted)
+        self._claims.claimed(span, taken[-1][0] if taken else None, exhausted=exhausted)
+        return taken, more
+
+    def _adopt_chunk(self, orphan: EventLog) -> int:
+        with self._lock:
+            return 0 if self._closed or self._parked else self._store.move_from(orphan)
+
+    def _keep_house(self) -> None:
+        while True:
+            self._wake.wait()
+            self._urgent.wait(HOUSEKEEPING_EVERY_S)
+            if self._closed:
+                return
+            self._wake.clear()
+            self._urgent.clear()
+            self._tidy()
+            if self._store.fault:
+                self._wake.set()
+
+    def _tidy(self) -> None:
+        done = False
+        while not done:
+            with self._lock:
+                done = self._store.recover()
+        if self._store.fault:
+            return
+        try:
+            # Before the checkpoint and without the lock, so that it finds little left to do under it.
+            self._store.sync()
+        except OSError as exc:
+            with self._lock:
+                self._store.degrade(exc)
+        if self._store.checkpoint_due:
+            with self._lock:
+                self._store.checkpoint()
+
+
+def _fitting(rows: list[Row], room: int, *, at_least_one: bool) -> list[Row]:
+    taken: list[Row] = []
+    for row in rows:
+        room -= utf8_size(row[1])
+        if room < 0 and (taken or not at_least_one):
+            break
+        taken.append(row)
+    return taken

@@ -1,0 +1,83 @@
+"""What becomes of open buffers when the process forks, and when it ends without closing them.
+
+A child has a copy of each open SQLite connection. It may neither use nor close it: closing believes that
+it holds the lock, and would checkpoint and delete the log under the parent. So the child parks them: out
+of use, and referenced for ever, past the end of the interpreter. Before the fork every buffer's lock is
+taken, so that no thread is inside SQLite when the memory is copied.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import weakref
+from typing import Protocol
+
+
+class Forkable(Protocol):
+    """Something that owns a connection."""
+
+    def hold(self) -> None:
+        """Finish what is going on and start nothing."""
+
+    def resume(self) -> None:
+        """Go on, in the process that forked."""
+
+    def park(self) -> object:
+        """Go out of use for good, in the child; gives what must never be closed there."""
+
+    def close(self) -> None:
+        """The interpreter ends."""
+
+
+_open: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_held: list[Forkable] = []
+_parked: list[object] = []
+
+
+def watch(buffer: Forkable) -> None:
+    """Look after `buffer` until it is garbage or `unwatch`ed."""
+    _open.add(buffer)
+
+
+def unwatch(buffer: Forkable) -> None:
+    """`buffer` is closed."""
+    _open.discard(buffer)
+
+
+def _before() -> None:
+    _held[:] = list(_open)
+    for buffer in _held:
+        buffer.hold()
+
+
+def _after_in_parent() -> None:
+    for buffer in _held:
+        buffer.resume()
+    _held.clear()
+
+
+def _after_in_child() -> None:
+    for buffer in _held:
+        _keep_for_ever(buffer.park())
+        _open.discard(buffer)
+    _held.clear()
+
+
+def _keep_for_ever(thing: object) -> None:
+    _parked.append(thing)
+    # The interpreter empties that list when it ends, which would close the connection after all.
+    with contextlib.suppress(ImportError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _at_exit() -> None:
+    for buffer in list(_open):
+        buffer.close()
+
+
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+atexit.register(_at_exit)

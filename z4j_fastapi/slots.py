@@ -1,0 +1,161 @@
+"""Slots: the lowest-numbered buffer file that this process can lock is its place among its siblings.
+
+`<state>/<identity>/buffer-<n>.sqlite`, locked by SQLite itself for as long as it is open. No two live
+processes share a slot, a process that was killed leaves its slot to the next one, and the number is the
+stable part of the worker's id. A file that is no database is set aside, never deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from z4j_probes.errors import StorageError
+from z4j_probes.storage import open_database
+from z4j_probes.storage.faults import CORRUPT, LOCKED
+
+# Far above the 64 workers that a brain takes for one agent: who comes here has a loop that starts processes.
+MAX_SLOTS = 1024
+
+# Taking a slot takes milliseconds. Past this, whoever holds the lock is stopped or on a broken network file
+# system, and a slot out of order is better than no buffer.
+TAKING_BUDGET_S = 2.0
+_RETRY_S = 0.005
+
+_FILE_NAME = re.compile(r"buffer-(\d{1,4})\.sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A buffer file that this process has locked; `set_aside` is where a corrupt one went, if any."""
+
+    number: int
+    path: Path
+    connection: sqlite3.Connection
+    set_aside: Path | None = None
+
+
+def random_number() -> int:
+    """A slot number for an agent without files: no file has it, and hardly another agent."""
+    return MAX_SLOTS + secrets.randbelow(2**31 - MAX_SLOTS)
+
+
+def take_lowest(directory: Path) -> Slot:
+    """The lowest slot in `directory` that no live process has. Raises StorageError where none can be had."""
+    with _one_at_a_time(directory):
+        for number in range(MAX_SLOTS):
+            try:
+                return take(directory, number)
+            except StorageError as exc:
+                if exc.code != LOCKED:
+                    raise
+    raise StorageError(LOCKED, f"all {MAX_SLOTS} slots in {directory} are taken")
+
+
+def take(directory: Path, number: int) -> Slot:
+    """Slot `number`, with a new file if the one that is there is no database."""
+    path = directory / f"buffer-{number}.sqlite"
+    try:
+        return Slot(number, path, open_database(path))
+    except StorageError as exc:
+        if exc.code != CORRUPT:
+            raise
+    moved_to = set_aside(path)
+    return Slot(number, path, open_database(path), moved_to)
+
+
+def replace(slot: Slot) -> Slot:
+    """The same slot with a new file, where what is in the old one turned out to be corrupt."""
+    with _one_at_a_time(slot.path.parent):
+        # Closing deletes `<path>-wal` by its name: nobody may have put a new one there by then.
+        moved_to = set_aside(slot.path)
+        slot.connection.close()
+        return Slot(slot.number, slot.path, open_database(slot.path), moved_to)
+
+
+def set_aside(path: Path) -> Path:
+    """Move a corrupt database and its write-ahead log out of the way, to names that SQLite can still open."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    moved_to = path.with_name(f"{path.name}.corrupt-{stamp}")
+    os.rename(path, moved_to)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(f"{path}-wal", f"{moved_to}-wal")
+    return moved_to
+
+
+def abandoned(directory: Path, own: int, empty_bytes: int) -> Iterator[Slot]:
+    """Slots with something in them that no live process has, each locked until the caller closes it.
+
+    Files that are too small to hold an event are not touched: a process that starts at this moment would
+    find its slot taken. A corrupt one is left to the process that starts on it.
+    """
+    for number in _numbers(directory):
+        path = directory / f"buffer-{number}.sqlite"
+        if number == own or not _may_hold_events(path, empty_bytes):
+            continue
+        try:
+            with _one_at_a_time(directory):
+                slot = Slot(number, path, open_database(path))
+        except StorageError:
+            continue
+        yield slot
+
+
+def _numbers(directory: Path) -> list[int]:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return sorted(int(found[1]) for name in names if (found := _FILE_NAME.fullmatch(name)))
+
+
+def _may_hold_events(path: Path, empty_bytes: int) -> bool:
+    try:
+        if path.stat().st_size > empty_bytes:
+            return True
+        return os.stat(f"{path}-wal").st_size > 0
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    """Keep processes that start at once from refusing each other the same slot.
+
+    Two that both hold SQLite's shared lock can't get the exclusive one, and both would move on. Where
+    there is no flock, that is what happens: a gap in the numbers, no harm else.
+    """
+    try:
+        descriptor = os.open(
+            directory / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+    except OSError:  # a full disk; the buffer's own file will say so
+        yield
+        return
+    try:
+        deadline = time.monotonic() + TAKING_BUDGET_S
+        while not _flock(descriptor) and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _flock(descriptor: int) -> bool:
+    """False only while another process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
