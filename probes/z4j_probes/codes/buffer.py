@@ -4,15 +4,96 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
 CODES = (
-    Code("buffer.ok", "everything is in order", status=Status.PASS),
-    Code("buffer.relocated", "relocated", status=Status.WARN),
-    Code("buffer.unwritable", "unwritable"),
-    Code("buffer.not_a_directory", "not a directory"),
-    Code("buffer.read_only", "read only"),
-    Code("buffer.disk_full", "disk full"),
-    Code("buffer.unsafe_directory", "unsafe directory"),
-    Code("buffer.corrupt", "corrupt"),
-    Code("buffer.locked", "locked"),
-    Code("buffer.low_space", "low space", status=Status.WARN),
-    Code("buffer.timeout", "timeout"),
+    Code(
+        "buffer.ok",
+        "the event buffer can be written",
+        status=Status.PASS,
+        causes=("a database was written there, read back and removed",),
+    ),
+    Code(
+        "buffer.relocated",
+        "the state directory can't be used, and the buffer has moved to a temporary one",
+        status=Status.WARN,
+        causes=(
+            "a service user whose home is missing, or is not its own (/nonexistent, /var/www)",
+            "a container whose root file system is read-only",
+            "the directory was made by root, in an earlier run with sudo",
+        ),
+        remedy="make the directory writable for the service's user, or name another one in Z4J_HOME: "
+        "what is in a temporary directory may be gone after a restart",
+    ),
+    Code(
+        "buffer.unwritable",
+        "neither the state directory nor a temporary one can be written",
+        causes=(
+            "the directory belongs to another user",
+            "a sandbox (ProtectSystem=, SELinux, AppArmor) forbids it",
+            "a read-only container without a writable /tmp",
+        ),
+        remedy="name a directory in Z4J_HOME that the service's user may write; until then events are kept "
+        "in memory alone, and a restart loses them",
+    ),
+    Code(
+        "buffer.not_a_directory",
+        "the state directory's path leads to, or through, a file",
+        causes=("Z4J_HOME names a file", "a mount put a file where a directory was meant"),
+        remedy="set Z4J_HOME to a directory",
+    ),
+    Code(
+        "buffer.read_only",
+        "the state directory is on a read-only file system",
+        causes=(
+            "a container with readOnlyRootFilesystem and no volume",
+            "a mount with the option ro",
+            "a disk that the kernel remounted read-only after an error",
+        ),
+        remedy="mount a writable volume there, or point Z4J_HOME at one",
+    ),
+    Code(
+        "buffer.disk_full",
+        "the state directory's file system has no room left",
+        causes=("the disk is full", "it is out of inodes", "the user's quota is used up"),
+        remedy="free space (df -h, df -i, quota): what is buffered stays where it is",
+    ),
+    Code(
+        "buffer.unsafe_directory",
+        "the state directory could be tampered with by another user",
+        causes=(
+            "it belongs to another user, or every user may write it",
+            "a name in the temporary directory was taken by somebody else, or is a symbolic link",
+        ),
+        remedy="give the directory to the service's user alone: chown, and chmod 0700",
+    ),
+    Code(
+        "buffer.corrupt",
+        "a database in the state directory is damaged",
+        causes=(
+            "a disk that fails, or lost power",
+            "a file system that does not keep what it acknowledged",
+            "a copy that was made while the database was in use",
+        ),
+        remedy="check the disk; the agent sets a damaged buffer aside and begins a new one, deleting nothing",
+    ),
+    Code(
+        "buffer.locked",
+        "a database in the state directory can't be locked",
+        causes=(
+            "a network file system whose locks do not work",
+            "a backup or another program holds the file",
+        ),
+        remedy="put Z4J_HOME on a local disk, or end the program that holds the file",
+    ),
+    Code(
+        "buffer.low_space",
+        "the state directory's file system is nearly full",
+        status=Status.WARN,
+        causes=("logs or images have filled it", "a small tmpfs or volume", "it is nearly out of inodes"),
+        remedy="make room before the brain is away for long: events that do not fit are dropped and counted",
+    ),
+    Code(
+        "buffer.timeout",
+        "the state directory did not answer in time",
+        causes=("a network mount whose server is away", "a disk that is failing or overloaded"),
+        remedy="see to the mount (findmnt -T), or put Z4J_HOME on a local disk",
+    ),
 )

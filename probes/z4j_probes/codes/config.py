@@ -9,7 +9,6 @@ CODES = (
         "the settings are complete and well formed",
         status=Status.PASS,
         causes=("nothing is wrong with them",),
-        remedy="nothing is to be done",
     ),
     Code(
         "config.missing",

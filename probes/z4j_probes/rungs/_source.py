@@ -45,7 +45,7 @@ def paste_hint(settings: Settings, attribute: str) -> str:
         )
     if source == "argument":
         return f"pass it as it is ({attribute}=…), or drop the argument and set {name}"
-    unit = _unit(settings.environ)
+    unit = unit_of(settings.environ)
     if unit:
         return f"set {name} in the unit: systemctl edit {unit} (Environment= or EnvironmentFile=)"
     return f"set it with: read -rs {name} && export {name}"
@@ -73,7 +73,7 @@ def unreadable_hint(path: str, variable: str) -> str:
     return f"look at what is in it: file {quoted}"
 
 
-def _unit(environ: Mapping[str, str]) -> str | None:
+def unit_of(environ: Mapping[str, str]) -> str | None:
     """The systemd service that this process, whose environment it must be, was started by."""
     if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
         return None

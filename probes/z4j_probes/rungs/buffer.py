@@ -1,0 +1,144 @@
+"""Can this user write the event buffer here?
+
+Evidence: the directory that the runtime would choose, a real SQLite database written and read back in it,
+and the space that is left. No agent's buffer is touched.
+
+Codes: ok, relocated, unwritable, not_a_directory, read_only, disk_full, unsafe_directory, corrupt, locked,
+low_space, timeout.
+
+Leaves the state directory, also where it turned out to be of no use: names are derived from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.errors import StorageError
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import _source
+from z4j_probes.settings import Settings
+from z4j_probes.storage import StateDirectory, choose, free_space, proof
+from z4j_probes.threads import in_daemon_thread
+
+# Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
+LOW_SPACE_BYTES = 32 * 1024 * 1024
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Choose the directory and do there what the buffer does."""
+    settings, uid = climb.settings, os.geteuid()
+    unit = _source.unit_of(settings.environ)
+    asked_for = settings.home or "~/.z4j"
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            chosen = await in_daemon_thread(lambda: choose(settings.home, settings.environ))
+            climb.directory = chosen
+            asked_for = str(chosen.path)
+            free_bytes = await in_daemon_thread(lambda: _prove(chosen.path))
+    except TimeoutError:
+        return outcome(
+            "buffer.timeout",
+            f"{asked_for} did not answer in time: a write or a look at it hangs",
+            hint=f"see which mount it is on, and whether its server is there: findmnt -T {asked_for}",
+            details={"directory": asked_for, "uid": uid},
+        )
+    except StorageError as exc:
+        path = str(climb.directory.path) if climb.has("directory") else _asked_for(settings)
+        hint = mend(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
+        return outcome(exc.code, f"uid {uid}: {exc}", hint=hint, details={"directory": path, "uid": uid})
+    return judge(settings, chosen, free_bytes, uid=uid, unit=unit)
+
+
+def judge(
+    settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int, unit: str | None
+) -> ProbeResult:
+    """The verdict on a directory that works."""
+    details: dict[str, Any] = {
+        "directory": str(chosen.path),
+        "requested": str(chosen.requested) if chosen.requested else None,
+        "free_bytes": free_bytes,
+        "uid": uid,
+    }
+    low = free_bytes < LOW_SPACE_BYTES
+    space = f"{_amount(free_bytes)} free" + (", which is little" if low else "")
+    if chosen.relocated:
+        details |= {"reason": chosen.reason, "reason_code": chosen.code, "refused": chosen.refused}
+        instead = f"instead of {chosen.requested or '~/.z4j'}"
+        message = f"the buffer is in {chosen.path} ({space}) {instead}: {chosen.reason}"
+        if chosen.refused:
+            message += f"; {chosen.refused}"
+        requested = str(chosen.requested) if chosen.requested else None
+        hint = mend(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
+        return outcome("buffer.relocated", message, hint=hint, details=details)
+    if low:
+        hint = f"make room there: df -h {shlex.quote(str(chosen.path))}"
+        return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=hint, details=details)
+    return outcome("buffer.ok", f"uid {uid} can write {chosen.path} ({space})", details=details)
+
+
+def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> str:
+    """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
+    quoted = shlex.quote(path) if path else ""
+    if code == "buffer.disk_full":
+        return (
+            f"free space, inodes or quota on its file system: df -h {quoted}; df -i {quoted}; quota -u {uid}"
+        )
+    if code == "buffer.corrupt":
+        return (
+            f"its disk or file system is at fault: findmnt -T {quoted}, dmesg | tail, then fsck it unmounted"
+        )
+    if code == "buffer.locked":
+        return f"see who holds it: fuser -v {quoted}/*; on a network mount, put Z4J_HOME on a local disk"
+    if unit:
+        return f"systemctl edit {unit}: [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
+    if path is None or not (home_is_set or os.path.isdir(os.path.dirname(path))):
+        return (
+            f"give it a place: sudo install -d -m 0700 -o {uid} /var/lib/z4j, and set Z4J_HOME=/var/lib/z4j"
+        )
+    if code == "buffer.read_only":
+        return f"mount a writable volume at {quoted}, or set Z4J_HOME to a directory on one"
+    if code == "buffer.not_a_directory":
+        return f"set Z4J_HOME to a directory: {quoted}, or something above it, is a file"
+    if os.path.isdir(path):
+        return f"sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}"
+    return (
+        f"sudo install -d -m 0700 -o {uid} {quoted}, or set Z4J_HOME to a directory that uid {uid} may write"
+    )
+
+
+def _prove(directory: Path) -> int:
+    proof(directory)
+    return free_space(directory)
+
+
+def _asked_for(settings: Settings) -> str | None:
+    if settings.home:
+        return os.path.abspath(os.path.expanduser(settings.home))
+    home = settings.environ.get("HOME")
+    return os.path.join(home, ".z4j") if home else None
+
+
+def _amount(size_bytes: int) -> str:
+    amount, unit = float(size_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
+
+
+PROBE = Probe(
+    name="buffer",
+    question="Can this user write the event buffer here?",
+    needs=("config",),
+    run=run,
+    timeout_code="buffer.timeout",
+    network=False,
+)
