@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,12 @@ def own_brain(tmp_path: Path) -> Iterator[BrainProcess]:
     _require_brain()
     with running_brain(tmp_path / "brain") as brain:
         yield brain
+
+
+def pytest_configure() -> None:
+    """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
+    if not _is_xdist_worker():
+        signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
