@@ -4,16 +4,110 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
 CODES = (
-    Code("dns.ok", "everything is in order", status=Status.PASS),
-    Code("dns.literal", "literal", status=Status.PASS),
-    Code("dns.nxdomain", "nxdomain"),
-    Code("dns.no_address", "no address"),
-    Code("dns.timeout", "timeout"),
-    Code("dns.servfail", "servfail"),
-    Code("dns.refused", "refused"),
-    Code("dns.no_resolver", "no resolver"),
-    Code("dns.invalid_name", "invalid name"),
-    Code("dns.local_only", "local only", status=Status.WARN),
-    Code("dns.sinkhole", "sinkhole"),
-    Code("dns.system_failure", "system failure"),
+    Code("dns.ok", "the host that will be dialled resolves", status=Status.PASS),
+    Code("dns.literal", "the URL names an address, so that nothing has to be resolved", status=Status.PASS),
+    Code(
+        "dns.nxdomain",
+        "the name does not exist: the name servers say NXDOMAIN",
+        causes=(
+            "a misspelt host in Z4J_BRAIN_URL",
+            "a record that was never made, or not yet where this machine asks",
+            "a name of another network (split horizon, a VPN that is down)",
+            "a Kubernetes or Compose service name, asked outside its namespace or network",
+        ),
+        remedy="compare the host in Z4J_BRAIN_URL with the record in your DNS zone, letter by letter",
+    ),
+    Code(
+        "dns.no_address",
+        "the name exists, but has no A or AAAA record",
+        causes=(
+            "a record of another type alone (TXT, MX, a CNAME to nothing)",
+            "the zone's apex instead of the brain's own name",
+            "a headless Kubernetes service without a ready pod",
+        ),
+        remedy="add an A or AAAA record for the name, or put the right name into Z4J_BRAIN_URL",
+    ),
+    Code(
+        "dns.timeout",
+        "no name server answered in time",
+        causes=(
+            "a firewall or network policy that drops port 53",
+            "a name server in /etc/resolv.conf that is down or of another network",
+            "a VPN that is down",
+            "a name server that ignores AAAA queries",
+        ),
+        remedy="see whether the name servers in /etc/resolv.conf can be reached from here on port 53",
+    ),
+    Code(
+        "dns.servfail",
+        "a name server could not answer (SERVFAIL)",
+        causes=(
+            "the zone's own servers are down or misconfigured",
+            "DNSSEC validation failed (an expired signature, a wrong DS record)",
+            "a CNAME that goes round in circles",
+        ),
+        remedy="ask again with `dig +cd NAME`: where that answers, DNSSEC is broken, else the zone",
+    ),
+    Code(
+        "dns.refused",
+        "a name server refused to answer",
+        causes=(
+            "a name server that serves only its own zones, or only other networks",
+            "an access list on the name server",
+        ),
+        remedy="put a name server that answers this machine into /etc/resolv.conf",
+    ),
+    Code(
+        "dns.no_resolver",
+        "this machine has no name server to ask",
+        causes=(
+            "/etc/resolv.conf is missing, empty, or not readable for this user",
+            "a container or unit that was started with its own, empty network",
+        ),
+        remedy="put a `nameserver` line into /etc/resolv.conf (containers: --dns, or dns: in Compose)",
+    ),
+    Code(
+        "dns.invalid_name",
+        "the host is no name that can be looked up",
+        causes=(
+            "two dots in a row, or a part of over 63 characters",
+            "a template variable that was not filled in",
+            "a character that no host name has",
+        ),
+        remedy="write the host in Z4J_BRAIN_URL (or the proxy's) as it is registered",
+    ),
+    Code(
+        "dns.local_only",
+        "the name resolves on this machine alone; the DNS does not know it",
+        status=Status.WARN,
+        causes=(
+            "an entry in /etc/hosts (extra_hosts, hostAliases)",
+            "a domain of the search list that completes the name",
+            "a local source such as mDNS or a directory service",
+        ),
+        remedy="make a DNS record, or take the name out of /etc/hosts where it is left over from a test",
+    ),
+    Code(
+        "dns.sinkhole",
+        "the name resolves to nowhere, or to this machine, as a DNS filter answers",
+        causes=(
+            "a filtering resolver (Pi-hole, a company's or provider's filter) that blocks the name",
+            "a placeholder record",
+        ),
+        remedy=(
+            "allow the name in the DNS filter; where the brain does run on this machine, "
+            "dial http://localhost:PORT or put the name into /etc/hosts"
+        ),
+    ),
+    Code(
+        "dns.system_failure",
+        "the name servers answer, but this machine's own resolver does not",
+        causes=(
+            "the hosts: line of /etc/nsswitch.conf lacks dns",
+            "a local cache (systemd-resolved, nscd, dnsmasq) that hangs or is stale",
+            "a resolver library or configuration that is missing in a minimal image",
+            "a process that is out of file descriptors",
+        ),
+        remedy="compare `getent ahosts NAME` with `dig NAME`, and look at /etc/nsswitch.conf",
+    ),
 )

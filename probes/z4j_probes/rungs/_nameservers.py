@@ -1,0 +1,228 @@
+"""What the name servers themselves say of a name: evidence beside the system resolver's verdict.
+
+Every server of resolv.conf is asked at once, for the name as it stands and for what the search list makes
+of it. dnspython does the wire, and is imported only here, only when somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from z4j_probes.rungs._hostname import ascii_name
+from z4j_probes.threads import in_daemon_thread
+
+if TYPE_CHECKING:
+    import dns.message
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+# resolver(5): MAXNS and MAXDNSRCH; what stands beyond them is not used by the C library either.
+_SERVERS_MAX = 3
+_SEARCH_MAX = 6
+
+
+class Said(StrEnum):
+    """One name server's word on one name, both address families taken together."""
+
+    ADDRESSES = "addresses"
+    NXDOMAIN = "NXDOMAIN"
+    NO_ADDRESS = "no address"
+    SERVFAIL = "SERVFAIL"
+    REFUSED = "REFUSED"
+    SILENT = "no answer"
+    UNREACHABLE = "unreachable"
+
+
+# Where A and AAAA differ, or search names do, this one counts: an address is an address, and a name that
+# exists for one type exists.
+_STRENGTH = (
+    Said.ADDRESSES,
+    Said.NXDOMAIN,
+    Said.SILENT,
+    Said.SERVFAIL,
+    Said.REFUSED,
+    Said.UNREACHABLE,
+    Said.NO_ADDRESS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverConfig:
+    """resolv.conf, as far as it matters here. `servers` are address and port."""
+
+    servers: tuple[tuple[str, int], ...] = ()
+    search: tuple[str, ...] = ()
+    ndots: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one server said of one name; `note` is the error behind `unreachable`.
+
+    `unanswered` are the record types to which it said nothing: a server that drops AAAA alone makes the
+    C library wait as long as a dead one.
+    """
+
+    server: str
+    name: str
+    said: Said
+    addresses: tuple[str, ...] = ()
+    note: str = ""
+    unanswered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that was asked and answered. No servers: resolv.conf names none (or is not there)."""
+
+    name: str
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    problem: str = ""
+
+    @property
+    def absolute(self) -> tuple[Answer, ...]:
+        """The answers on the name as it stands."""
+        return tuple(a for a in self.answers if a.name == self.name)
+
+    def saying(self, said: Said) -> tuple[Answer, ...]:
+        """The answers of that kind, on whichever name."""
+        return tuple(a for a in self.answers if a.said is said)
+
+    def to_details(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {
+            "name_servers": list(self.servers),
+            "search": list(self.search),
+            "answers": [
+                {"server": a.server, "name": a.name, "said": a.said.value}
+                | ({"addresses": list(a.addresses)} if a.addresses else {})
+                | ({"note": a.note} if a.note else {})
+                | ({"unanswered": list(a.unanswered)} if a.unanswered else {})
+                for a in self.answers
+            ],
+        } | ({"problem": self.problem} if self.problem else {})
+
+
+def parse_resolv_conf(text: str, own_domain: str = "") -> ResolverConfig:
+    """The servers, the search list and ndots; the last of `search` and `domain` wins, as in resolver(5)."""
+    servers: list[tuple[str, int]] = []
+    search: tuple[str, ...] = (own_domain,) if own_domain else ()
+    ndots = 1
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 2 or words[0][0] in "#;":
+            continue
+        if words[0] == "nameserver":
+            servers.append((words[1], 53))
+        elif words[0] in ("search", "domain"):
+            search = tuple(word.rstrip(".") for word in words[1:] if word.strip("."))
+        elif words[0] == "options":
+            for option in words[1:]:
+                name, _, value = option.partition(":")
+                if name == "ndots" and value.isdigit():
+                    ndots = int(value)
+    return ResolverConfig(tuple(servers[:_SERVERS_MAX]), search[:_SEARCH_MAX], ndots)
+
+
+def read_config() -> ResolverConfig:
+    """This machine's. OSError where the file can't be read; a missing one is a config without servers."""
+    try:
+        text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ResolverConfig()
+    return parse_resolv_conf(text, socket.gethostname().partition(".")[2])
+
+
+def candidates(host: str, config: ResolverConfig) -> tuple[str, ...]:
+    """The absolute names that the C library tries, in its order; a final dot rules the search list out."""
+    name = ascii_name(host)
+    if name.endswith("."):
+        return (name.rstrip("."),)
+    searched = tuple(f"{name}.{domain}" for domain in config.search)
+    return (name, *searched) if name.count(".") >= config.ndots else (*searched, name)
+
+
+async def ask(host: str, timeout_s: float, *, searching: bool = True) -> Evidence:
+    """Ask every name server of this machine about the name; never raises for what the network does."""
+    name = ascii_name(host).rstrip(".")
+    try:
+        config = await in_daemon_thread(_prepare)
+    except OSError as exc:
+        return Evidence(name, problem=f"{RESOLV_CONF} can't be read: {exc.strerror}")
+    names = candidates(host, config) if searching else (name,)
+    servers = tuple(server if port == 53 else f"{server}:{port}" for server, port in config.servers)
+    answers = await asyncio.gather(
+        *(_ask_one(server, port, n, timeout_s) for n in names for server, port in config.servers)
+    )
+    return Evidence(name, servers, config.search if searching else (), tuple(answers))
+
+
+def _prepare() -> ResolverConfig:
+    import dns.asyncquery  # noqa: F401 - tens of milliseconds, which the event loop need not wait
+
+    return read_config()
+
+
+async def _ask_one(server: str, port: int, name: str, timeout_s: float) -> Answer:
+    kinds = ("A", "AAAA")
+    both = await asyncio.gather(*(_query(server, port, name, kind, timeout_s) for kind in kinds))
+    said = min((answer.said for answer in both), key=_STRENGTH.index)
+    addresses = tuple(address for answer in both for address in answer.addresses)
+    note = next((answer.note for answer in both if answer.said is said), "")
+    unanswered = tuple(k for k, answer in zip(kinds, both, strict=True) if answer.said is Said.SILENT)
+    label = server if port == 53 else f"{server}:{port}"
+    return Answer(label, name, said, addresses, note, unanswered)
+
+
+async def _query(server: str, port: int, name: str, kind: str, timeout_s: float) -> Answer:
+    import dns.asyncquery
+    import dns.exception
+    import dns.message
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            # errors are ignored, not believed: anybody can send a datagram that looks like a bad answer
+            reply, _ = await dns.asyncquery.udp_with_fallback(
+                dns.message.make_query(name, kind),
+                server,
+                port=port,
+                timeout=timeout_s,
+                ignore_unexpected=True,
+                ignore_errors=True,
+            )
+    except (TimeoutError, dns.exception.Timeout):
+        return Answer(server, name, Said.SILENT)
+    except (OSError, EOFError) as exc:
+        return Answer(server, name, Said.UNREACHABLE, note=getattr(exc, "strerror", None) or str(exc))
+    except (dns.exception.DNSException, ValueError) as exc:
+        return Answer(server, name, Said.SERVFAIL, note=f"{type(exc).__name__}: {exc}")
+    return read_reply(server, name, reply)
+
+
+def read_reply(server: str, name: str, reply: dns.message.Message) -> Answer:
+    """What a reply says: its addresses, whatever CNAMEs led to them, or why it has none."""
+    import dns.rcode
+    import dns.rdatatype
+
+    rcode = reply.rcode()
+    if rcode == dns.rcode.NXDOMAIN:
+        return Answer(server, name, Said.NXDOMAIN)
+    if rcode == dns.rcode.REFUSED:
+        return Answer(server, name, Said.REFUSED)
+    if rcode != dns.rcode.NOERROR:
+        note = "" if rcode == dns.rcode.SERVFAIL else dns.rcode.to_text(rcode)
+        return Answer(server, name, Said.SERVFAIL, note=note)
+    kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
+    found = _flatten(str(rdata) for rrset in reply.answer if rrset.rdtype in kinds for rdata in rrset)
+    return Answer(server, name, Said.ADDRESSES if found else Said.NO_ADDRESS, found)
+
+
+def _flatten(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))

@@ -1,0 +1,249 @@
+"""Does the host that will be dialled resolve, the way the runtime resolves it?
+
+The host is the proxy's where there is a proxy, since that one resolves the brain's name, and else the
+brain's. Truth is the system resolver: hosts file, search list and all, as every client on this machine
+uses it. Evidence is what the name servers say themselves; it is taken where the system resolver fails or is
+slow, and by a thorough climb for the warning that a name is known to this machine alone.
+
+Codes: ok, literal, nxdomain, no_address, timeout, servfail, refused, no_resolver, invalid_name, local_only,
+sinkhole, system_failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs._dns_verdict import Failure, System, classify, explain, read_error
+from z4j_probes.rungs._hostname import (
+    ascii_name,
+    in_hosts_file,
+    is_loopback_name,
+    is_private,
+    malformed,
+    sinkholed,
+)
+from z4j_probes.rungs._nameservers import Evidence, Said, ask
+from z4j_probes.threads import in_daemon_thread
+
+HOSTS_FILE = Path("/etc/hosts")
+# A resolver that has not answered by then is in trouble: its name servers are asked at the same time, so
+# that a timeout can name the one that is silent.
+SLOW_S = 1.0
+# Name servers answer within milliseconds; one that is silent for this long is silent.
+EVIDENCE_S = 2.0
+# What a passing climb may spend on a warning.
+WARNING_S = 1.0
+# Of the time that is left: the rest is for saying what was found.
+_SHARE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address to dial. `scope_id` is the interface of a link-local IPv6 address, else 0."""
+
+    family: socket.AddressFamily
+    ip: str
+    port: int
+    scope_id: int = 0
+
+    @property
+    def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """As `connect` takes it."""
+        if self.family == socket.AF_INET6:
+            return (self.ip, self.port, 0, self.scope_id)
+        return (self.ip, self.port)
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if self.family == socket.AF_INET6 else f"{self.ip}:{self.port}"
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Resolve the host that will be dialled, and leave its addresses."""
+    proxy = climb.proxy
+    host, port = (proxy.host, proxy.port) if proxy else (climb.endpoint.host, climb.endpoint.port)
+    details: dict[str, Any] = {"host": host}
+    if proxy:
+        details |= {"proxy": proxy.authority, "brain_host": climb.endpoint.host}
+    if _is_literal(host):
+        return await _literal(climb, host, port, details)
+    reason = malformed(host)
+    if reason:
+        return outcome("dns.invalid_name", f"{host[:80]} is no host name: {reason}", details=details)
+    if ascii_name(host) != host:
+        details["ascii"] = ascii_name(host)
+    found = await _look_up(climb, host, port)
+    if isinstance(found, ProbeResult):
+        return found if not proxy else _about_proxy(found, details)
+    return await _judge(climb, host, found, details)
+
+
+PROBE = Probe(
+    name="dns",
+    question="Does the host that will be dialled resolve, the way the runtime resolves it?",
+    needs=("config",),
+    run=run,
+    timeout_code="dns.timeout",
+)
+
+
+async def resolve(host: str, port: int) -> tuple[Address, ...]:
+    """The system resolver's answer, in its own order (RFC 6724). Raises what getaddrinfo raises.
+
+    No AI_ADDRCONFIG, like every other client in Python: it would hide ::1 on a machine that has no other
+    IPv6 address, and a family without a route costs the tcp rung nothing.
+    """
+    name = ascii_name(host)
+    infos = await in_daemon_thread(lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    addresses = [
+        Address(
+            family, str(sockaddr[0]).partition("%")[0], port, int(sockaddr[3]) if len(sockaddr) > 3 else 0
+        )
+        for family, _, _, _, sockaddr in infos
+        if family in (socket.AF_INET, socket.AF_INET6)
+    ]
+    return tuple(dict.fromkeys(addresses))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A name that resolved, how long that took, and what the name servers said if it took long."""
+
+    addresses: tuple[Address, ...]
+    waited_s: float
+    evidence: Evidence | None
+
+
+async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) -> ProbeResult:
+    try:
+        climb.addresses = await resolve(host, port)
+    except OSError as exc:  # an interface after the % that this machine has not
+        message = f"{host} is no address that this machine can dial: {exc.strerror or exc}"
+        return outcome("dns.invalid_name", message, details=details)
+    details["addresses"] = [address.ip for address in climb.addresses]
+    return outcome("dns.literal", f"{host} is an address: nothing to resolve", details=details)
+
+
+async def _look_up(climb: Climb, host: str, port: int) -> _Found | ProbeResult:
+    started_s = time.monotonic()
+    slow_s = min(SLOW_S, climb.time_left() / 4)
+    # the thread of a resolver that never answers is abandoned with its task
+    system = asyncio.create_task(resolve(host, port))
+    evidence: asyncio.Task[Evidence] | None = None
+    try:
+        await asyncio.wait([system], timeout=slow_s)
+        if not system.done():
+            evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() / 2)))
+            await asyncio.wait([system], timeout=climb.time_left() * _SHARE)
+        waited_s = time.monotonic() - started_s
+        if not system.done():
+            failure = Failure(System.SILENT, "", waited_s)
+        elif error := system.exception():
+            if not isinstance(error, OSError):
+                raise error
+            failure = read_error(error, waited_s)
+        elif system.result():
+            known = evidence.result() if evidence and evidence.done() else None
+            return _Found(system.result(), waited_s, known)
+        else:
+            failure = Failure(System.NO_SUCH_NAME, "no address", waited_s)
+        if evidence is None:
+            evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * 0.8)))
+        seen = await evidence
+    finally:
+        system.cancel()
+        if evidence is not None:
+            evidence.cancel()
+    code = classify(failure.system, seen)
+    message, hint = explain(code, host, failure, seen)
+    return outcome(code, message, hint=hint, details={"host": host} | seen.to_details())
+
+
+async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]) -> ProbeResult:
+    details["addresses"] = [address.ip for address in found.addresses]
+    if found.evidence:
+        details |= found.evidence.to_details()
+    hosts_file = await in_daemon_thread(_read_hosts_file)
+    local = in_hosts_file(hosts_file, host)
+    loopback_is_normal = local or is_private(host) or is_loopback_name(host)
+    usable = tuple(a for a in found.addresses if not sinkholed(a.ip, loopback_is_normal=loopback_is_normal))
+    listed = ", ".join(address.ip for address in found.addresses)
+    if not usable:
+        return outcome(
+            "dns.sinkhole", f"{host} resolves to {listed}, which is not where it lives", details=details
+        )
+    climb.addresses = usable
+    if climb.thorough and await _is_local_only(climb, host, usable, details):
+        where = f"{HOSTS_FILE} of this machine" if local else "this machine's search list or local sources"
+        message = f"{host} resolves to {listed}, but only by {where}: the DNS says NXDOMAIN"
+        return outcome("dns.local_only", message, details=details)
+    message = f"{host} resolves to {listed}"
+    if climb.proxy:
+        await _note_brain(climb, details)
+        message = f"the proxy {message}; it resolves {climb.endpoint.host} itself"
+    if found.waited_s > SLOW_S:
+        message += f" (after {found.waited_s:.3g} s{_blame(found.evidence)})"
+    return outcome("dns.ok", message, hint="", details=details)
+
+
+async def _is_local_only(
+    climb: Climb, host: str, addresses: tuple[Address, ...], details: dict[str, Any]
+) -> bool:
+    # a name of one network or machine is no surprise, and neither is this machine's own
+    loopback = all(ipaddress.ip_address(address.ip).is_loopback for address in addresses)
+    if is_private(host) or is_loopback_name(host) or loopback:
+        return False
+    evidence = await ask(host, min(WARNING_S, climb.time_left() / 2), searching=False)
+    spoke = [a for a in evidence.answers if a.said not in (Said.SILENT, Said.UNREACHABLE)]
+    if spoke and all(answer.said is Said.NXDOMAIN for answer in spoke):
+        details |= evidence.to_details()
+        return True
+    return False
+
+
+async def _note_brain(climb: Climb, details: dict[str, Any]) -> None:
+    # evidence alone: many networks let only the proxy resolve public names
+    if not climb.thorough or _is_literal(climb.endpoint.host) or malformed(climb.endpoint.host):
+        return
+    try:
+        async with asyncio.timeout(min(WARNING_S, climb.time_left() / 2)):
+            known = await resolve(climb.endpoint.host, climb.endpoint.port)
+        details["brain_addresses"] = [address.ip for address in known]
+    except TimeoutError:
+        details["brain_addresses"] = "no answer"
+    except OSError as exc:
+        details["brain_addresses"] = exc.strerror or str(exc)
+
+
+def _about_proxy(found: ProbeResult, details: dict[str, Any]) -> ProbeResult:
+    message = f"the proxy of {details['brain_host']}: {found.message}"
+    return outcome(found.code, message, hint=found.hint, details=details | dict(found.details))
+
+
+def _blame(evidence: Evidence | None) -> str:
+    mute = dict.fromkeys(a.server for a in (evidence.answers if evidence else ()) if a.unanswered)
+    return f": {', '.join(mute)} did not answer" if mute else ""
+
+
+def _read_hosts_file() -> str:
+    try:
+        return HOSTS_FILE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
