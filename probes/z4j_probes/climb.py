@@ -60,13 +60,18 @@ class Product(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """What the top of the ladder holds: an open, proven session. Its owner closes `websocket`."""
+    """What the top of the ladder holds: an open, proven session. Its owner closes `websocket`.
+
+    `pending` are the genuine frames, commands for instance, that arrived while the session was being
+    proven; `verifier` has counted them already.
+    """
 
     websocket: ClientConnection
     hello: Hello
     ack: HelloAck
     signer: FrameSigner
     verifier: FrameVerifier
+    pending: tuple[dict[str, Any], ...] = ()
 
 
 class Climb:
@@ -86,8 +91,10 @@ class Climb:
     websocket: Product[ClientConnection] = Product()  # websocket
     hello: Product[Hello] = Product()  # auth
     ack: Product[HelloAck] = Product()  # auth
+    clock_offset_s: Product[float] = Product()  # auth: the brain's clock less ours
     signer: Product[FrameSigner] = Product()  # signing
     verifier: Product[FrameVerifier] = Product()  # signing
+    pending: Product[tuple[dict[str, Any], ...]] = Product()  # signing
 
     def __init__(
         self, settings: Settings, introduce: Callable[[Climb], Awaitable[Hello]], *, thorough: bool = True
@@ -125,7 +132,7 @@ class Climb:
 
     def detach(self) -> LiveSession:
         """Hand the session over: the caller owns it from here, and this climb closes nothing."""
-        session = LiveSession(self.websocket, self.hello, self.ack, self.signer, self.verifier)
+        session = LiveSession(self.websocket, self.hello, self.ack, self.signer, self.verifier, self.pending)
         self._stack.pop_all()
         return session
 

@@ -9,6 +9,8 @@ from typing import Any
 REDACTED = "[redacted]"
 # Replacing shorter texts would shred the message without hiding much.
 _SHORTEST = 4
+# As much of a foreign text as a row of evidence has room for.
+EXCERPT_LENGTH = 200
 
 
 class Secret:
@@ -55,6 +57,14 @@ class Redactor:
             if form in text:
                 text = text.replace(form, REDACTED)
         return text
+
+    def excerpt(self, text: str) -> str:
+        """The beginning of a foreign text, on one line, printable characters only.
+
+        Secrets go first: cutting before that could leave half of one, which nothing would recognise.
+        """
+        printable = "".join(c if c.isprintable() else " " for c in self.text(text))
+        return " ".join(printable.split())[:EXCERPT_LENGTH]
 
     def value(self, value: Any) -> Any:
         """The JSON-like value with every string in it, keys included, redacted."""

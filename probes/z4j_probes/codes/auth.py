@@ -4,16 +4,89 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
 CODES = (
-    Code("auth.ok", "everything is in order", status=Status.PASS),
-    Code("auth.token_rejected", "token rejected"),
-    Code("auth.address_refused", "address refused"),
-    Code("auth.project_mismatch", "project mismatch"),
-    Code("auth.protocol_unsupported", "protocol unsupported"),
-    Code("auth.version_skew", "version skew"),
-    Code("auth.rate_limited", "rate limited"),
-    Code("auth.hello_rejected", "hello rejected"),
-    Code("auth.revoked", "revoked"),
-    Code("auth.no_reply", "no reply"),
-    Code("auth.bad_reply", "bad reply"),
-    Code("auth.closed", "closed"),
+    Code("auth.ok", "the brain knows this agent", status=Status.PASS),
+    Code(
+        "auth.token_rejected",
+        "the brain does not accept the token",
+        causes=(
+            "the token was revoked, or its project archived",
+            "the token is another brain's, for instance staging's",
+            "the agent was minted again, which gives it a new token",
+        ),
+        remedy="mint the agent's token on the brain's dashboard, and put it into Z4J_TOKEN",
+    ),
+    Code(
+        "auth.address_refused",
+        "the brain does not accept agents from this address",
+        causes=(
+            "this machine's address is missing in the brain's allowlist",
+            "a proxy hides the address, and the brain sees the proxy's",
+        ),
+        remedy="add this machine's address, as the brain sees it, to the brain's allowlist",
+    ),
+    Code(
+        "auth.project_mismatch",
+        "the token belongs to another project",
+        causes=("Z4J_PROJECT_ID and Z4J_TOKEN come from different projects",),
+        remedy="set Z4J_PROJECT_ID to the token's project, or take a token of the project that is meant",
+    ),
+    Code(
+        "auth.protocol_unsupported",
+        "the brain speaks another version of the protocol",
+        causes=("the brain is much newer or much older than this agent",),
+        remedy="upgrade the older of the two: this agent (pip install -U z4j-fastapi) or the brain",
+    ),
+    Code(
+        "auth.version_skew",
+        "the brain does not support this build of the agent",
+        causes=("the agent is outside of the range of versions that the brain supports",),
+        remedy="pip install -U z4j-fastapi, or upgrade the brain where it is the older one",
+    ),
+    Code(
+        "auth.rate_limited",
+        "the brain turns away further connections",
+        causes=(
+            "more than 600 connects a minute from this address: something restarts in a loop",
+            "more than 64 workers connected as one agent",
+        ),
+        remedy="find what connects so often, or mint further agents and spread the workers over them",
+    ),
+    Code(
+        "auth.hello_rejected",
+        "the brain does not accept what the agent says of itself",
+        causes=("the brain is older than the fields that hello has", "a middlebox that alters messages"),
+        remedy="upgrade the brain; its log says which field it did not take",
+    ),
+    Code(
+        "auth.revoked",
+        "the token was revoked, or its project archived, at this moment",
+        causes=("an administrator revoked the agent", "the project was archived"),
+        remedy="mint the agent's token on the brain's dashboard, and put it into Z4J_TOKEN",
+    ),
+    Code(
+        "auth.no_reply",
+        "the WebSocket is open, and hello is never answered",
+        causes=(
+            "the brain hangs (its database is locked or gone)",
+            "another WebSocket service answers at /ws/agent",
+            "a middlebox that answers the upgrade itself and passes nothing on",
+        ),
+        remedy="look at the brain's log and its database",
+    ),
+    Code(
+        "auth.bad_reply",
+        "what answers hello is no brain",
+        causes=("another WebSocket service answers at /ws/agent", "a brain of another protocol version"),
+        remedy="check host, port and path in Z4J_BRAIN_URL",
+    ),
+    Code(
+        "auth.closed",
+        "the connection was closed before hello was answered",
+        causes=(
+            "the brain is restarting, or failed inside (its log says why)",
+            "another connection took this worker id over (close code 4002)",
+            "a proxy that cuts WebSocket connections",
+        ),
+        remedy="look at the brain's log at this moment, and at the log of the proxy in front of it",
+    ),
 )

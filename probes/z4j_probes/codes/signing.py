@@ -3,13 +3,66 @@
 from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
+_SET_THE_CLOCK = "set this machine's clock: timedatectl set-ntp true (a container has the clock of its host)"
+
 CODES = (
-    Code("signing.ok", "everything is in order", status=Status.PASS),
-    Code("signing.secret_missing", "secret missing"),
-    Code("signing.secret_wrong", "secret wrong"),
-    Code("signing.clock_skew", "clock skew"),
-    Code("signing.no_reply", "no reply"),
-    Code("signing.brain_signature_invalid", "brain signature invalid"),
-    Code("signing.not_enforced", "not enforced", status=Status.WARN),
-    Code("signing.closed", "closed"),
+    Code("signing.ok", "signatures are good in both directions", status=Status.PASS),
+    Code(
+        "signing.secret_missing",
+        "there is no secret to sign with",
+        causes=("Z4J_HMAC_SECRET is not set: the dashboard shows it once, beside the token",),
+        remedy="set Z4J_HMAC_SECRET, or Z4J_HMAC_SECRET_FILE, to what the dashboard showed with the token",
+    ),
+    Code(
+        "signing.secret_wrong",
+        "the brain does not accept the signature",
+        causes=(
+            "Z4J_HMAC_SECRET belongs to another project or brain than Z4J_TOKEN",
+            "the secret was damaged when it was copied",
+            "the brain's master secret was changed",
+        ),
+        remedy="mint the agent again on the dashboard, and take token and secret from the same page",
+    ),
+    Code(
+        "signing.clock_skew",
+        "this machine's clock and the brain's are too far apart",
+        causes=(
+            "no time synchronisation here or on the brain's machine",
+            "a virtual machine that was asleep",
+        ),
+        remedy=_SET_THE_CLOCK,
+    ),
+    Code(
+        "signing.no_reply",
+        "the signed frame is never acknowledged",
+        causes=("the brain hangs (its database is locked or gone)", "a middlebox that drops messages"),
+        remedy="look at the brain's log and its database",
+    ),
+    Code(
+        "signing.brain_signature_invalid",
+        "what the brain sends does not verify",
+        causes=(
+            "a middlebox that alters messages",
+            "the brain took our signature but signs with another secret",
+            "something else than a brain answers",
+        ),
+        remedy="take inspecting middleboxes out of the way to /ws/agent, or mint the agent again",
+    ),
+    Code(
+        "signing.not_enforced",
+        "the brain does not sign what it sends",
+        status=Status.WARN,
+        causes=("a brain of an old version, or one that was set up without signatures",),
+        remedy="upgrade the brain, or switch signatures on there: commands could be forged",
+    ),
+    Code(
+        "signing.closed",
+        "the connection was closed before the signed frame was acknowledged",
+        causes=(
+            "the brain is restarting, or failed inside (its log says why)",
+            "another connection took this worker id over (close code 4002)",
+            "a proxy that cuts WebSocket connections",
+        ),
+        remedy="look at the brain's log at this moment, and at the log of the proxy in front of it",
+    ),
 )

@@ -3,18 +3,140 @@
 from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
+_PROXY_HEADERS = (
+    "let the proxy pass the upgrade on, for /ws/agent; nginx: `proxy_http_version 1.1; "
+    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;`"
+)
+
 CODES = (
-    Code("websocket.ok", "everything is in order", status=Status.PASS),
-    Code("websocket.not_found", "not found"),
-    Code("websocket.upgrade_stripped", "upgrade stripped"),
-    Code("websocket.redirect", "redirect"),
-    Code("websocket.bad_gateway", "bad gateway"),
-    Code("websocket.forbidden", "forbidden"),
-    Code("websocket.unauthorized", "unauthorized"),
-    Code("websocket.host_rejected", "host rejected"),
-    Code("websocket.rate_limited", "rate limited"),
-    Code("websocket.not_http", "not http"),
-    Code("websocket.timeout", "timeout"),
-    Code("websocket.closed", "closed"),
-    Code("websocket.bad_accept", "bad accept"),
+    Code("websocket.ok", "the path upgrades to WebSocket", status=Status.PASS),
+    Code(
+        "websocket.not_found",
+        "there is no WebSocket endpoint at that path",
+        causes=(
+            "the brain URL lacks the path prefix under which a proxy serves the brain, or has one too many",
+            "the proxy routes the dashboard but not /ws/agent",
+            "another service answers at that host and port",
+        ),
+        remedy="set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it",
+    ),
+    Code(
+        "websocket.upgrade_stripped",
+        "something on the way dropped the Upgrade header",
+        causes=(
+            "a reverse proxy that passes Upgrade and Connection on only when it is told to",
+            "a load balancer or firewall that knows only plain HTTP, or HTTP/1.0",
+        ),
+        remedy=_PROXY_HEADERS,
+    ),
+    Code(
+        "websocket.plain_answer",
+        "an ordinary page was answered instead of an upgrade",
+        causes=(
+            "a single-page application or a default site that answers every path with 200",
+            "a captive portal, or a filter's block page",
+            "a reverse proxy that dropped the Upgrade header",
+        ),
+        remedy="see in the evidence whose page it is; if it is the brain's own, " + _PROXY_HEADERS,
+    ),
+    Code(
+        "websocket.redirect",
+        "the upgrade was answered with a redirect",
+        causes=(
+            "the brain URL says http:// and the proxy wants https://",
+            "the brain moved to another host or path",
+            "a single sign-on in front of the brain sends whoever has no session to its login page",
+        ),
+        remedy="set Z4J_BRAIN_URL to where it leads, or exempt /ws/agent from the login that it leads to",
+    ),
+    Code(
+        "websocket.bad_gateway",
+        "the server is there, but the brain behind it is not well",
+        causes=(
+            "the brain is down or restarting",
+            "the proxy dials the wrong port",
+            "the brain is overloaded",
+        ),
+        remedy="look at the brain's process and at the log of the proxy in front of it",
+    ),
+    Code(
+        "websocket.forbidden",
+        "the upgrade was forbidden by what stands in front of the brain",
+        causes=(
+            "a web application firewall, or an address list of the proxy",
+            "a path that the brain does not know (it answers unknown WebSocket paths with 403)",
+        ),
+        remedy="allow this machine's address and /ws/agent there; a brain refuses tokens in another way",
+    ),
+    Code(
+        "websocket.unauthorized",
+        "something in front of the brain wants other credentials",
+        causes=(
+            "HTTP basic authentication or an access gateway on the proxy",
+            "a proxy that consumes or replaces the Authorization header",
+        ),
+        remedy="exempt /ws/agent there, and let the Authorization header through to the brain",
+    ),
+    Code(
+        "websocket.host_rejected",
+        "the server does not serve that host name",
+        causes=(
+            "the name in the brain URL is missing in the server's list of hosts",
+            "a proxy that passes another Host header on",
+        ),
+        remedy="add the host to what the server accepts, or set Z4J_BRAIN_URL to the name that it knows",
+    ),
+    Code(
+        "websocket.rate_limited",
+        "too many requests from this address",
+        causes=("an agent that restarts in a loop", "many agents behind one address"),
+        remedy="wait, find what connects so often, or raise the limit of the proxy for /ws/agent",
+    ),
+    Code(
+        "websocket.tls_expected",
+        "the port expects TLS, and the brain URL says plain http",
+        causes=("http:// where https:// is meant",),
+        remedy="set Z4J_BRAIN_URL to https://…",
+    ),
+    Code(
+        "websocket.client_certificate",
+        "the server wants a client certificate",
+        causes=("mutual TLS on the proxy in front of the brain (with TLS 1.3 it says so only now)",),
+        remedy="exempt /ws/agent from client certificates there: agents identify themselves by token",
+    ),
+    Code(
+        "websocket.not_http",
+        "what answers does not speak HTTP",
+        causes=("the port belongs to another service", "the proxy speaks HTTP/2 alone on that port"),
+        remedy="check the port in Z4J_BRAIN_URL",
+    ),
+    Code(
+        "websocket.timeout",
+        "the connection is accepted, and the upgrade is never answered",
+        causes=(
+            "the brain hangs, or its proxy waits for it",
+            "a firewall that lets connections through and drops what they carry",
+            "the port belongs to a service that waits for something else",
+        ),
+        remedy="look at the brain's process and at the log of the proxy in front of it",
+    ),
+    Code(
+        "websocket.closed",
+        "the connection was closed instead of an answer",
+        causes=(
+            "a firewall or proxy that cuts what looks like WebSocket",
+            "a server process that crashes or restarts",
+            "mutual TLS: some servers close without saying that they want a client certificate",
+        ),
+        remedy="look at the log of the proxy in front of the brain",
+    ),
+    Code(
+        "websocket.bad_accept",
+        "the handshake was answered, but not for our request",
+        causes=(
+            "a cache or middlebox that answers from memory",
+            "a server that implements WebSocket wrongly",
+        ),
+        remedy="take caches and inspecting middleboxes out of the way to /ws/agent",
+    ),
 )

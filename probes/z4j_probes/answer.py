@@ -1,0 +1,116 @@
+"""An HTTP answer as data: taken from raw bytes, however odd, with what is worth showing of it.
+
+Whoever refuses a WebSocket is often no brain at all, so nothing here expects a well-behaved server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from z4j_probes.redact import Redactor
+
+_STATUS_LINE = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})(?: ([^\r\n]*))?\r?\n")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_START = b"HTTP/"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer. Header names are in lower case; `body` is as much of it as arrived."""
+
+    version: str
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def answered_by(self) -> str:
+        """Who says it, as far as the headers tell."""
+        named = self.headers.get("server") or self.headers.get("via")
+        return named or "a server that does not name itself"
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect leads, without query, fragment and user information: those carry secrets."""
+        value = self.headers.get("location")
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            return None
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
+    def date(self) -> datetime | None:
+        """The server's clock, to the second."""
+        try:
+            moment = parsedate_to_datetime(self.headers.get("date", ""))
+        except ValueError:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+    @property
+    def text(self) -> str:
+        """The body as text, as far as it is any."""
+        body = self.body
+        if "chunked" in self.headers.get("transfer-encoding", "").lower():
+            body = body.partition(b"\r\n")[2]  # the first chunk is enough to show
+        return body.decode("utf-8", "replace")
+
+    @property
+    def body_missing(self) -> int | None:
+        """How many bytes of the body are still to come; None where the head does not say."""
+        length = self.headers.get("content-length", "")
+        return max(0, int(length) - len(self.body)) if length.isascii() and length.isdigit() else None
+
+    def evidence(self, redactor: Redactor, *, now: datetime) -> dict[str, Any]:
+        """What a report may show of it. `clock_offset_s` is the server's clock less ours, at `now`."""
+        found: dict[str, Any] = {"status": self.status, "http_version": self.version}
+        for name in ("server", "via", "content-type", "date", "retry-after", "www-authenticate"):
+            if name in self.headers:
+                found[name.replace("-", "_")] = redactor.excerpt(self.headers[name])
+        if self.location is not None:
+            found["location"] = redactor.excerpt(self.location)
+        if self.date is not None:
+            found["clock_offset_s"] = round((self.date - now).total_seconds())
+        if self.body:
+            found["body"] = redactor.excerpt(self.text)
+            title = _TITLE.search(self.text)
+            if title:
+                found["title"] = redactor.excerpt(title[1])
+        return found
+
+
+def may_be_http(received: bytes) -> bool:
+    """Whether these first bytes can still become an HTTP answer."""
+    return received.startswith(_START) or _START.startswith(received)
+
+
+def parse_answer(received: bytes) -> Answer | None:
+    """The answer, once its head is complete; None before that, and for what is no HTTP."""
+    line = _STATUS_LINE.match(received)
+    end = _HEAD_END.search(received)
+    if line is None or end is None:
+        return None
+    headers: dict[str, str] = {}
+    for raw in received[line.end() : end.start()].splitlines():
+        name, colon, value = _printable(raw).partition(":")
+        if colon:
+            key, value = name.strip().lower(), value.strip()
+            headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    reason = _printable(line[3] or b"").strip()
+    return Answer(line[1].decode(), int(line[2]), reason, headers, received[end.end() :])
+
+
+def _printable(raw: bytes) -> str:
+    # Headers end up on terminals: no escape sequences.
+    return "".join(c if c.isprintable() else " " for c in raw.decode("latin-1"))

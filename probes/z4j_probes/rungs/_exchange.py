@@ -1,0 +1,99 @@
+"""Saying and hearing over the climb's WebSocket, within the rung's budget; an end is data, no exception."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+
+from z4j_probes.climb import Climb
+from z4j_probes.protocol import CloseCode
+
+# What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
+_OUR_COMPLAINTS = (1002, 1007, 1009)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How the connection ended. `code` is the brain's (None: it ended without one), `sent` is ours."""
+
+    code: int | None
+    reason: str = ""
+    sent: int | None = None
+
+    @property
+    def unintelligible(self) -> bool:
+        """Whether we ended it, since what came is no WebSocket message."""
+        return self.code is None and self.sent in _OUR_COMPLAINTS
+
+    def details(self) -> dict[str, Any]:
+        """The end as evidence."""
+        return {"close_code": self.code, "close_reason": self.reason}
+
+    def __str__(self) -> str:
+        if self.unintelligible:
+            return f"it sent what is no WebSocket message (we closed with {self.sent})"
+        if self.code is None:
+            return "the connection ended without a close code"
+        try:
+            name = f" {CloseCode(self.code).name.lower().replace('_', ' ')}"
+        except ValueError:
+            name = ""
+        return f"it closed with {self.code}{name}" + (f": {self.reason}" if self.reason else "")
+
+
+async def say(climb: Climb, frame: str) -> Closed | None:
+    """Send a frame; how the connection ended where it did."""
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            await climb.websocket.send(frame)
+    except ConnectionClosed as exc:
+        return _closed(climb, exc)
+    except TimeoutError:
+        return _close_frame(climb)
+    return None
+
+
+async def hear(climb: Climb, at_most_s: float | None = None) -> bytes | Closed | None:
+    """The next message, or how the connection ended; None where nothing came in time."""
+    budget_s = climb.time_left() if at_most_s is None else min(at_most_s, climb.time_left())
+    try:
+        async with asyncio.timeout(budget_s):
+            return await climb.websocket.recv(decode=False)
+    except ConnectionClosed as exc:
+        return _closed(climb, exc)
+    except TimeoutError:
+        return _close_frame(climb)
+
+
+def error_details(climb: Climb, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What an `error` frame of the brain says, as evidence."""
+    redactor = climb.settings.redactor()
+    return {
+        "error_code": redactor.excerpt(str(payload.get("code", ""))),
+        "error_message": redactor.excerpt(str(payload.get("message", ""))),
+    }
+
+
+def error_text(details: Mapping[str, Any]) -> str:
+    """The same for a message."""
+    return f"it sent the error {details['error_code']}: {details['error_message']}"
+
+
+def _closed(climb: Climb, exc: ConnectionClosed) -> Closed:
+    if exc.rcvd is None:
+        return Closed(None, sent=exc.sent.code if exc.sent else None)
+    return Closed(exc.rcvd.code, climb.settings.redactor().excerpt(exc.rcvd.reason))
+
+
+def _close_frame(climb: Climb) -> Closed | None:
+    # A peer that sends its close frame and leaves the socket open: recv() waits for the socket's end.
+    received = climb.websocket.protocol.close_rcvd
+    return (
+        None
+        if received is None
+        else Closed(received.code, climb.settings.redactor().excerpt(received.reason))
+    )

@@ -1,0 +1,111 @@
+"""Why the upgrade to WebSocket was refused: HTTP answers and stray first bytes, classified."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from z4j_probes.answer import Answer
+from z4j_probes.endpoint import AGENT_PATH, Endpoint
+
+_BY_STATUS = {
+    **dict.fromkeys(range(200, 300), "websocket.plain_answer"),
+    **dict.fromkeys((301, 302, 303, 307, 308), "websocket.redirect"),
+    **dict.fromkeys((400, 426, 501), "websocket.upgrade_stripped"),
+    **dict.fromkeys((401, 407, 511), "websocket.unauthorized"),
+    **dict.fromkeys((403, 451), "websocket.forbidden"),
+    **dict.fromkeys((404, 405, 410), "websocket.not_found"),
+    421: "websocket.host_rejected",
+    429: "websocket.rate_limited",
+    # 520 to 530 are Cloudflare's, for an origin that it can't reach.
+    **dict.fromkeys((500, 502, 503, 504, *range(520, 531)), "websocket.bad_gateway"),
+}
+# What servers say to plain HTTP on a TLS port: nginx, Apache, Go, HAProxy.
+_TLS_WANTED = ("sent to https port", "plain http to an ssl", "to an https server", "https required")
+# Starlette, Django, Go's and Envoy's words for a Host that they do not serve.
+_HOST_REFUSED = ("invalid host", "disallowedhost", "disallowed host", "invalid http_host", "host header")
+_LOGIN_WORDS = ("login", "signin", "sign-in", "sso", "oauth", "saml", "openid", "authorize", "cdn-cgi/access")
+
+_BANNERS = (
+    (b"SSH-", "is an SSH server"),
+    (b"220", "greets like a mail or FTP server (220)"),
+    (b"+OK", "greets like a POP3 server"),
+    (b"* OK", "greets like an IMAP server"),
+    (b"-ERR", "answers like Redis"),
+    (b"AMQP", "is an AMQP broker"),
+    (b"RFB ", "is a VNC server"),
+    (b"<?xml", "answers with bare XML"),
+    (b"<", "answers with a bare page, without an HTTP head"),
+)
+_HTTP2_SETTINGS = 4
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # alert, handshake (RFC 8446 §5.1)
+
+
+def classify(answer: Answer) -> str:
+    """The code for an HTTP answer that is not a proper 101."""
+    if answer.status == 101:  # by way of another HTTP version than 1.1, which has no upgrade (RFC 6455 §4.1)
+        return "websocket.upgrade_stripped"
+    text = answer.text.lower()
+    if answer.status in (400, 403, 404):
+        if any(words in text for words in _TLS_WANTED):
+            return "websocket.tls_expected"
+        if answer.status == 400 and any(words in text for words in _HOST_REFUSED):
+            return "websocket.host_rejected"
+    if answer.status == 426 and "tls" in answer.headers.get("upgrade", "").lower():  # RFC 2817 §4.2
+        return "websocket.tls_expected"
+    return _BY_STATUS.get(answer.status, "websocket.unexpected")
+
+
+def banner(received: bytes) -> tuple[str, str]:
+    """The code for first bytes that are no HTTP, and what kind of server says them."""
+    if received.startswith(_TLS_RECORDS):
+        return "websocket.tls_expected", "speaks TLS, and was spoken to in plain HTTP"
+    if len(received) >= 9 and received[3] == _HTTP2_SETTINGS and received[5:9] == b"\0\0\0\0":
+        return "websocket.not_http", "speaks HTTP/2 alone, where an upgrade needs HTTP/1.1"
+    for start, what in _BANNERS:
+        if received.startswith(start):
+            return "websocket.not_http", what
+    return "websocket.not_http", "answers in a protocol that is not HTTP"
+
+
+def explain(code: str, answer: Answer, endpoint: Endpoint) -> tuple[str, str | None]:
+    """The message for a refusal, and a hint where one fits better than the catalogue's."""
+    said = f"{answer.status} {answer.reason}".strip()
+    message = f"{answer.answered_by} answered {said} to the upgrade of {endpoint.websocket_url}"
+    hint: str | None = None
+    scheme = "https" if endpoint.secure else "http"
+    base = f"{scheme}://{endpoint.authority}{endpoint.prefix}"
+    if answer.version != "1.1":
+        message += f", in HTTP/{answer.version}"
+    if code == "websocket.redirect":
+        message += f", and leads to {answer.location or 'nowhere'}"
+        hint = _redirect_hint(answer.location, endpoint)
+    elif code == "websocket.tls_expected":
+        hint = f"set Z4J_BRAIN_URL=https://{endpoint.authority}{endpoint.prefix}"
+    elif code in ("websocket.bad_gateway", "websocket.not_found"):
+        hint = f"see who answers there: curl -i {base}/api/v1/health"
+        if code == "websocket.not_found":
+            hint += "; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
+    elif code == "websocket.rate_limited" and "retry-after" in answer.headers:
+        hint = f"wait (Retry-After: {answer.headers['retry-after']}), and find what connects so often"
+    elif code == "websocket.host_rejected":
+        message += f": it does not serve the host {endpoint.authority}"
+    return message, hint
+
+
+def _redirect_hint(location: str | None, endpoint: Endpoint) -> str | None:
+    if location is None:
+        return None
+    try:
+        parts = urlsplit(location)
+        port = parts.port
+    except ValueError:
+        return None
+    if any(word in location.lower() for word in _LOGIN_WORDS):
+        return f"that is a login page: exempt {endpoint.path} from the login in front of the brain"
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        return None
+    if not parts.path.rstrip("/").endswith(AGENT_PATH):
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    netloc = host if port is None else f"{host}:{port}"
+    return f"set Z4J_BRAIN_URL={parts.scheme}://{netloc}{parts.path.rstrip('/').removesuffix(AGENT_PATH)}"

@@ -1,0 +1,150 @@
+"""Does the brain accept this token, project and protocol version?
+
+The brain accepts the upgrade before it looks at the token, so only an answered hello counts. Evidence: the
+close code and its reason, an `error` frame, the ids in hello_ack, and the brain's clock against ours, less
+half of the round trip. Leaves hello, its acknowledgement and the clock's offset. Codes: see `codes/auth.py`.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.errors import ProtocolError
+from z4j_probes.protocol import CloseCode, HelloAck, parse, utc_now
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, say
+
+# After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
+LAST_WORD_S = 1.0
+
+_BY_CLOSE_CODE = {
+    CloseCode.TOKEN_REJECTED: "auth.token_rejected",
+    CloseCode.FORBIDDEN: "auth.address_refused",
+    CloseCode.MALFORMED: "auth.hello_rejected",
+    CloseCode.PROTOCOL_UNSUPPORTED: "auth.protocol_unsupported",
+    CloseCode.AGENT_UNSUPPORTED: "auth.version_skew",
+    CloseCode.RATE_LIMITED: "auth.rate_limited",
+    CloseCode.REVOKED: "auth.revoked",
+}
+
+
+def classify(closed: Closed | None, *, error_code: str = "") -> str:
+    """The code where hello was not acknowledged: by the brain's `error` frame, by its close code."""
+    reason = closed.reason if closed else ""
+    if "project" in error_code.lower() or (
+        "project" in reason.lower()
+        and closed is not None
+        and closed.code in (CloseCode.FORBIDDEN, CloseCode.MALFORMED)
+    ):
+        return "auth.project_mismatch"
+    if closed is not None and closed.code in _BY_CLOSE_CODE:
+        return _BY_CLOSE_CODE[CloseCode(closed.code)]
+    if error_code:
+        return "auth.hello_rejected"
+    if closed is None:
+        return "auth.no_reply"
+    return "auth.bad_reply" if closed.unintelligible else "auth.closed"
+
+
+def compare_project(configured: str, reported: str) -> bool | None:
+    """Whether the token's project is the configured one; None where that can't be told from a slug."""
+    try:
+        return uuid.UUID(configured) == uuid.UUID(reported)
+    except ValueError:
+        return None
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Introduce whoever climbs, and read the brain's answer."""
+    climb.hello = await climb.introduce(climb)
+    sent_at, sent_s = utc_now(), time.monotonic()
+    answer: bytes | Closed | None = await say(climb, climb.hello.frame(now=sent_at))
+    if answer is None:
+        answer = await hear(climb)
+    half_way = (time.monotonic() - sent_s) / 2
+    if not isinstance(answer, bytes):
+        return _refused(climb, answer, {})
+    try:
+        frame = parse(answer)
+        if frame["type"] == "error":
+            return await _after_error(climb, frame["payload"])
+        ack = HelloAck.from_frame(frame)
+        uuid.UUID(ack.project_id)
+    except ProtocolError as exc:
+        return _bad_reply(climb, str(exc), answer)
+    except ValueError:
+        return _bad_reply(climb, "'project_id' is not a UUID", answer)
+    offset_s = (ack.ts - sent_at).total_seconds() - half_way
+    return _acknowledged(climb, ack, offset_s=offset_s, round_trip_s=half_way * 2)
+
+
+def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s: float) -> ProbeResult:
+    configured = climb.settings.project_id
+    same = compare_project(configured, ack.project_id)
+    excerpt = climb.settings.redactor().excerpt
+    details = {
+        "agent_id": excerpt(ack.agent_id),
+        "project_id": ack.project_id,
+        "project_verified": same is True,
+        "session_id": excerpt(ack.session_id),
+        "worker_id": climb.hello.worker_id,
+        "brain_version": excerpt(ack.brain_version),
+        "protocol_version": excerpt(ack.protocol_version),
+        "heartbeat_interval_s": ack.heartbeat_interval_seconds,
+        "max_frame_size_bytes": ack.max_frame_size_bytes,
+        "clock_offset_s": round(offset_s, 3),
+        "round_trip_ms": round(round_trip_s * 1000, 1),
+    }
+    if same is False:
+        message = f"the token belongs to project {ack.project_id}, and {configured} is configured"
+        hint = f"set Z4J_PROJECT_ID={ack.project_id}, or take a token of project {configured}"
+        return outcome("auth.project_mismatch", message, hint=hint, details=details)
+    climb.ack, climb.clock_offset_s = ack, offset_s
+    message = f"brain {details['brain_version']} knows the token as agent {details['agent_id']}, "
+    if same:
+        message += f"in project {configured} as configured"
+    else:
+        message += (
+            f"in project {ack.project_id}; it reports no slugs, so whether that is "
+            f"{configured!r} was not compared"
+        )
+    return outcome("auth.ok", message, hint="", details=details)
+
+
+async def _after_error(climb: Climb, payload: dict[str, Any]) -> ProbeResult:
+    last = await hear(climb, LAST_WORD_S)
+    return _refused(climb, last if isinstance(last, Closed) else None, error_details(climb, payload))
+
+
+def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> ProbeResult:
+    code = classify(closed, error_code=error.get("error_code", ""))
+    seen = [error_text(error)] if error else []
+    seen += [str(closed)] if closed else []
+    message = f"hello was sent to {climb.endpoint.host}, and " + (
+        ", and ".join(seen) or "nothing came back before the time was up"
+    )
+    details = error | (closed.details() if closed else {})
+    if code == "auth.project_mismatch":
+        details["project_configured"] = climb.settings.project_id
+    return outcome(code, message, details=details)
+
+
+def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
+    received = climb.settings.redactor().excerpt(answer.decode("utf-8", "replace"))
+    message = f"{climb.endpoint.host} answered hello with something else: {why}"
+    return outcome("auth.bad_reply", message, details={"received": received, "received_bytes": len(answer)})
+
+
+PROBE = Probe(
+    name="auth",
+    question="Does the brain accept this token, project and protocol version?",
+    needs=("websocket",),
+    run=run,
+    timeout_code="auth.no_reply",
+    after=("buffer",),  # who introduces itself has its worker id from the state directory
+)

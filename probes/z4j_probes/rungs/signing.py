@@ -1,0 +1,160 @@
+"""Does the brain accept a frame signed by this agent, and we one signed by it?
+
+The frame is an empty event batch: it changes nothing, and a brain acknowledges it with a signed frame of its
+own. Evidence: that acknowledgement, the close code, and both clocks (measured by `auth`), since a frame of a
+wrong clock is refused with the same close code as one of a wrong secret. Leaves a proven signer and verifier,
+and the genuine frames that arrived meanwhile. Codes: see `codes/signing.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.errors import FrameRejected, ProtocolError
+from z4j_probes.protocol import (
+    MAX_CLOCK_SKEW_S,
+    CloseCode,
+    FrameSigner,
+    FrameVerifier,
+    new_frame_id,
+    parse,
+)
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult, Status
+from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, say
+
+# A third of what is allowed: a clock that drifts gets there within weeks, and nobody watches it.
+WARN_CLOCK_SKEW_S = 20.0
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What came while the acknowledgement was waited for."""
+
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    objection: str = ""
+    """Why a frame other than the acknowledgement did not verify: it looks like that if our secret is wrong."""
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+def classify_end(closed: Closed | None, *, offset_s: float, objection: str = "") -> str:
+    """The code where the frame was not acknowledged: the connection ended, or nothing came."""
+    if closed is not None and closed.code == CloseCode.FORBIDDEN:
+        return "signing.clock_skew" if abs(offset_s) > MAX_CLOCK_SKEW_S else "signing.secret_wrong"
+    if objection or (closed is not None and closed.unintelligible):
+        return "signing.brain_signature_invalid"
+    return "signing.no_reply" if closed is None else "signing.closed"
+
+
+def classify_rejection(rejected: ProtocolError) -> str:
+    """The code where the acknowledgement itself did not verify."""
+    reason = rejected.reason if isinstance(rejected, FrameRejected) else ""
+    return {"unsigned": "signing.not_enforced", "clock": "signing.clock_skew"}.get(
+        reason, "signing.brain_signature_invalid"
+    )
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Send a signed batch of nothing, and wait for its signed acknowledgement."""
+    if climb.hmac_secret is None:
+        return outcome("signing.secret_missing", "no secret is set, so nothing was sent")
+    ids = (climb.ack.agent_id, climb.ack.project_id, climb.ack.session_id)
+    signer, verifier = FrameSigner(climb.hmac_secret, *ids), FrameVerifier(climb.hmac_secret, *ids)
+    frame_id, heard = new_frame_id(), _Heard()
+    closed = await say(climb, signer.sign("event_batch", {"events": []}, frame_id))
+    result = (
+        _ended(climb, closed, heard) if closed else await _acknowledgement(climb, verifier, frame_id, heard)
+    )
+    if result.ok:
+        climb.signer, climb.verifier, climb.pending = signer, verifier, tuple(heard.pending)
+    return result
+
+
+async def _acknowledgement(
+    climb: Climb, verifier: FrameVerifier, frame_id: str, heard: _Heard
+) -> ProbeResult:
+    while True:
+        raw = await hear(climb)
+        if not isinstance(raw, bytes):
+            return _ended(climb, raw, heard)
+        try:
+            frame = verifier.verify(raw)
+        except ProtocolError as exc:
+            if _is_acknowledgement(raw, frame_id):
+                return _unverified(climb, exc)
+            heard.objection = str(exc)  # not the last word: the brain may be about to refuse our secret
+            continue
+        if _acknowledges(frame, frame_id):
+            return _proven(climb, heard.objection)
+        if frame["type"] == "error":
+            heard.error = error_details(climb, frame["payload"])
+        heard.pending.append(frame)
+
+
+def _is_acknowledgement(raw: bytes, frame_id: str) -> bool:
+    """Whether this is our acknowledgement, whoever sends it."""
+    try:
+        return _acknowledges(parse(raw), frame_id)
+    except ProtocolError:
+        return False
+
+
+def _acknowledges(frame: dict[str, Any], frame_id: str) -> bool:
+    return bool(frame["type"] == "event_batch_ack" and frame["payload"].get("acked_id") == frame_id)
+
+
+def _proven(climb: Climb, objection: str) -> ProbeResult:
+    offset_s = climb.clock_offset_s
+    details = {"clock_offset_s": round(offset_s, 3)}
+    if objection:
+        message = f"the brain acknowledged our frame, but of another frame that it sent, {objection}"
+        return outcome("signing.brain_signature_invalid", message, details=details)
+    if abs(offset_s) <= WARN_CLOCK_SKEW_S:
+        message = "the brain took a frame signed by this agent, and its own signature is good"
+        return outcome("signing.ok", message, hint="", details=details)
+    message = (
+        f"signatures are good, but {_clocks(offset_s)}; frames are refused beyond {MAX_CLOCK_SKEW_S:.0f} s"
+    )
+    # A warning here: it works today, where the catalogue's row is about clocks with which nothing works.
+    return replace(outcome("signing.clock_skew", message, details=details), status=Status.WARN)
+
+
+def _unverified(climb: Climb, rejected: ProtocolError) -> ProbeResult:
+    code, details = classify_rejection(rejected), {"clock_offset_s": round(climb.clock_offset_s, 3)}
+    if code == "signing.clock_skew":
+        return outcome(code, f"{_clocks(climb.clock_offset_s)}: {rejected}", details=details)
+    return outcome(code, f"the brain acknowledged our frame, but {rejected}", details=details)
+
+
+def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
+    offset_s = climb.clock_offset_s
+    code = classify_end(closed, offset_s=offset_s, objection=heard.objection)
+    details = {"clock_offset_s": round(offset_s, 3)} | heard.error | (closed.details() if closed else {})
+    seen = [error_text(heard.error)] if heard.error else []
+    seen += [f"of a frame that it sent, {heard.objection}"] if heard.objection else []
+    seen += [str(closed)] if closed else ["it was not acknowledged before the time was up"]
+    message = f"a signed frame was sent to {climb.endpoint.host}, and " + ", and ".join(seen)
+    if code == "signing.clock_skew":
+        message = f"{_clocks(offset_s)}, so signed frames are refused ({closed})"
+    elif code == "signing.secret_wrong":
+        message = (
+            f"the brain refused our signature ({closed}), and not for the clock ({offset_s:+.1f} s off ours)"
+        )
+    return outcome(code, message, details=details)
+
+
+def _clocks(offset_s: float) -> str:
+    direction = "behind" if offset_s > 0 else "ahead of"
+    return f"this machine's clock is {abs(offset_s):.0f} s {direction} the brain's"
+
+
+PROBE = Probe(
+    name="signing",
+    question="Does the brain accept a frame signed by this agent, and we one signed by it?",
+    needs=("auth",),
+    run=run,
+    timeout_code="signing.no_reply",
+)

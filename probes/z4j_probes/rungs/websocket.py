@@ -1,0 +1,186 @@
+"""Does the path upgrade to WebSocket, through whatever proxy stands there?
+
+Evidence: the HTTP answer (status, who gives it, Location, Date, the beginning of its page), or what came
+instead of one: a banner, a TLS alert, an end, nothing. Leaves an open WebSocket. Codes: see
+`codes/websocket.py`.
+
+The request is sent and the head of the answer read as plain bytes, because a library that expects a brain
+keeps nothing of what anybody else says. A WebSocket connection takes over once the answer is 101. It sends no
+keepalive pings: whoever keeps the session starts them (`start_keepalive`), a doctor is gone before the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidUpgrade
+from websockets.http11 import Request
+from websockets.uri import parse_uri
+
+from z4j_probes._version import __version__
+from z4j_probes.answer import Answer, may_be_http, parse_answer
+from z4j_probes.climb import CLOSE_S, Climb
+from z4j_probes.codes import outcome
+from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs._refusal import banner, classify, explain
+from z4j_probes.transport import HELD_MAX_BYTES
+
+SWITCHING_PROTOCOLS = 101
+# The page of whoever refused is worth a short wait, and no more of it than shows whose page it is.
+BODY_S = 0.5
+BODY_BYTES = 4096
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Ask for the upgrade, and say who answered what."""
+    holding = climb.protocol
+    if holding.received and not may_be_http(bytes(holding.received)):
+        return _no_http(climb)  # it spoke first: nothing that should be sent a token
+    protocol = ClientProtocol(parse_uri(climb.endpoint.websocket_url), max_size=DEFAULT_MAX_FRAME_BYTES)
+    # Not through `protocol.send_request`, which logs every header at DEBUG, the token's included.
+    climb.transport.write(_request(climb, protocol).serialize())
+    await _receive_head(climb)
+    answer = parse_answer(bytes(holding.received))
+    if answer is None:
+        return _no_http(climb)
+    if answer.status == SWITCHING_PROTOCOLS and answer.version == "1.1":
+        return await _upgraded(climb, protocol, answer)
+    await _receive_body(climb, answer)
+    return _refused(climb, parse_answer(bytes(holding.received)) or answer)
+
+
+def _request(climb: Climb, protocol: ClientProtocol) -> Request:
+    token = climb.settings.token
+    request = protocol.connect()
+    request.headers["Authorization"] = f"Bearer {token.reveal() if token else ''}"
+    request.headers["User-Agent"] = f"z4j-probes/{__version__}"
+    return request
+
+
+async def _receive_head(climb: Climb) -> None:
+    """Return once the answer's head is complete, or it is plain that none will come."""
+    holding = climb.protocol
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            while not (holding.eof or holding.lost or len(holding.received) > HELD_MAX_BYTES):
+                received = bytes(holding.received)
+                if (received and not may_be_http(received)) or parse_answer(received):
+                    return
+                await holding.changed()
+    except TimeoutError:
+        return  # what has arrived so far tells the rest
+
+
+async def _receive_body(climb: Climb, answer: Answer) -> None:
+    holding = climb.protocol
+    try:
+        async with asyncio.timeout(min(BODY_S, climb.time_left())):
+            while not (holding.eof or holding.lost or answer.body_missing == 0):
+                await holding.changed()
+                answer = parse_answer(bytes(holding.received)) or answer
+                if len(answer.body) >= BODY_BYTES:
+                    return
+    except TimeoutError:
+        return
+
+
+async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> ProbeResult:
+    connection = ClientConnection(protocol, close_timeout=CLOSE_S)
+    _take_over(climb, connection)
+    evidence = _evidence(climb, answer)
+    wrong = protocol.handshake_exc
+    if isinstance(wrong, InvalidUpgrade):
+        message = f"{answer.answered_by} answered 101 without the Upgrade header"
+        return outcome("websocket.upgrade_stripped", message, details=evidence)
+    if wrong is not None:
+        accept = answer.headers.get("sec-websocket-accept")
+        what = "a Sec-WebSocket-Accept that is not for our key" if accept else "no Sec-WebSocket-Accept"
+        if "sec-websocket-extensions" in answer.headers or "sec-websocket-protocol" in answer.headers:
+            what = "an extension or subprotocol that nobody asked for, or " + what
+        return outcome(
+            "websocket.bad_accept", f"{answer.answered_by} answered 101 with {what}", details=evidence
+        )
+    if protocol.close_rcvd is None and (climb.protocol.eof or climb.protocol.lost):
+        message = f"{answer.answered_by} upgraded the connection and closed it at once, without a close code"
+        return outcome("websocket.closed", message, details=evidence)
+    climb.websocket = connection
+    # The transport's own release, registered below, runs after this and cuts what did not close in time.
+    climb.on_release_async(connection.close)
+    return outcome("websocket.ok", f"{climb.endpoint.websocket_url} upgrades", hint="", details=evidence)
+
+
+def _take_over(climb: Climb, connection: ClientConnection) -> None:
+    # In one step, with no await: nothing may arrive between the two protocols.
+    holding, transport = climb.protocol, climb.transport
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    connection.data_received(holding.take())
+    if holding.lost:
+        connection.connection_lost(holding.error)
+    elif holding.eof:
+        connection.eof_received()
+
+
+def _refused(climb: Climb, answer: Answer) -> ProbeResult:
+    code = classify(answer)
+    message, hint = explain(code, answer, climb.endpoint)
+    return outcome(code, message, hint=hint, details=_evidence(climb, answer))
+
+
+def _no_http(climb: Climb) -> ProbeResult:
+    """The verdict where no HTTP answer came: something else, an end, or nothing."""
+    holding, where = climb.protocol, f"{climb.endpoint.host}:{climb.endpoint.port}"
+    received = bytes(holding.received)
+    details: dict[str, Any] = {"url": climb.endpoint.websocket_url, "received_bytes": len(received)}
+    if received:
+        details["received"] = climb.settings.redactor().excerpt(
+            received[:BODY_BYTES].decode("utf-8", "replace")
+        )
+    if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
+        code, what = banner(received)
+        details["received_hex"] = received[:16].hex(" ")
+        hint = (
+            f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority}" if code.endswith("tls_expected") else None
+        )
+        return outcome(code, f"{where} {what}", hint=hint, details=details)
+    if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
+        details["alert"] = holding.error.reason
+        message = f"{where} ended the connection with the TLS alert {holding.error.reason}"
+        return outcome("websocket.client_certificate", message, details=details)
+    partly = "in the middle of its answer" if received else "without an answer"
+    if holding.eof or holding.lost:
+        how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
+        return outcome("websocket.closed", f"{where} {how} {partly}", details=details)
+    seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
+    message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
+    return outcome("websocket.timeout", message, details=details)
+
+
+def _is_about_client_certificate(error: ssl.SSLError) -> bool:
+    # With TLS 1.3 the server judges the client's certificate after the client's side of the handshake has
+    # ended (RFC 8446 §4.4.2.4); any alert about a certificate that arrives this late is about ours.
+    return "ALERT" in error.reason and "CERTIFICATE" in error.reason if error.reason else False
+
+
+def _evidence(climb: Climb, answer: Answer) -> dict[str, Any]:
+    cut = Answer(answer.version, answer.status, answer.reason, answer.headers, answer.body[:BODY_BYTES])
+    if answer.status == SWITCHING_PROTOCOLS:
+        cut = Answer(answer.version, answer.status, answer.reason, answer.headers)  # what follows is frames
+    found = cut.evidence(climb.settings.redactor(), now=datetime.now(UTC))
+    return {"url": climb.endpoint.websocket_url, **found}
+
+
+PROBE = Probe(
+    name="websocket",
+    question="Does the path upgrade to WebSocket, through whatever proxy stands there?",
+    needs=("tls",),
+    run=run,
+    timeout_code="websocket.timeout",
+)

@@ -1,0 +1,82 @@
+"""A ladder whose lower rungs are laid by hand, so that a test stands on the rung that it is about."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.endpoint import parse_endpoint
+from z4j_probes.ladder import Ladder
+from z4j_probes.protocol import decode_secret
+from z4j_probes.registry import Probe, Registry
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import auth, signing, websocket
+from z4j_probes.settings import Settings
+from z4j_probes.transport import HoldingProtocol
+
+BUDGET_S = 5.0
+
+
+def settings_for(brain_url: str, **more: str) -> Settings:
+    """Complete settings that read nothing of the environment."""
+    values = {"Z4J_BRAIN_URL": brain_url, "Z4J_TOKEN": "token-of-the-agent", "Z4J_AGENT_NAME": "web-1"}
+    return Settings.load(environ=values | {f"Z4J_{name.upper()}": value for name, value in more.items()})
+
+
+def footing(*, tls: ssl.SSLContext | None = None) -> Registry:
+    """A registry from `websocket` upwards, over a plain or encrypted connection to the brain URL."""
+
+    async def config(climb: Climb) -> ProbeResult:
+        climb.endpoint = parse_endpoint(climb.settings.brain_url or "")
+        secret = climb.settings.hmac_secret
+        climb.hmac_secret = decode_secret(secret.reveal()) if secret else None
+        return outcome("config.ok", "laid by hand")
+
+    async def connection(climb: Climb) -> ProbeResult:
+        transport, protocol = await asyncio.get_running_loop().create_connection(
+            HoldingProtocol,
+            climb.endpoint.host,
+            climb.endpoint.port,
+            ssl=tls,
+            server_hostname=climb.endpoint.host if tls else None,
+        )
+        climb.transport, climb.protocol = transport, protocol
+        climb.on_release(transport.abort)
+        return outcome("tls.ok", "laid by hand")
+
+    async def nothing(climb: Climb) -> ProbeResult:
+        return outcome("buffer.ok", "laid by hand")
+
+    return Registry(
+        (
+            Probe("config", "", (), config, "config.ok"),
+            Probe("buffer", "", ("config",), nothing, "buffer.timeout"),
+            Probe("tls", "", ("config",), connection, "tls.timeout"),
+            websocket.PROBE,
+            auth.PROBE,
+            signing.PROBE,
+        )
+    )
+
+
+@asynccontextmanager
+async def climbed(
+    settings: Settings, *, tls: ssl.SSLContext | None = None, timeout_s: float = BUDGET_S
+) -> AsyncIterator[tuple[Climb, dict[str, ProbeResult]]]:
+    """A climb as far as it goes, and its results by name; released at the end of the block."""
+    ladder = Ladder(footing(tls=tls), settings, timeout_s=timeout_s)
+    async with ladder.start() as climb, contextlib.aclosing(ladder.climb(climb)) as results:
+        yield climb, {result.name: result async for result in results}
+
+
+async def probe(
+    name: str, settings: Settings, *, tls: ssl.SSLContext | None = None, timeout_s: float = BUDGET_S
+) -> ProbeResult:
+    """One rung's result."""
+    async with climbed(settings, tls=tls, timeout_s=timeout_s) as (_, results):
+        return results[name]
