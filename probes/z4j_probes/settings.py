@@ -126,7 +126,8 @@ class Settings:
         userinfo, at, _ = (self.brain_url or "").rpartition("@")
         if at:
             userinfo = userinfo.rpartition("://")[2]
-            found += [userinfo, *userinfo.split(":", 1)]
+            # a user name beside a password is none, and may be a common word
+            found += [userinfo, userinfo.partition(":")[2]]
         return found + proxy_secrets(self.environ)
 
     def redactor(self) -> Redactor:

@@ -1,0 +1,156 @@
+"""The buffer probe: the directory that the runtime would use, proven, and how to mend one that is no use."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.climbs import climb_to, ladder, settings
+from z4j_probes import ProbeResult, Settings, Status, StorageError
+from z4j_probes.rungs import buffer, config
+from z4j_probes.storage import StateDirectory
+
+PROBES = (config.PROBE, buffer.PROBE)
+UID = os.geteuid()
+
+
+async def judged(environ: Mapping[str, str]) -> ProbeResult:
+    return await climb_to("buffer", PROBES, settings(environ))
+
+
+async def test_a_writable_home_is_made_private_and_proven(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    result = await judged({"Z4J_HOME": str(home)})
+    assert result.code == "buffer.ok"
+    assert f"uid {UID} can write {home}" in result.message
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert list(home.iterdir()) == []  # the proof leaves nothing behind
+    assert result.details["free_bytes"] > 0
+
+
+async def test_the_default_is_below_the_users_home(tmp_path: Path) -> None:
+    result = await judged({"HOME": str(tmp_path)})
+    assert result.details["directory"] == str(tmp_path / ".z4j")
+
+
+async def test_the_directory_is_left_for_the_other_rungs_and_in_the_report(tmp_path: Path) -> None:
+    climbing = ladder(PROBES, settings({"Z4J_HOME": str(tmp_path / "state")}))
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        assert climb.directory.path == tmp_path / "state"
+    assert climbing.report(climb, results).to_dict()["config"]["buffer_dir"] == str(tmp_path / "state")
+
+
+async def test_a_service_user_without_a_home_is_moved_and_told_both_directories(tmp_path: Path) -> None:
+    result = await judged({"HOME": "/nonexistent", "TMPDIR": str(tmp_path)})
+    assert result.code == "buffer.relocated"
+    assert result.status is Status.WARN
+    assert f"{tmp_path}/z4j-{UID}" in result.message
+    assert "/nonexistent/.z4j" in result.message
+    assert f"-o {UID} /var/lib/z4j" in result.hint
+    assert "Z4J_HOME=" in result.hint
+
+
+async def test_a_home_that_is_a_file_is_not_papered_over(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.touch()
+    result = await judged({"Z4J_HOME": str(file), "TMPDIR": str(tmp_path)})
+    assert result.code == "buffer.not_a_directory"
+    assert str(file) in result.message
+    assert str(file) in result.hint
+
+
+@pytest.mark.skipif(UID == 0, reason="root may write everywhere")
+async def test_a_directory_that_this_user_may_not_write_is_mended_by_chown(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    home.mkdir(mode=0o500)
+    result = await judged({"Z4J_HOME": str(home), "TMPDIR": str(tmp_path)})
+    assert result.code == "buffer.relocated"
+    assert result.hint == f"sudo chown -R {UID} {home} && sudo chmod 0700 {home}"
+
+
+async def test_a_directory_that_others_may_write_is_not_used(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    home.mkdir()
+    home.chmod(0o777)
+    private = tmp_path / "tmp"
+    private.mkdir(mode=0o700)
+    result = await judged({"Z4J_HOME": str(home), "TMPDIR": str(private)})
+    assert result.code == "buffer.relocated"
+    assert result.details["reason_code"] == "buffer.unsafe_directory"
+    assert f"chmod 0700 {home}" in result.hint
+
+
+async def test_a_proof_that_fails_gives_its_code_and_keeps_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(directory: Path) -> None:
+        raise StorageError("buffer.disk_full", f"a file in {directory} can't be written (ENOSPC)")
+
+    monkeypatch.setattr(buffer, "proof", full)
+    climbing = ladder(PROBES, settings({"Z4J_HOME": str(tmp_path)}))
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        assert climb.directory.path == tmp_path
+    assert results[1].code == "buffer.disk_full"
+    assert f"df -i {tmp_path}" in results[1].hint
+
+
+async def test_a_dead_mount_ends_with_the_timeout_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount_is_back = threading.Event()
+    monkeypatch.setattr(buffer, "proof", lambda directory: mount_is_back.wait())
+    try:
+        given = settings({"Z4J_HOME": str(tmp_path)})
+        report = await ladder(PROBES, given, timeout_s=0.2).run()
+    finally:
+        mount_is_back.set()
+    result = report.results[1]
+    assert result.code == "buffer.timeout"
+    assert f"findmnt -T {tmp_path}" in result.hint
+
+
+def verdict(chosen: StateDirectory, free_bytes: int) -> ProbeResult:
+    return buffer.judge(Settings(), chosen, free_bytes, uid=1000, unit=None)
+
+
+def test_little_space_is_a_warning_with_the_amount() -> None:
+    result = verdict(StateDirectory(Path("/state"), Path("/state")), 3 * 1024 * 1024)
+    assert result.code == "buffer.low_space"
+    assert "3 MiB free" in result.message
+    assert "df -h /state" in result.hint
+
+
+def test_a_moved_buffer_with_little_space_says_both() -> None:
+    moved = StateDirectory(Path("/tmp/z4j-1000"), None, True, "buffer.unwritable", "no home directory")
+    result = verdict(moved, 0)
+    assert result.code == "buffer.relocated"
+    assert "0 bytes free, which is little" in result.message
+    assert "~/.z4j" in result.message
+
+
+def test_under_systemd_the_hint_is_a_state_directory() -> None:
+    hint = buffer.mend("buffer.unwritable", "/var/www/.z4j", uid=33, unit="web.service", home_is_set=False)
+    assert "systemctl edit web.service" in hint
+    assert "StateDirectory=z4j" in hint
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("buffer.disk_full", "df -h /srv/state"),
+        ("buffer.corrupt", "findmnt -T /srv/state"),
+        ("buffer.locked", "fuser -v /srv/state/*"),
+        ("buffer.read_only", "mount a writable volume at /srv/state"),
+        ("buffer.not_a_directory", "set Z4J_HOME to a directory"),
+        ("buffer.unwritable", "sudo install -d -m 0700 -o 1000 /srv/state"),
+    ],
+)
+def test_each_fault_has_its_own_remedy(code: str, said: str) -> None:
+    assert said in buffer.mend(code, "/srv/state", uid=1000, unit=None, home_is_set=True)

@@ -1,0 +1,344 @@
+"""The config probe: every problem of the settings, said at once, with its place and without a secret."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.support.climbs import BRAIN_URL, TOKEN, climb_to, ladder, settings
+from z4j_probes import ProbeResult, Settings, Status
+from z4j_probes.rungs import config
+from z4j_probes.rungs._misspelt import closest, meant_for
+from z4j_probes.rungs._token import faults_of
+
+SECRET = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
+
+
+async def judged(environ: Mapping[str, str] | None = None, **explicit: str | None) -> ProbeResult:
+    return await climb_to("config", [config.PROBE], settings(environ, **explicit))
+
+
+async def judged_bare(environ: Mapping[str, str]) -> ProbeResult:
+    return await climb_to("config", [config.PROBE], Settings.load(environ=environ))
+
+
+async def test_settings_in_order_name_brain_project_and_agent() -> None:
+    result = await judged({"Z4J_PROJECT_ID": "shop", "Z4J_AGENT_NAME": "web-{pid}"})
+    assert result.code == "config.ok"
+    assert result.message == f"brain https://brain.example, project shop, agent web-{os.getpid()}"
+    assert result.hint == ""
+
+
+async def test_what_the_settings_mean_is_left_for_the_other_rungs() -> None:
+    given = settings({"Z4J_HMAC_SECRET": SECRET, "HTTPS_PROXY": "http://user:hidden@proxy.example:3128"})
+    climbing = ladder([config.PROBE], given)
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        assert climb.endpoint.websocket_url == "wss://brain.example/ws/agent"
+        assert climb.hmac_secret == bytes(range(32))
+        assert climb.proxy is not None
+        assert climb.proxy.authority == "proxy.example:3128"
+    assert "hidden" not in str(results)
+
+
+async def test_a_missing_hmac_secret_is_not_the_settings_fault() -> None:
+    climbing = ladder([config.PROBE])
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        assert climb.hmac_secret is None
+    assert results[0].code == "config.ok"
+
+
+async def test_everything_that_is_missing_is_named_at_once() -> None:
+    result = await judged_bare({})
+    assert result.code == "config.missing"
+    assert "Z4J_BRAIN_URL is not set" in result.message
+    assert "Z4J_TOKEN is not set" in result.message
+    assert "Z4J_TOKEN_FILE" in result.hint
+    assert [p["setting"] for p in result.details["problems"]] == ["brain_url", "token"]
+
+
+async def test_an_empty_or_blank_value_is_missing_and_said_to_be_empty() -> None:
+    result = await judged_bare({"Z4J_BRAIN_URL": "", "Z4J_TOKEN": "  "})
+    assert result.code == "config.missing"
+    assert "Z4J_BRAIN_URL is empty; Z4J_TOKEN is empty" in result.message
+
+
+async def test_a_missing_setting_with_a_misspelt_one_beside_it_asks_what_was_meant() -> None:
+    result = await judged_bare({"Z4J_URL": BRAIN_URL, "Z4J_TOKN": TOKEN})
+    assert result.code == "config.missing"
+    assert "Z4J_URL is (did you mean Z4J_BRAIN_URL?)" in result.message
+    assert "rename Z4J_TOKN to Z4J_TOKEN" in result.hint
+    assert len(result.details["problems"]) == 2
+
+
+async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names_all() -> None:
+    result = await judged(
+        {
+            "Z4J_BRAIN_URL": "http://brain.example",
+            "Z4J_TOKEN": '"abc"',
+            "Z4J_HMAC_SECRET": "c2hvcnQ",
+            "Z4J_PREFLIGHT": "of",
+            "Z4J_CA_FILE": "/nonexistent/ca.pem",
+            "Z4J_PROJECT": "shop",
+        }
+    )
+    assert result.code == "config.insecure_url"
+    assert [p["code"] for p in result.details["problems"]] == [
+        "config.insecure_url",
+        "config.token_malformed",
+        "config.secret_malformed",
+        "config.invalid_value",
+        "config.ca_unreadable",
+        "config.unknown_variable",
+    ]
+    for problem in result.details["problems"]:
+        assert problem["message"] in result.message
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("brain.example", "config.invalid_url", "no scheme"),
+        ("https://brain.example:port", "config.invalid_url", "host or port"),
+        ("https://", "config.invalid_url", "no host"),
+        ("https://brain.example ", "config.invalid_url", "white space"),
+        ("https://user:hidden@brain.example", "config.invalid_url", "user name or password"),
+        ("https://user:hid/den@brain.example", "config.invalid_url", "host or port"),
+        ("postgres://brain.example", "config.unsupported_scheme", "postgres://"),
+        ("http://brain.example", "config.insecure_url", "plaintext to brain.example"),
+        ("ws://10.0.0.1:8700", "config.insecure_url", "plaintext to 10.0.0.1"),
+    ],
+)
+async def test_a_brain_url_that_can_not_be_used(url: str, code: str, said: str) -> None:
+    result = await judged({"Z4J_BRAIN_URL": url})
+    assert result.code == code
+    assert said in result.message
+    assert "Z4J_BRAIN_URL" in result.message
+    assert "hid" not in f"{result.message}{result.hint}{result.details}"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8700", "ws://127.0.0.1:1", "http://[::1]:8700"])
+async def test_plaintext_to_loopback_is_fine(url: str) -> None:
+    assert (await judged({"Z4J_BRAIN_URL": url})).code == "config.ok"
+
+
+async def test_code_alone_can_allow_plaintext() -> None:
+    environ = {
+        "Z4J_BRAIN_URL": "http://brain.example",
+        "Z4J_TOKEN": TOKEN,
+        "Z4J_ALLOW_PLAINTEXT": "1",
+    }
+    assert (await judged_bare(environ)).code == "config.insecure_url"
+    allowed = Settings.load(environ=environ, allow_plaintext=True)
+    assert (await climb_to("config", [config.PROBE], allowed)).code == "config.ok"
+
+
+@pytest.mark.parametrize(
+    ("token", "faults"),
+    [
+        ("abc123", []),
+        ("abc123\n", ["ends with a newline"]),
+        (" abc123", ["begins with white space"]),
+        ("'abc123'", ["is wrapped in quotes"]),
+        ('"abc123', ["begins with a quote"]),
+        ("abc123”", ["ends with a quote"]),
+        ("Bearer abc123", ['begins with "Bearer ", which is added to it anyway']),
+        ("Authorization: Bearer abc123", ['begins with "Bearer ", which is added to it anyway']),
+        ("Z4J_TOKEN=abc123", ["begins with its own variable's name"]),
+        ("abc\n123", ["has a newline in the middle"]),
+        ("abc 123", ["has white space in the middle"]),
+        ("abc\u200b123", ["has an invisible character that is not ASCII"]),
+        ("abcé123", ["has a character that is not ASCII"]),
+        ("abc\x07123", ["has a control character"]),
+        ("'abc 123'\n", ["ends with a newline", "is wrapped in quotes", "has white space in the middle"]),
+        ("<token>", ["is a placeholder, not a token"]),
+        ("${Z4J_TOKEN}", ["is a placeholder, not a token"]),
+        ("your-token-here", ["is a placeholder, not a token"]),
+        ("changeme", ["is a placeholder, not a token"]),
+        ("xxxxxxxx", ["is a placeholder, not a token"]),
+        ('"', ["is wrapped in quotes"]),
+    ],
+)
+def test_what_is_wrong_with_a_token(token: str, faults: list[str]) -> None:
+    assert faults_of(token) == faults
+
+
+async def test_a_malformed_token_is_never_shown() -> None:
+    result = await judged({"Z4J_TOKEN": '"s3cr3t-h4lf other-h4lf"'})
+    assert result.code == "config.token_malformed"
+    assert "the token in Z4J_TOKEN is wrapped in quotes" in result.message
+    assert "h4lf" not in f"{result.message}{result.hint}{result.details}"
+
+
+async def test_the_hint_for_a_token_names_the_file_it_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("Bearer abc123\n")
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(file)})
+    assert result.code == "config.token_malformed"
+    assert f"> {file}" in result.hint
+
+
+async def test_the_hint_for_a_token_names_the_env_file(tmp_path: Path) -> None:
+    file = tmp_path / "web.env"
+    file.write_text(f"Z4J_BRAIN_URL={BRAIN_URL}\nZ4J_TOKEN='abc 123'\n")
+    given = Settings.load(environ={}, env_file=file)
+    result = await climb_to("config", [config.PROBE], given)
+    assert result.code == "config.token_malformed"
+    assert f"Z4J_TOKEN in {file}" in result.message
+    assert f"into {file}" in result.hint
+
+
+async def test_a_malformed_secret_says_what_is_wrong_and_not_what_it_is() -> None:
+    result = await judged({"Z4J_HMAC_SECRET": "c2hvcnQtc2VjcmV0"})
+    assert result.code == "config.secret_malformed"
+    assert "12 bytes long, at least 32 are needed" in result.message
+    assert "c2hvcnQ" not in f"{result.message}{result.hint}{result.details}"
+
+
+async def test_a_secret_file_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "absent"
+    result = await judged_bare({"Z4J_TOKEN_FILE": str(path)})
+    assert result.code == "config.secret_unreadable"
+    assert f"{path} can't be read (Z4J_TOKEN_FILE): No such file or directory" in result.message
+    assert "Z4J_BRAIN_URL is not set" in result.message
+    assert "Z4J_TOKEN is not set" not in result.message
+    assert f"ls -l {path}" in result.hint
+
+
+async def test_a_secret_file_that_is_a_directory_is_a_mount_without_a_source(tmp_path: Path) -> None:
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(tmp_path)})
+    assert result.code == "config.secret_unreadable"
+    assert "mount the file" in result.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+async def test_a_secret_file_of_another_mode_is_mended_by_a_command(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(0)
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(path)})
+    assert result.code == "config.secret_unreadable"
+    assert f"sudo chown {os.geteuid()} {path}" in result.hint
+
+
+async def test_an_empty_secret_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.touch()
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(path)})
+    assert result.code == "config.missing"
+    assert f"({path}) is empty" in result.message
+
+
+async def test_an_env_file_that_can_not_be_read_is_the_first_thing_to_mend(tmp_path: Path) -> None:
+    given = Settings.load(environ={}, env_file=tmp_path / "absent.env")
+    result = await climb_to("config", [config.PROBE], given)
+    assert result.code == "config.secret_unreadable"
+    assert "absent.env can't be read (--env-file)" in result.message
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Z4J_BRAIN_ULR", "Z4J_BRAIN_URL"),
+        ("Z4J_PROJECT", "Z4J_PROJECT_ID"),
+        ("Z4J_TOKENFILE", "Z4J_TOKEN_FILE"),
+        ("Z4JTOKEN", "Z4J_TOKEN"),
+        ("z4j_token", "Z4J_TOKEN"),
+        ("Z4J_SECRET", None),
+        ("Z4J_DATABASE_URL", None),
+        ("Z4J_PUBLIC_URL", None),
+    ],
+)
+def test_which_variable_a_misspelt_one_is_close_to(name: str, known: str | None) -> None:
+    assert closest(name) == known
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        (["Z4J_URL"], "Z4J_URL"),
+        (["Z4J_BRAIN"], "Z4J_BRAIN"),
+        (["Z4J_DATABASE_URL"], None),
+        (["Z4J_DATABASE_URL", "Z4J_BRAIN_ULR"], "Z4J_BRAIN_ULR"),
+    ],
+)
+def test_which_variable_was_meant_for_a_missing_brain_url(names: list[str], meant: str | None) -> None:
+    assert meant_for("Z4J_BRAIN_URL", names) == meant
+
+
+async def test_a_variable_that_nothing_reads_is_a_warning_that_leaves_the_products() -> None:
+    climbing = ladder([config.PROBE], settings({"Z4J_PROJECT": "shop"}))
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        assert climb.endpoint.host == "brain.example"
+    assert results[0].status is Status.WARN
+    assert results[0].code == "config.unknown_variable"
+    assert "did you mean Z4J_PROJECT_ID?" in results[0].message
+
+
+async def test_a_ca_file_of_pem_certificates_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    assert (await judged({"Z4J_CA_FILE": str(file)})).code == "config.ok"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a certificate", b"\x30\x82\x01\x00"])
+async def test_a_ca_file_that_is_not_pem(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_bytes(content)
+    result = await judged({"Z4J_CA_FILE": str(file)})
+    assert result.code == "config.ca_unreadable"
+    assert f"the CA file {file} is no PEM file" in result.message
+
+
+async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
+    result = await judged({"Z4J_CA_FILE": str(tmp_path / "absent.pem")})
+    assert result.code == "config.ca_unreadable"
+    assert "No such file or directory" in result.message
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"Z4J_PREFLIGHT": "of"}, "is none of warn, strict, off"),
+        ({"Z4J_LOG_LEVEL": "LOUD"}, "is none of DEBUG"),
+        ({"Z4J_DISABLED": "maybe"}, "is none of 1, true"),
+        ({"Z4J_PROJECT_ID": "my project"}, "no slug or UUID"),
+        ({"Z4J_AGENT_NAME": " "}, "is blank"),
+        ({"Z4J_AGENT_NAME": "n" * 129}, "129 characters"),
+        ({"Z4J_AGENT_NAME": "web-{hostname}"}, "has {hostname} in it"),
+        ({"Z4J_AGENT_NAME": "web\x00"}, "can't be shown"),
+        ({"HTTPS_PROXY": "socks5://user:hidden@proxy.example"}, "HTTPS_PROXY names a socks5:// proxy"),
+    ],
+)
+async def test_a_value_that_can_not_be(environ: dict[str, str], said: str) -> None:
+    result = await judged(environ)
+    assert result.code == "config.invalid_value"
+    assert said in result.message
+    assert "hidden" not in f"{result.message}{result.hint}{result.details}"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"Z4J_PREFLIGHT": "strict"},
+        {"Z4J_LOG_LEVEL": "debug"},
+        {"Z4J_DISABLED": "0"},
+        {"Z4J_PROJECT_ID": "9a0c6f2e-8d3b-4c57-9b6e-0f1a2b3c4d5e"},
+        {"Z4J_AGENT_NAME": "Worker 1 (Köln)"},
+    ],
+)
+async def test_a_value_that_can_be(environ: dict[str, str]) -> None:
+    assert (await judged(environ)).code == "config.ok"
+
+
+async def test_a_disabled_agent_is_said_to_be_disabled() -> None:
+    result = await judged({"Z4J_DISABLED": "yes"})
+    assert result.code == "config.ok"
+    assert "disabled by Z4J_DISABLED" in result.message
