@@ -23,8 +23,8 @@ from z4j_probes.storage import private_directory
 
 # A week without a brain, at six events a second; with small events the count never is what bounds.
 MAX_EVENTS = 4_000_000
-# What a small container can spare on its disk for one worker.
-MAX_BYTES = 512 * 1024 * 1024
+# Two million events of the usual size, and what most disks can spare for a worker that is cut off for days.
+MAX_BYTES = 1024 * 1024 * 1024
 
 # How much a power cut may cost, and how often a disk that failed is tried again.
 HOUSEKEEPING_EVERY_S = 1.0
@@ -56,8 +56,8 @@ class EventBuffer:
     ) -> EventBuffer:
         """The lowest free slot in `<directory>/<identity>`, with what an earlier process left in it.
 
-        Without a directory it is in memory only, and its slot a random number. Raises StorageError where
-        no file can be used.
+        Without a directory it is in memory only (bounded by `event_store.MEMORY_EVENTS` as well), and its
+        slot a random number. Raises StorageError where no file can be used.
         """
         if directory is None:
             buffer = cls(EventStore(None, max_events, max_bytes), max_bytes)

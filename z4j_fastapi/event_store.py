@@ -37,6 +37,8 @@ class EventStore:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._memory = MemoryQueue(min(max_events, MEMORY_EVENTS), min(max_bytes, MEMORY_BYTES))
+        # A large buffer that is full makes room for several events at a time: a fifth of the cost.
+        self._slack = min(max_events // 10_000, 64)
         self._undeleted: list[Span] = []
         self._next_id = self._log.last_id + 1 if self._log else 1
         self.fault = ""
@@ -178,7 +180,7 @@ class EventStore:
         events, size = log.depth - self._max_events, log.bytes - self._max_bytes
         if events > 0 or size > 0:
             try:
-                log.drop_oldest(events, size)
+                log.drop_oldest(max(events, 1) + self._slack, size)
             except sqlite3.Error as exc:
                 self.degrade(exc)
 
