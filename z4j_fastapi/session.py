@@ -17,17 +17,17 @@ from websockets.exceptions import ConnectionClosed
 
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.claims import Batch
+from z4j_fastapi.pace import Pace
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
 
-# A tenth of the brain's own limit: one batch is signed within a millisecond of our thread's time.
-BATCH_EVENTS = 500
-# Enough to hide the round trip to a brain that takes a while to store a batch.
-IN_FLIGHT = 8
+# Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
+IN_FLIGHT = 4
 # How long the first event of a batch waits for company; a batch that is full leaves at once.
 LINGER_S = 0.05
-# A brain that has not acknowledged a batch by then has lost it, or the path to it is dead.
-ACK_TIMEOUT_S = 30.0
+# A brain that acknowledges nothing for this long has lost what it was sent, or the path to it is dead. One
+# that is busy takes seconds: 1.13.0 needs 6 to 9 ms an event.
+ACK_TIMEOUT_S = 60.0
 # The envelope around a batch: ids, signature and punctuation, generously.
 ENVELOPE_BYTES = 2048
 
@@ -72,6 +72,8 @@ class Session:
         self._buffer = buffer
         self._health = health
         self._in_flight: dict[str, tuple[Batch, float]] = {}
+        self._pace = Pace()
+        self._acknowledged_s = 0.0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
@@ -139,11 +141,16 @@ class Session:
             raise _Over(SessionEnd("auth.closed", reason))
 
     def _acknowledged(self, frame_id: object) -> None:
-        batch, _ = self._in_flight.pop(frame_id, (None, 0.0)) if isinstance(frame_id, str) else (None, 0.0)
-        if batch is not None:
-            self._buffer.forget(batch)
-            self._last_flush_at = datetime.now(UTC)
-            self._room.set()
+        if not isinstance(frame_id, str) or frame_id not in self._in_flight:
+            return
+        batch, sent_s = self._in_flight.pop(frame_id)
+        now_s = time.monotonic()
+        # a brain works on one batch of a session at a time: this one's turn came with the last one's end
+        self._pace.acknowledged(len(batch), now_s - max(sent_s, self._acknowledged_s))
+        self._acknowledged_s = now_s
+        self._buffer.forget(batch)
+        self._last_flush_at = datetime.now(UTC)
+        self._room.set()
 
     async def _answer(self, command_id: str, payload: Mapping[str, Any]) -> None:
         """This agent implements no command yet; silence would leave the dashboard waiting."""
@@ -159,7 +166,7 @@ class Session:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if self._buffer.depth < BATCH_EVENTS and not self._finishing:
+                if self._buffer.depth < self._pace.events and not self._finishing:
                     await asyncio.sleep(LINGER_S)
                 await self._send_all()
                 if self._finishing:
@@ -175,7 +182,7 @@ class Session:
                 self._room.clear()
                 await self._room.wait()
             # a comma a row, and the brackets, are in the envelope's reserve
-            batch = self._buffer.claim(BATCH_EVENTS, limit - BATCH_EVENTS)
+            batch = self._buffer.claim(self._pace.events, limit - self._pace.events)
             if not batch:
                 return
             body = f'{{"events":[{",".join(batch.payloads)}]}}'
@@ -207,10 +214,12 @@ class Session:
             raise _Over(_why_closed(exc)) from None
 
     def _check_acknowledgements(self) -> None:
-        now_s = time.monotonic()
-        waited_s = now_s - min((sent_s for _, sent_s in self._in_flight.values()), default=now_s)
+        if not self._in_flight:
+            return
+        oldest_s = min(sent_s for _, sent_s in self._in_flight.values())
+        waited_s = time.monotonic() - max(oldest_s, self._acknowledged_s)
         if waited_s > ACK_TIMEOUT_S:
-            reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
+            reason = f"the brain has acknowledged nothing for {waited_s:.0f} s"
             raise _Over(SessionEnd("signing.no_reply", reason))
 
 

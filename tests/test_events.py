@@ -1,0 +1,146 @@
+"""Events: whatever a host hands over becomes canonical, bounded JSON without secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from z4j_fastapi.events import MAX_EVENT_BYTES, REDACTED, EventEncoder, EventKind
+from z4j_probes.protocol import FrameSigner, FrameVerifier, render
+
+IDS = ("a", "p", "s")
+
+
+def encode(encoder: EventEncoder | None = None, **data: Any) -> Any:
+    text = (encoder or EventEncoder()).encode(EventKind.TASK_SENT, task_id="t", engine="arq", data=data)
+    return json.loads(text)["data"]
+
+
+def test_an_event_has_the_fields_of_the_wire_protocol() -> None:
+    moment = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+    text = EventEncoder().encode(
+        "task.failed", task_id="t-1", engine="arq", data={"task_name": "mail"}, occurred_at=moment
+    )
+    event = json.loads(text)
+    assert uuid.UUID(event.pop("id")).version == 4
+    assert event == {
+        "engine": "arq",
+        "task_id": "t-1",
+        "kind": "task.failed",
+        "occurred_at": "2026-11-23T20:00:00.000000Z",
+        "data": {"task_name": "mail"},
+    }
+
+
+LOOK_LIKE_SECRETS = """password PASSWORD user_password apiKey api_key API-KEY Authorization Set-Cookie accessToken
+client_secret x-csrf-token private_key sessionId credentials PGPASSWORD_pwd"""
+
+
+@pytest.mark.parametrize("key", LOOK_LIKE_SECRETS.split())
+def test_a_value_whose_key_looks_like_a_secret_is_redacted(key: str) -> None:
+    assert encode(kwargs={key: "hunter2"}) == {"kwargs": {key: REDACTED}}
+    assert encode(**{key: {"nested": "hunter2"}}) == {key: REDACTED}
+
+
+@pytest.mark.parametrize("key", ["max_tokens", "tokenizer", "secretary", "cookiecutter", "author", "keynote"])
+def test_a_word_that_only_resembles_one_is_not(key: str) -> None:
+    assert encode(**{key: "plain"}) == {key: "plain"}
+
+
+def test_a_host_can_name_more_secrets() -> None:
+    encoder = EventEncoder(("iban", "tax_id"))
+    assert encode(encoder, iban="DE…", taxId="1", tax_id="2") == dict.fromkeys(
+        ("iban", "taxId", "tax_id"), REDACTED
+    )
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class User:
+    password: str = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01T00:00:00+00:00"),
+        (timedelta(minutes=1), 60.0),
+        (Decimal("1.10"), "1.10"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Path("/srv/x"), "/srv/x"),
+        (b"\x00\xff", "<2 bytes>"),
+        (Colour.RED, "red"),
+        (ValueError("no"), "ValueError: no"),
+        ({1: "a", (2, 3): "b"}, {"1": "a", "(2, 3)": "b"}),
+        ({"x"}, ["x"]),
+        ("\udcff", "?"),
+        (2**2000, "<int of 2001 bits>"),
+        (True, True),
+        (None, None),
+    ],
+)
+def test_a_value_that_json_has_no_form_for_is_told(value: Any, expected: Any) -> None:
+    assert encode(v=value) == {"v": expected}
+
+
+def test_an_object_is_named_and_never_shown() -> None:
+    assert encode(user=User())["user"] == f"<{__name__}.User>"
+
+
+def test_a_cycle_ends() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    assert "nested too deeply" in json.dumps(encode(cycle=cycle))
+
+
+@pytest.mark.parametrize("filler", ["x", "€", "😀"])
+def test_an_event_of_any_size_is_bounded_and_keeps_what_matters(filler: str) -> None:
+    text = EventEncoder().encode(
+        "task.failed",
+        task_id="t" * 10_000,
+        engine="arq",
+        data={"task_name": "mail", **{f"arg{n}": [filler * 9_000] * 40 for n in range(20)}},
+    )
+    assert len(text.encode()) <= MAX_EVENT_BYTES
+    assert json.loads(text)["data"]["task_name"] == "mail"
+    assert "left out" in text
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.text(st.characters(categories=["Cs", "Lu"]))
+    | st.binary()
+    | st.decimals()
+    | st.datetimes(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.none(), inner) | st.tuples(inner)
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.text(), anything))
+def test_every_event_is_canonical_and_survives_signing(data: dict[str, Any]) -> None:
+    text = EventEncoder().encode("task.sent", task_id="t", engine="arq", data=data)
+    assert render(json.loads(text)) == text
+    frame = FrameSigner(b"k" * 32, *IDS).sign_rendered("event_batch", f'{{"events":[{text}]}}')
+    assert FrameVerifier(b"k" * 32, *IDS).verify(frame)["payload"]["events"] == [json.loads(text)]
