@@ -7,9 +7,11 @@ their one question.
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -70,7 +72,7 @@ class Ladder:
             self._introduce = introduce_doctor
         return Climb(self.settings, self._introduce, thorough=self._thorough)
 
-    async def climb(self, climb: Climb) -> AsyncIterator[ProbeResult]:
+    async def climb(self, climb: Climb) -> AsyncGenerator[ProbeResult, None]:
         """Run the probes; yield one result each, in the registry's order, as soon as it is known.
 
         Probes that need nothing of each other run side by side. Leaving the iterator early cancels what
@@ -101,6 +103,7 @@ class Ladder:
         reached = {result.name for result in results}
         rest = [_skipped(p.name, "not run: interrupted") for p in self.registry if p.name not in reached]
         config = self.settings.describe()
+        config["user"] = _user()
         config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None
         return Report(
             version=__version__,
@@ -157,6 +160,15 @@ class Ladder:
             else:
                 result = _unexpected(probe.name, exc)
         return replace(result, duration_ms=(time.monotonic() - started_s) * 1000)
+
+
+def _user() -> str:
+    """As whom this process acts: half of all questions about files are answered by it."""
+    uid = os.geteuid()
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:  # a container's number without a name
+        return f"uid {uid}"
 
 
 def _skipped(name: str, message: str) -> ProbeResult:

@@ -1,0 +1,6 @@
+"""`python -m z4j_fastapi`."""
+
+from z4j_fastapi.cli import main
+
+if __name__ == "__main__":
+    main()

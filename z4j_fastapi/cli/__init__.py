@@ -1,0 +1,79 @@
+"""The command line: `python -m z4j_fastapi`, installed as `z4j-fastapi` too.
+
+Exit status: what the command says (see `doctor`), 2 for a wrong command line, 130 after Ctrl-C, and
+EXIT_INTERNAL where the program itself failed. A person never meets a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+EXIT_USAGE = 2
+EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong command line
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def main() -> NoReturn:
+    """Run the command that `sys.argv` names, and end the process with its status."""
+    # A Ctrl-C while modules are imported waits until there is something that can answer it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # None where it was closed, and whatever a test put there
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        _refuse_secrets(sys.argv[1:])
+        from z4j_fastapi.cli.app import app
+
+        app(prog_name=_program_name())
+        code = 0
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except Exception as exc:
+        code = _internal_error(exc)
+    sys.exit(_flushed(code))
+
+
+def _refuse_secrets(arguments: list[str]) -> None:
+    """Whoever passes a secret as an argument shows it to all users of the machine: say where it belongs."""
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option in ("--token", "--hmac-secret"):
+            variable = "Z4J_TOKEN" if option == "--token" else "Z4J_HMAC_SECRET"
+            print(
+                f"Error: there is no {option}, because command lines can be read in `ps`: "
+                f"set {variable}, or use {option}-file FILE. (If that was a real one, replace it.)",
+                file=sys.stderr,
+            )
+            raise SystemExit(EXIT_USAGE)
+
+
+def _program_name() -> str:
+    name = os.path.basename(sys.argv[0])
+    return "python -m z4j_fastapi" if name == "__main__.py" else name
+
+
+def _internal_error(exc: Exception) -> int:
+    from traceback import extract_tb
+
+    from z4j_probes import Settings
+
+    where = extract_tb(exc.__traceback__)[-1]
+    said = Settings.load().redactor().excerpt(f"{type(exc).__name__}: {exc}")
+    print(f"Error: this is a bug of z4j-fastapi: {said} ({where.filename}:{where.lineno})", file=sys.stderr)
+    return EXIT_INTERNAL
+
+
+def _flushed(code: int) -> int:
+    """Flush while an error can still be handled: the interpreter would complain of it at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code

@@ -1,0 +1,230 @@
+"""The typer app: the commands, their options and their help. What they do is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from z4j_fastapi.reports import FORMATS
+
+_EXIT_STATUS = """
+\b
+Exit status:
+  0    nothing failed (with --strict: and nothing warned)
+  1    something failed; missing or malformed settings too
+  2    the command line was wrong
+  70   the program itself failed, or its report could not be written
+  130  interrupted by Ctrl-C; the report says what was known by then
+"""
+
+_FORMATS_HELP = f"One of: {', '.join(FORMATS)}."
+
+# Plain help and no traceback in boxes: rich alone would cost more time than a whole climb.
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    help="A z4j agent for FastAPI, arq and taskiq, and a doctor that says why it is not online.",
+    epilog="Start with `doctor`. Then `explain CODE` for what it found.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from z4j_probes._version import __version__
+
+        typer.echo(f"z4j-fastapi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The options that stand before a command."""
+
+
+@app.command(
+    help=f"""Say why the agent does not come online: which rung fails, and what to do.
+
+Climbs from the settings to a signed frame that the brain accepted, exactly as the agent does, and lets go.
+Settings are those of the agent: Z4J_* variables, and above them the options below.
+{_EXIT_STATUS}
+\b
+Examples:
+  doctor
+  doctor --env-file /etc/my-service.env --verbose
+  doctor --json | jq -r .first_failure
+  doctor --only tls --brain-url https://brain.example
+  doctor --wait 60 && exec my-service
+  sudo -u www-data python -m z4j_fastapi doctor
+"""
+)
+def doctor(
+    as_json: AsJson = False,
+    format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help=_FORMATS_HELP)] = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of stdout."),
+    ] = None,
+    no_websocket: Annotated[
+        bool,
+        typer.Option(
+            "--no-websocket", help="Skip websocket, auth and signing (the brain is down on purpose)."
+        ),
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only what needs no network: config and buffer.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="PROBE", help="Run that probe and what it needs. Repeatable."),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="PROBE", help="Leave out that probe, and what needs it. Repeatable."),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option("--wait", metavar="SECONDS", help="Try again until all is green or the time is up."),
+    ] = None,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            metavar="SECONDS",
+            help="Repeat at that interval until Ctrl-C; with --json, JSON Lines.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="The budget of one probe.")
+    ] = 5.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="The evidence under each row: addresses, certificate, headers, timings."
+        ),
+    ] = False,
+    env_file: Annotated[
+        str | None,
+        typer.Option(
+            "--env-file", metavar="FILE", help="Read Z4J_* from a dotenv file or systemd EnvironmentFile."
+        ),
+    ] = None,
+    brain_url: Annotated[
+        str | None, typer.Option("--brain-url", metavar="URL", help="Instead of Z4J_BRAIN_URL.")
+    ] = None,
+    project_id: Annotated[
+        str | None, typer.Option("--project-id", metavar="SLUG", help="Instead of Z4J_PROJECT_ID.")
+    ] = None,
+    agent_name: Annotated[
+        str | None, typer.Option("--agent-name", metavar="NAME", help="Instead of Z4J_AGENT_NAME.")
+    ] = None,
+    ca_file: Annotated[
+        str | None, typer.Option("--ca-file", metavar="FILE", help="Instead of Z4J_CA_FILE.")
+    ] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option("--token-file", metavar="FILE", help="Read the token there instead of Z4J_TOKEN."),
+    ] = None,
+    hmac_secret_file: Annotated[
+        str | None,
+        typer.Option(
+            "--hmac-secret-file", metavar="FILE", help="Read the secret there instead of Z4J_HMAC_SECRET."
+        ),
+    ] = None,
+) -> None:
+    """Say why the agent does not come online."""
+    from z4j_fastapi.cli.doctor import Options, run
+    from z4j_fastapi.cli.output import usage_error
+
+    if as_json and format_ not in ("table", "json"):
+        usage_error(f"--json and --format {format_} contradict each other: choose one")
+    options = Options(
+        format="json" if as_json else format_,
+        output=output,
+        only=tuple(only or ()),
+        skip=tuple(skip or ()),
+        no_websocket=no_websocket,
+        offline=offline,
+        wait_s=wait,
+        watch_s=watch,
+        timeout_s=timeout,
+        strict=strict,
+        verbose=verbose,
+        env_file=env_file,
+        brain_url=brain_url,
+        project_id=project_id,
+        agent_name=agent_name,
+        ca_file=ca_file,
+        token_file=token_file,
+        hmac_secret_file=hmac_secret_file,
+    )
+    raise typer.Exit(run(options))
+
+
+@app.command(
+    help="""What a code means, what usually causes it, and how to mend it.
+
+With the name of a probe, the codes that it can give; with nothing, all codes.
+
+\b
+Examples:
+  explain tls.expired
+  explain dns
+  explain tls.expired --json
+"""
+)
+def explain(
+    code: Annotated[str | None, typer.Argument(metavar="CODE")] = None, as_json: AsJson = False
+) -> None:
+    """What a code means."""
+    from z4j_fastapi.cli.explain import run
+
+    raise typer.Exit(run(code, as_json=as_json))
+
+
+@app.command(help="The registered probes in the order of the ladder, with what each needs.")
+def probes(as_json: AsJson = False) -> None:
+    """List the probes."""
+    from z4j_fastapi.cli.probes import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command(
+    "dev-brain",
+    help="""A brain to develop against: on loopback, in memory, gone with Ctrl-C.
+
+Prints the settings of a fresh agent, secrets included, to paste into another terminal.
+
+\b
+Examples:
+  dev-brain
+  dev-brain --port 7700 --env-file .env.dev
+""",
+)
+def dev_brain(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 lets the system choose.")] = 0,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--env-file", metavar="FILE", help="Write the settings there too, readable by you alone."
+        ),
+    ] = None,
+    agent_name: Annotated[
+        str, typer.Option("--agent-name", metavar="NAME", help="The agent to make.")
+    ] = "dev",
+) -> None:
+    """Serve a throw-away brain."""
+    from z4j_fastapi.cli.dev_brain import run
+
+    raise typer.Exit(run(port=port, env_file=env_file, agent_name=agent_name))

@@ -1,0 +1,40 @@
+"""`dev-brain`: a throw-away brain at a terminal, and the settings that lead to it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+
+from z4j_fastapi.cli import EXIT_INTERRUPTED
+from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
+from z4j_fastapi.cli.running import interruptible
+from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
+
+# Readable by its owner alone: it holds the token.
+_PRIVATE = 0o600
+
+
+def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
+    """Serve until Ctrl-C; the exit status."""
+    if env_file is not None:
+        check_target(env_file, "--env-file")
+
+    def announce(brain: DevBrain, credentials: Credentials) -> None:
+        settings = brain.environment(credentials)
+        if env_file is not None:
+            lines = (f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+            write_file(env_file, "".join(lines), mode=_PRIVATE)
+            note(f"settings written to {env_file}; try: python -m z4j_fastapi doctor --env-file {env_file}")
+        note("A brain for development is listening. Paste this where your service runs:\n")
+        emit("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
+        note("\nCtrl-C ends it, and forgets everything.")
+
+    try:
+        with interruptible():
+            asyncio.run(serve_forever(announce, port=port, agent_name=agent_name))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except OSError as exc:
+        usage_error(f"port {port} can't be listened on: {exc.strerror or exc}")
+    return 0

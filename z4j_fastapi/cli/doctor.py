@@ -1,0 +1,200 @@
+"""`doctor`: climb the ladder, say what was found, and let go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from z4j_fastapi.cli import EXIT_INTERRUPTED
+from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
+from z4j_fastapi.cli.running import (
+    Introduce,
+    Silent,
+    climb_forever,
+    climb_once,
+    climb_until_green,
+    interruptible,
+)
+from z4j_fastapi.reports import FORMATS, renderer
+from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
+from z4j_probes import (
+    Ladder,
+    Registry,
+    Report,
+    SelectionError,
+    Settings,
+    default_registry,
+    select,
+)
+from z4j_probes.ladder import RUN_BUDGET_S
+from z4j_probes.plugins import add_plugins
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of `doctor`."""
+
+    format: str
+    output: Path | None
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    no_websocket: bool
+    offline: bool
+    wait_s: float | None
+    watch_s: float | None
+    timeout_s: float
+    strict: bool
+    verbose: bool
+    env_file: str | None
+    brain_url: str | None
+    project_id: str | None
+    agent_name: str | None
+    ca_file: str | None
+    token_file: str | None
+    hmac_secret_file: str | None
+
+    def load_settings(self) -> Settings:
+        """The settings as they are now: files may have changed since the last climb."""
+        return Settings.load(
+            env_file=self.env_file,
+            brain_url=self.brain_url,
+            project_id=self.project_id,
+            agent_name=self.agent_name,
+            ca_file=self.ca_file,
+            token_file=self.token_file,
+            hmac_secret_file=self.hmac_secret_file,
+        )
+
+
+def run(options: Options) -> int:
+    """Do what the options say; the exit status."""
+    _check(options)
+    return _Doctor(options).run()
+
+
+def _check(options: Options) -> None:
+    """Refuse what contradicts itself, before anything is dialled."""
+    if options.format not in FORMATS:
+        usage_error(f"there is no format {options.format!r}; there are: {', '.join(FORMATS)}")
+    if options.wait_s is not None and options.watch_s is not None:
+        usage_error("--wait ends with the first green report, --watch never: choose one")
+    for name in ("wait_s", "watch_s", "timeout_s"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:  # NaN is not greater than anything
+            usage_error(f"--{name.removesuffix('_s')} takes a number of seconds greater than 0")
+    if options.output is not None:
+        check_target(options.output, "--output")
+
+
+class _Doctor:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._registry: Registry = default_registry()
+        self._excluded: dict[str, str] = {}
+        self._last_codes: tuple[str, ...] = ()
+
+    def run(self) -> int:
+        options = self._options
+        try:
+            with interruptible():
+                add_plugins(self._registry)
+        except KeyboardInterrupt:
+            ladder = Ladder(self._registry, Settings())
+            self._show(ladder.report(ladder.start(), (), interrupted=True))
+            return EXIT_INTERRUPTED
+        try:
+            self._excluded = select(
+                self._registry,
+                only=options.only,
+                skip=options.skip,
+                no_websocket=options.no_websocket,
+                offline=options.offline,
+            )
+        except SelectionError as exc:
+            usage_error(str(exc))
+        if options.watch_s is not None:
+            climb_forever(lambda: climb_once(self._ladder, Silent()), options.watch_s, self._show_change)
+            return EXIT_INTERRUPTED
+        if options.wait_s is not None:
+            report = climb_until_green(self._ladder, options.wait_s, note)
+            self._show(report)
+        elif self._is_table:
+            printer = self._printer()
+            report = climb_once(self._ladder, printer)
+            printer.finish(report)
+        else:
+            report = climb_once(self._ladder, Silent())
+            self._show(report)
+        return report.exit_code
+
+    def _ladder(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
+        options = self._options
+        budget_s = RUN_BUDGET_S if budget_s is None else budget_s
+        return Ladder(
+            self._registry,
+            options.load_settings(),
+            introduce=introduce,
+            excluded=self._excluded,
+            timeout_s=options.timeout_s,
+            # a probe that was granted more than a run usually takes is meant to have it
+            budget_s=max(min(budget_s, RUN_BUDGET_S), options.timeout_s),
+            strict=options.strict,
+        )
+
+    @property
+    def _is_table(self) -> bool:
+        return self._options.format == "table" and self._options.output is None
+
+    def _printer(self) -> PlainPrinter:
+        verbose = self._options.verbose
+        if _is_colourful():
+            return TerminalPrinter(verbose=verbose)
+        return PlainPrinter(emit, width=shutil.get_terminal_size().columns, verbose=verbose)
+
+    def _show(self, report: Report) -> None:
+        options = self._options
+        if self._is_table:
+            self._printer().finish(report)
+            return
+        text = self._render(report)
+        if options.output is None:
+            emit(text)
+        else:
+            write_file(options.output, text)
+            counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)
+            note(f"{'green' if report.ok else 'red'} ({counts}); the report is in {options.output}")
+
+    def _show_change(self, report: Report) -> None:
+        """For --watch: a table only where something has changed, a document every time."""
+        codes = tuple(result.code for result in report.results)
+        if self._is_table and codes == self._last_codes:
+            first = report.first_failure
+            emit(f"{datetime.now().astimezone():%H:%M:%S}  still {first.code if first else 'green'}\n")
+            return
+        if self._is_table:
+            emit(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}\n")
+        self._last_codes = codes
+        self._show(report)
+
+    def _render(self, report: Report) -> str:
+        options = self._options
+        if options.format == "table":
+            from z4j_fastapi.reports import table
+
+            return table.render(report, verbose=options.verbose)
+        if options.format == "json" and options.watch_s is not None and options.output is None:
+            from z4j_fastapi.reports.json import render_line
+
+            return render_line(report)
+        return renderer(options.format)(report)
+
+
+def _is_colourful() -> bool:
+    """Whether stdout is a terminal that takes escape codes, and its owner wants them (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return sys.stdout is not None and sys.stdout.isatty()

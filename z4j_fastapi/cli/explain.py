@@ -1,0 +1,77 @@
+"""`explain`: the catalogue's row for a code, or the list of codes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from z4j_fastapi.cli.output import emit, usage_error
+from z4j_probes import Code, default_registry
+from z4j_probes.codes import CATALOGUE
+from z4j_probes.plugins import add_plugins
+
+DOCS_PAGE = "docs/codes.md"
+
+
+def run(code: str | None, *, as_json: bool) -> int:
+    """Explain a code, or list those of a probe, or all; the exit status."""
+    if code not in CATALOGUE:
+        add_plugins(default_registry())  # a plug-in's probe brings its codes with it
+    if code in CATALOGUE:
+        row = CATALOGUE[code]
+        emit(_document(_as_dict(row)) if as_json else _page(row))
+        return 0
+    rows = [row for row in CATALOGUE.values() if code is None or row.probe == code]
+    if not rows:
+        usage_error(_unknown(str(code)))
+    emit(_document({"codes": [_as_dict(row) for row in rows]}) if as_json else _list(rows))
+    return 0
+
+
+def _as_dict(row: Code) -> dict[str, Any]:
+    return {
+        "code": row.code,
+        "probe": row.probe,
+        "severity": row.status.value,
+        "title": row.title,
+        "causes": list(row.causes),
+        "remedy": row.remedy,
+        "docs": f"{DOCS_PAGE}#{row.anchor}",
+    }
+
+
+def _document(value: dict[str, Any]) -> str:
+    return json.dumps({"schema": "z4j.codes/1", **value}, indent=2) + "\n"
+
+
+def _page(row: Code) -> str:
+    from z4j_fastapi.reports.text import advice, wrap
+
+    lines = [f"{row.code} ({row.status.value}): {row.title}"]
+    if row.causes:
+        lines += ["", "Usual causes, likeliest first:"]
+        for cause in row.causes:
+            first, *more = wrap(cause, 76)
+            lines += [f"  - {first}", *(f"    {line}" for line in more)]
+    if row.remedy:
+        lines += ["", "What to do:", *(f"  {line}" for line in advice(row.remedy, 76))]
+    lines += ["", f"More: {DOCS_PAGE}#{row.anchor}"]
+    return "\n".join(lines) + "\n"
+
+
+def _list(rows: list[Code]) -> str:
+    width = max(len(row.code) for row in rows)
+    lines = [f"{row.code:<{width}}  {row.status.value}  {row.title}" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _unknown(code: str) -> str:
+    from difflib import get_close_matches
+
+    names = [*CATALOGUE, *dict.fromkeys(row.probe for row in CATALOGUE.values())]
+    close = get_close_matches(code.strip().lower(), names, n=3, cutoff=0.5)
+    if not close:  # the right word under another probe: "expired", "dns.refused_connection"
+        word = code.lower().rpartition(".")[2]
+        close = [name for name in names if word and word in name][:3]
+    advice = f"did you mean {' or '.join(close)}?" if close else "`explain` alone lists all codes"
+    return f"there is no code {code!r}: {advice}"

@@ -1,0 +1,80 @@
+"""Where reports go: stdout, whose reader may leave, or a file, which is never seen half written."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
+
+
+def usage_error(message: str) -> NoReturn:
+    """End with status 2 and one line on stderr."""
+    print(f"Error: {message}", file=sys.stderr)
+    raise typer.Exit(EXIT_USAGE)
+
+
+def emit(text: str) -> None:
+    """Write to stdout at once. That its reader has left (`| head -1`) is no error."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        # what is still buffered goes nowhere, instead of failing again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as exc:
+        print(f"Error: the report can't be written to stdout: {exc.strerror}", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERNAL) from None
+
+
+def note(text: str) -> None:
+    """Tell a person something that is not the report, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def check_target(path: Path, option: str) -> None:
+    """A usage error where no file can be written there, before a climb is made for nothing."""
+    if path.is_dir():
+        usage_error(f"{option} {path} is a directory: name a file")
+    if not path.parent.is_dir():
+        usage_error(f"{option} {path}: there is no directory {path.parent}")
+
+
+def write_file(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Replace a file's content in one step; what is no regular file (a FIFO, /dev/stderr) is written to.
+
+    Without a `mode` a new file is as readable as the umask lets it be, and an old one stays as it was.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path.resolve(), text, mode)
+    except OSError as exc:
+        print(f"Error: {path} can't be written: {exc.strerror or exc}", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERNAL) from None
+
+
+def _replace(path: Path, text: str, mode: int | None) -> None:
+    if mode is None:
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(descriptor, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,158 @@
+"""Climbing for the doctor: once, until it is green, or again and again; and what Ctrl-C leaves of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from z4j_probes import Climb, Ladder, Probe, ProbeResult, Report
+
+if TYPE_CHECKING:
+    from z4j_probes.protocol import Hello
+
+# --wait: a service that starts takes seconds, and a brain counts the connections of one address.
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 5.0
+# The brain's close code for a worker id that another connection took over.
+_TAKEN_OVER = 4002
+
+Introduce = Callable[[Climb], Awaitable["Hello"]]
+
+
+class Observer(Protocol):
+    """Sees a climb while it happens."""
+
+    def head(self, report: Report) -> None:
+        """The climb begins; the report has the settings and no results yet."""
+
+    def running(self, name: str, question: str) -> None:
+        """That probe's result is the next one to come."""
+
+    def row(self, result: ProbeResult) -> None:
+        """A probe has ended."""
+
+
+class Silent:
+    """The observer of climbs that are shown when they are over, or not at all."""
+
+    def head(self, report: Report) -> None:
+        """Show nothing."""
+
+    def running(self, name: str, question: str) -> None:
+        """Show nothing."""
+
+    def row(self, result: ProbeResult) -> None:
+        """Show nothing."""
+
+
+class MakeLadder(Protocol):
+    """Makes the ladder of one climb, from settings that it loads afresh."""
+
+    def __call__(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
+        """With a hello of its own, and with no more than this budget, unless one probe needs more."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C through, which `main` holds back where nothing could answer it."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def climb_once(make_ladder: MakeLadder, observer: Observer, *, budget_s: float | None = None) -> Report:
+    """One climb, released; after Ctrl-C the report of what was known by then."""
+    for introduce in (None, _introduce_with_pid):
+        ladder = make_ladder(introduce=introduce, budget_s=budget_s)
+        climb = ladder.start()
+        observer.head(ladder.report(climb, ()))
+        results: list[ProbeResult] = []
+        try:
+            with interruptible():
+                asyncio.run(_watched(ladder, climb, observer, results, first=introduce is None))
+        except KeyboardInterrupt:
+            return ladder.report(climb, results, interrupted=True)
+        if len(results) == len(ladder.registry.names):
+            break
+    return ladder.report(climb, results)
+
+
+def climb_until_green(make_ladder: MakeLadder, wait_s: float, tell: Callable[[str], None]) -> Report:
+    """Climb until the report is green or the time is up; the last report. `tell` hears of the others.
+
+    What could not heal by itself is tried again too: a container's secrets may be mounted any moment.
+    """
+    deadline_s = time.monotonic() + wait_s
+    pause_s = FIRST_PAUSE_S
+    while True:
+        left_s = deadline_s - time.monotonic()
+        report = climb_once(make_ladder, Silent(), budget_s=max(left_s, 0))
+        left_s = deadline_s - time.monotonic()
+        if report.ok or report.interrupted or left_s <= 0:
+            return report
+        reason = next(r for r in report.results if not r.ok or (report.strict and r.status == "warn"))
+        tell(f"not yet ({reason.code}): {reason.message}; {left_s:.0f} s left")
+        if not pause(min(pause_s, left_s)):
+            return replace(report, interrupted=True)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+def climb_forever(climb: Callable[[], Report], every_s: float, show: Callable[[Report], None]) -> None:
+    """Climb and show the report, at that interval, until Ctrl-C."""
+    while True:
+        started_s = time.monotonic()
+        report = climb()
+        show(report)
+        if report.interrupted or not pause(max(0.0, started_s + every_s - time.monotonic())):
+            return
+
+
+def pause(seconds: float) -> bool:
+    """Sleep; False where Ctrl-C ended it."""
+    try:
+        with interruptible():
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+async def _watched(
+    ladder: Ladder, climb: Climb, observer: Observer, results: list[ProbeResult], *, first: bool
+) -> None:
+    """Climb; append each result as it comes. Stops short of the first result that says "taken over"."""
+    probes = iter(ladder.registry)
+    async with climb, aclosing(ladder.climb(climb)) as coming:
+        _tell_next(probes, observer)
+        async for result in coming:
+            if first and _is_taken_over(result):
+                return
+            results.append(result)
+            observer.row(result)
+            _tell_next(probes, observer)
+
+
+def _tell_next(probes: Iterator[Probe], observer: Observer) -> None:
+    probe = next(probes, None)
+    if probe is not None:
+        observer.running(probe.name, probe.question)
+
+
+def _is_taken_over(result: ProbeResult) -> bool:
+    """Whether another doctor with our worker id connected at this very moment."""
+    return not result.ok and result.details.get("close_code") == _TAKEN_OVER
+
+
+async def _introduce_with_pid(climb: Climb) -> Hello:
+    from z4j_probes.introduction import introduce_doctor
+
+    hello = await introduce_doctor(climb)
+    return replace(hello, worker_id=f"{hello.worker_id}.{os.getpid()}")

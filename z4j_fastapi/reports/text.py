@@ -1,0 +1,41 @@
+"""Text for terminals: nothing in it can move a cursor, and a command in it can be pasted.
+
+In a hint, what stands between backticks and has a space in it is a command. It gets a line of its own and
+is never wrapped, since a line break of ours would be pasted with it; a terminal that is too narrow wraps
+it by itself, which is harmless.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+
+_COMMAND = re.compile(r"`([^`\n]* [^`\n]*)`")
+_NARROWEST = 20
+
+
+def printable(text: str) -> str:
+    """The text with every control, format and surrogate character replaced: peers may send anything."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` columns, except for words that are longer than that (URLs, paths)."""
+    width = max(width, _NARROWEST)
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        lines += textwrap.wrap(printable(paragraph), width, break_long_words=False, break_on_hyphens=False)
+    return lines or [""]
+
+
+def advice(hint: str, width: int) -> Iterator[str]:
+    """The lines of a hint, with each command on its own, indented by two and unbroken."""
+    for index, part in enumerate(_COMMAND.split(hint)):
+        if index % 2:
+            yield f"  {printable(part)}"
+            continue
+        # what joined the sentence to the command is not needed where a line break parts them
+        text = part.strip().lstrip(",;.:) ") if index else part.strip()
+        if text:
+            yield from wrap(text, width)
