@@ -42,8 +42,8 @@ def test_an_event_has_the_fields_of_the_wire_protocol() -> None:
     }
 
 
-LOOK_LIKE_SECRETS = """password PASSWORD user_password apiKey api_key API-KEY Authorization Set-Cookie accessToken
-client_secret x-csrf-token private_key sessionId credentials PGPASSWORD_pwd"""
+LOOK_LIKE_SECRETS = """password PASSWORD user_password apiKey api_key API-KEY Authorization Set-Cookie
+accessToken client_secret x-csrf-token private_key sessionId credentials PGPASSWORD_pwd"""
 
 
 @pytest.mark.parametrize("key", LOOK_LIKE_SECRETS.split())
