@@ -166,12 +166,13 @@ class EventLog:
         execute("PRAGMA wal_autocheckpoint=0")
         execute("PRAGMA temp_store=MEMORY")
         version = execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not execute("SELECT 1 FROM sqlite_master").fetchone():
+        tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
+        if version == 0 and not tables:
             with self._transaction():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     execute(statement)
                 execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-        elif version != _SCHEMA_VERSION:
+        elif version != _SCHEMA_VERSION or tables != {"event", "ledger"}:
             raise StorageError(CORRUPT, f"{self._path} is not a buffer of this version")
         ledger = execute("SELECT events_gone, bytes_gone, dropped FROM ledger").fetchone()
         if ledger is None:

@@ -37,8 +37,6 @@ class EventStore:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._memory = MemoryQueue(min(max_events, MEMORY_EVENTS), min(max_bytes, MEMORY_BYTES))
-        # A large buffer that is full makes room for several events at a time: a fifth of the cost.
-        self._slack = min(max_events // 10_000, 64)
         self._undeleted: list[Span] = []
         self._next_id = self._log.last_id + 1 if self._log else 1
         self.fault = ""
@@ -179,8 +177,10 @@ class EventStore:
     def _drop_surplus(self, log: EventLog) -> None:
         events, size = log.depth - self._max_events, log.bytes - self._max_bytes
         if events > 0 or size > 0:
+            # A large buffer that is full makes room for several events at a time: a fifth of the cost.
+            slack = min(log.depth // 10_000, 64)
             try:
-                log.drop_oldest(max(events, 1) + self._slack, size)
+                log.drop_oldest(max(events, 1) + slack, size)
             except sqlite3.Error as exc:
                 self.degrade(exc)
 
