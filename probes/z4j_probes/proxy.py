@@ -113,6 +113,8 @@ def _parse(variable: str, value: str) -> Proxy:
         )
     if not host:
         raise InvalidProxy(f"{variable} names no host")
+    if port == 0:
+        raise InvalidProxy(f"{variable} names port 0, which can't be dialled")
     authorization = None
     if parts.username is not None:
         userinfo = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -73,7 +73,7 @@ class Settings:
     store, TMPDIR) is read from: a process's own, or the one of the service that is diagnosed.
     """
 
-    brain_url: str | None = None
+    brain_url: str | None = field(default=None, repr=False)  # somebody may have put a password into it
     token: Secret | None = None
     project_id: str = "default"
     agent_name: str = ""

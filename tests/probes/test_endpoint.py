@@ -1,0 +1,102 @@
+"""Brain URLs: what each part becomes, and why one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from z4j_probes.endpoint import Endpoint, InvalidURL, UnsupportedScheme, parse_endpoint
+
+
+@pytest.mark.parametrize(
+    ("url", "websocket_url"),
+    [
+        ("https://brain.example", "wss://brain.example/ws/agent"),
+        ("wss://brain.example", "wss://brain.example/ws/agent"),
+        ("http://brain.example", "ws://brain.example/ws/agent"),
+        ("ws://brain.example", "ws://brain.example/ws/agent"),
+        ("HTTPS://Brain.Example", "wss://brain.example/ws/agent"),
+        ("https://brain.example/", "wss://brain.example/ws/agent"),
+        ("https://brain.example:443", "wss://brain.example/ws/agent"),
+        ("http://brain.example:443", "ws://brain.example:443/ws/agent"),
+        ("https://brain.example:8443/z4j/", "wss://brain.example:8443/z4j/ws/agent"),
+        ("https://brain.example/z4j/ws/agent", "wss://brain.example/z4j/ws/agent"),
+        ("wss://brain.example/ws/agent", "wss://brain.example/ws/agent"),
+        ("https://[2001:db8::1]:8700", "wss://[2001:db8::1]:8700/ws/agent"),
+    ],
+)
+def test_the_websocket_endpoint_follows_from_the_brain_url(url: str, websocket_url: str) -> None:
+    assert parse_endpoint(url).websocket_url == websocket_url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("brain.example", "no scheme"),
+        ("localhost:8700", "no scheme"),
+        ("//brain.example", "no scheme"),
+        ("https://", "names no host"),
+        ("https:///path", "names no host"),
+        ("https://brain.example:0", "port 0"),
+        ("https://brain.example:65536", "host or port"),
+        ("https://brain.example:x", "host or port"),
+        ("https://[::1", "host or port"),
+        ("https://brain.example/?a=1", "query or fragment"),
+        ("https://brain.example/#a", "query or fragment"),
+        ("https://brain .example", "white space"),
+        ("https://brain.example\n", "white space"),
+        ("https://brain.example\x00", "control character"),
+        ('"https://brain.example"', "wrapped in quotes"),
+        ("https://user@brain.example", "user name or password"),
+    ],
+)
+def test_what_is_no_brain_url_is_refused_with_the_reason(url: str, reason: str) -> None:
+    with pytest.raises(InvalidURL, match=reason):
+        parse_endpoint(url)
+
+
+@pytest.mark.parametrize("url", ["ftp://brain.example", "redis://brain.example", "htps://brain.example"])
+def test_another_protocols_scheme_has_an_error_of_its_own(url: str) -> None:
+    with pytest.raises(UnsupportedScheme, match=url.partition(":")[0]):
+        parse_endpoint(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hidden@brain.example",
+        "https://user:hidden/word@brain.example",
+        "https://user:hidden#word@brain.example",
+        "https://user:hidden℀@brain.example",
+        "https://user:hidden@brain.example:x",
+    ],
+)
+def test_a_refusal_never_shows_a_password_or_a_part_of_it(url: str) -> None:
+    with pytest.raises(InvalidURL) as caught:
+        parse_endpoint(url)
+    assert "hidden" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("brain.localhost", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("localhost.example", False),
+        ("10.0.0.1", False),
+        ("0.0.0.0", False),
+        ("brain.example", False),
+    ],
+)
+def test_loopback_is_what_can_be_nothing_else(host: str, loopback: bool) -> None:
+    assert Endpoint(True, host, 443).is_loopback is loopback
+
+
+def test_a_host_header_has_brackets_and_the_port_only_where_it_is_not_the_schemes() -> None:
+    assert Endpoint(True, "::1", 443).authority == "[::1]"
+    assert Endpoint(True, "::1", 80).authority == "[::1]:80"
+    assert Endpoint(False, "brain.example", 80).authority == "brain.example"

@@ -1,0 +1,317 @@
+"""The ladder: needs, budgets, exceptions and order are its business, whatever the probes are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import Any, cast
+
+import pytest
+
+from tests.support.climbs import ladder, nobody, settings
+from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, outcome, select
+from z4j_probes.climb import LiveSession
+
+Run = Callable[[Climb], Awaitable[ProbeResult]]
+
+
+def rung(name: str, run: Run | None = None, *, needs: str = "", after: str = "") -> Probe:
+    """A probe with codes of its own; without `run` it passes."""
+
+    async def passes(climb: Climb) -> ProbeResult:
+        return outcome(f"{name}.ok", "fine")
+
+    rows = (
+        Code(f"{name}.ok", "fine", status=Status.PASS),
+        Code(f"{name}.odd", "odd", status=Status.WARN, remedy="look"),
+        Code(f"{name}.bad", "bad", remedy="mend it"),
+        Code(f"{name}.timeout", "slow", remedy="hurry"),
+        Code(f"{name}.not_used", "not used", status=Status.SKIP),
+    )
+    return Probe(
+        name,
+        f"{name}?",
+        tuple(needs.split()),
+        run or passes,
+        f"{name}.timeout",
+        after=tuple(after.split()),
+        codes=rows,
+    )
+
+
+def giving(code: str) -> Run:
+    async def run(climb: Climb) -> ProbeResult:
+        return outcome(code, "seen")
+
+    return run
+
+
+async def forever(climb: Climb) -> ProbeResult:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+async def codes_of(*probes: Probe) -> list[str]:
+    return [result.code for result in (await ladder(probes).run()).results]
+
+
+async def test_results_come_in_the_registrys_order_whatever_ends_first() -> None:
+    last_has_ended = asyncio.Event()
+
+    async def waits(climb: Climb) -> ProbeResult:
+        await last_has_ended.wait()
+        return outcome("first.ok", "")
+
+    async def ends(climb: Climb) -> ProbeResult:
+        last_has_ended.set()
+        return outcome("last.ok", "")
+
+    assert await codes_of(rung("first", waits), rung("last", ends)) == ["first.ok", "last.ok"]
+
+
+async def test_probes_that_need_nothing_of_each_other_run_side_by_side() -> None:
+    meeting = asyncio.Barrier(3)
+
+    def meets(name: str) -> Run:
+        async def run(climb: Climb) -> ProbeResult:
+            await meeting.wait()
+            return outcome(f"{name}.ok", "")
+
+        return run
+
+    names = ("a", "b", "c")
+    assert await codes_of(*(rung(n, meets(n)) for n in names)) == ["a.ok", "b.ok", "c.ok"]
+
+
+async def test_a_rung_whose_need_failed_is_skipped_and_says_so() -> None:
+    report = await ladder([rung("a", giving("a.bad")), rung("b", needs="a"), rung("c", needs="b")]).run()
+    assert [(r.code, r.message) for r in report.results[1:]] == [
+        ("b.skipped", "not run: a failed"),
+        ("c.skipped", "not run: a failed"),
+    ]
+    assert report.first_failure is report.results[0]
+    assert report.exit_code == 1
+
+
+async def test_a_failure_does_not_hide_what_does_not_need_it() -> None:
+    probes = [rung("base"), rung("disk", giving("disk.bad"), needs="base"), rung("net", needs="base")]
+    assert await codes_of(*probes) == ["base.ok", "disk.bad", "net.ok"]
+
+
+@pytest.mark.parametrize("code", ["a.odd", "a.not_used"])
+async def test_a_warning_and_a_rung_that_is_not_used_carry_what_stands_above_them(code: str) -> None:
+    assert await codes_of(rung("a", giving(code)), rung("b", needs="a")) == [code, "b.ok"]
+
+
+async def test_after_waits_for_an_end_and_not_for_success() -> None:
+    assert await codes_of(rung("a", giving("a.bad")), rung("b", after="a")) == ["a.bad", "b.ok"]
+
+
+async def test_a_rung_reads_what_the_one_below_left() -> None:
+    seen: list[str] = []
+
+    async def leaves(climb: Climb) -> ProbeResult:
+        climb.addresses = cast("Any", ("192.0.2.1",))
+        return outcome("a.ok", "")
+
+    async def reads(climb: Climb) -> ProbeResult:
+        seen.append(str(climb.addresses[0]))
+        return outcome("b.ok", "")
+
+    await codes_of(rung("a", leaves), rung("b", reads, needs="a"))
+    assert seen == ["192.0.2.1"]
+
+
+async def test_reading_what_nobody_left_is_named() -> None:
+    async def reads(climb: Climb) -> ProbeResult:
+        return outcome("a.ok", str(climb.transport))
+
+    report = await ladder([rung("a", reads)]).run()
+    assert report.results[0].code == "a.unexpected"
+    assert "no rung has left 'transport'" in report.results[0].message
+
+
+async def test_an_excluded_probe_has_its_row_with_what_excluded_it() -> None:
+    registry = Registry([rung("a"), rung("b", needs="a"), rung("c", needs="b")])
+    excluded = select(registry, skip=["b"])
+    report = await Ladder(registry, settings(), introduce=nobody, excluded=excluded).run()
+    assert [(r.code, r.message) for r in report.results[1:]] == [
+        ("b.skipped", "not run: excluded by --skip"),
+        ("c.skipped", "not run: b is excluded by --skip"),
+    ]
+
+
+async def test_a_probe_that_hangs_ends_with_its_timeout_code() -> None:
+    report = await ladder([rung("a", forever), rung("b", needs="a")], timeout_s=0.05).run()
+    result = report.results[0]
+    assert result.code == "a.timeout"
+    assert result.status is Status.FAIL
+    assert result.message == "no end within 0.05 s"
+    assert result.hint == "hurry"
+    assert result.duration_ms >= 50
+    assert report.results[1].message == "not run: a failed"
+
+
+async def test_a_probe_that_minds_its_budget_says_more_than_the_ladder_could() -> None:
+    async def minds(climb: Climb) -> ProbeResult:
+        try:
+            async with asyncio.timeout(climb.time_left()):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return outcome("a.bad", "192.0.2.1 did not answer")
+        raise AssertionError("unreachable")
+
+    report = await ladder([rung("a", minds)], timeout_s=0.5).run()
+    assert report.results[0].message == "192.0.2.1 did not answer"
+
+
+async def test_a_timeout_inside_a_probe_is_not_taken_for_the_ladders() -> None:
+    async def times_out(climb: Climb) -> ProbeResult:
+        raise TimeoutError("of its own")
+
+    assert await codes_of(rung("a", times_out)) == ["a.unexpected"]
+
+
+async def test_the_whole_climb_has_a_budget_too() -> None:
+    probes = [rung("a", forever), rung("b", forever, after="a"), rung("c", forever, after="b")]
+    climbing = Ladder(Registry(probes), settings(), introduce=nobody, timeout_s=5.0, budget_s=0.1)
+    started = time.monotonic()
+    report = await climbing.run()
+    assert [r.code for r in report.results] == ["a.timeout", "b.timeout", "c.timeout"]
+    assert time.monotonic() - started < 4.0
+
+
+async def test_an_exception_that_escapes_is_a_result_with_evidence_and_without_secrets() -> None:
+    given = settings({"Z4J_TOKEN": "s3cr3t-token"})
+
+    async def breaks(climb: Climb) -> ProbeResult:
+        raise ValueError("bad header: Bearer s3cr3t-token")
+
+    report = await ladder([rung("a", breaks)], given).run()
+    result = report.results[0]
+    assert result.code == "a.unexpected"
+    assert result.message == "ValueError: bad header: Bearer [redacted]"
+    assert result.details["exception"] == "ValueError"
+    assert any("breaks" in where for where in result.details["where"])
+    assert "s3cr3t" not in str(report.to_dict())
+
+
+async def test_messages_hints_and_details_pass_the_sieve() -> None:
+    given = settings({"Z4J_TOKEN": "s3cr3t-token"})
+
+    async def tells(climb: Climb) -> ProbeResult:
+        return outcome("a.bad", "s3cr3t-token", hint="s3cr3t-token", details={"header": ["s3cr3t-token"]})
+
+    report = await ladder([rung("a", tells)], given).run()
+    assert "s3cr3t" not in str(report.to_dict())
+
+
+async def test_what_was_opened_is_released_last_first_when_the_climb_ends() -> None:
+    released: list[str] = []
+
+    async def close() -> None:
+        released.append("close")
+
+    async def opens(climb: Climb) -> ProbeResult:
+        climb.on_release(released.append, "socket")
+        climb.on_release_async(close)
+        return outcome("a.ok", "")
+
+    await ladder([rung("a", opens)]).run()
+    assert released == ["close", "socket"]
+
+
+async def test_a_release_that_hangs_does_not_hold_the_climb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z4j_probes.climb.CLOSE_S", 0.02)
+    released: list[str] = []
+
+    async def opens(climb: Climb) -> ProbeResult:
+        climb.on_release(released.append, "socket")
+        climb.on_release_async(asyncio.Event().wait)
+        return outcome("a.ok", "")
+
+    await ladder([rung("a", opens)]).run()
+    assert released == ["socket"]
+
+
+async def test_detaching_hands_the_session_over_and_releases_nothing() -> None:
+    released: list[str] = []
+    products = [field.name for field in fields(LiveSession)]
+
+    async def proves(climb: Climb) -> ProbeResult:
+        for product in products:
+            setattr(climb, product, product)
+        climb.on_release(released.append, "socket")
+        return outcome("a.ok", "")
+
+    climbing = ladder([rung("a", proves)])
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        session = climb.detach()
+    assert results[0].ok
+    assert session == LiveSession(*cast("Any", products))
+    assert released == []
+
+
+async def test_leaving_the_iterator_early_cancels_what_still_runs() -> None:
+    running = asyncio.Event()
+    cancelled: list[str] = []
+
+    async def hangs(climb: Climb) -> ProbeResult:
+        running.set()
+        try:
+            return await forever(climb)
+        except asyncio.CancelledError:
+            cancelled.append("b")
+            raise
+
+    async def passes(climb: Climb) -> ProbeResult:
+        await running.wait()
+        return outcome("a.ok", "")
+
+    climbing = ladder([rung("a", passes), rung("b", hangs)])
+    async with climbing.start() as climb:
+        results = climbing.climb(climb)
+        first = await anext(aiter(results))
+        await cast("Any", results).aclose()
+        report = climbing.report(climb, [first], interrupted=True)
+    assert cancelled == ["b"]
+    assert [(r.code, r.message) for r in report.results[1:]] == [("b.skipped", "not run: interrupted")]
+    assert report.exit_code == 130
+
+
+async def test_cancelling_the_run_cancels_the_probes_and_releases_what_is_open() -> None:
+    running, released = asyncio.Event(), asyncio.Event()
+
+    async def hangs(climb: Climb) -> ProbeResult:
+        climb.on_release(released.set)
+        running.set()
+        return await forever(climb)
+
+    run = asyncio.create_task(ladder([rung("a", hangs)]).run())
+    await running.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert released.is_set()
+    assert [t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith("z4j")] == []
+
+
+async def test_a_ladder_can_be_climbed_again_from_scratch() -> None:
+    climbing = ladder([rung("a")])
+    assert (await climbing.run()).ok
+    assert (await climbing.run()).ok
+
+
+async def test_strict_makes_a_warning_red() -> None:
+    registry = Registry([rung("a", giving("a.odd"))])
+    lenient = await Ladder(registry, settings(), introduce=nobody).run()
+    strict = await Ladder(registry, settings(), introduce=nobody, strict=True).run()
+    assert (lenient.exit_code, strict.exit_code) == (0, 1)
+
+
+async def test_every_result_has_its_duration() -> None:
+    report = await ladder([rung("a")]).run()
+    assert 0 < report.results[0].duration_ms <= report.duration_ms
