@@ -4,15 +4,110 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
 CODES = (
-    Code("tcp.ok", "everything is in order", status=Status.PASS),
-    Code("tcp.refused", "refused"),
-    Code("tcp.timeout", "timeout"),
-    Code("tcp.unreachable", "unreachable"),
-    Code("tcp.reset", "reset"),
-    Code("tcp.blocked", "blocked"),
-    Code("tcp.partial", "partial", status=Status.WARN),
-    Code("tcp.no_descriptors", "no descriptors"),
-    Code("tcp.proxy_unreachable", "proxy unreachable"),
-    Code("tcp.proxy_refused", "proxy refused"),
-    Code("tcp.proxy_auth", "proxy auth"),
+    Code("tcp.ok", "the connection is accepted", status=Status.PASS),
+    Code(
+        "tcp.refused",
+        "the host answers, and nothing accepts connections on that port",
+        causes=(
+            "the brain, or the proxy in front of it, is not running",
+            "another port than the one in Z4J_BRAIN_URL",
+            "the brain listens on its own loopback address alone",
+            "a container that dials its own localhost instead of the brain's service name",
+            "a firewall that rejects",
+        ),
+        remedy="start the brain, or correct the port: `ss -ltn` on its host lists what listens, and where",
+    ),
+    Code(
+        "tcp.timeout",
+        "the connection was not answered in time",
+        causes=(
+            "a firewall, security group or network policy that drops packets",
+            "an address that is no longer the brain's",
+            "a host that is down",
+            "a proxy that accepts connections and does not serve them",
+        ),
+        remedy="allow outgoing TCP to that address and port, and check that it is the brain's",
+    ),
+    Code(
+        "tcp.unreachable",
+        "there is no way to the address from here",
+        causes=(
+            "no route, a network that is down, a VPN that is not connected",
+            "an IPv6 address alone, on a machine without IPv6",
+            "a router that rejects",
+            "no local port left to connect from",
+        ),
+        remedy="`ip route get ADDRESS` says which way it would take; connect the network or the VPN",
+    ),
+    Code(
+        "tcp.reset",
+        "the connection was reset while it was being set up",
+        causes=(
+            "a firewall or proxy that cuts connections it does not like",
+            "a load balancer without a healthy server behind it",
+        ),
+        remedy="look for the reset in the logs of the firewall, proxy or load balancer on the way",
+    ),
+    Code(
+        "tcp.blocked",
+        "this machine does not permit the connection",
+        causes=(
+            "an outgoing rule of the local firewall (nftables, iptables, a unit's IPAddressDeny=)",
+            "a sandbox: seccomp, SELinux, AppArmor, a network policy",
+        ),
+        remedy="allow outgoing TCP to that address: see `nft list ruleset` and the audit log",
+    ),
+    Code(
+        "tcp.partial",
+        "one address family works, the other does not",
+        status=Status.WARN,
+        causes=(
+            "IPv6 that is set up half way: an address, but no way out",
+            "an AAAA record for a server that does not listen on IPv6",
+            "a firewall rule that was made for one family alone",
+        ),
+        remedy="mend the family that fails, or remove its record: until then each connect has to wait for it",
+    ),
+    Code(
+        "tcp.no_descriptors",
+        "this process can't open another socket",
+        causes=(
+            "a leak of connections or files in this process",
+            "a limit that is too low for this service",
+        ),
+        remedy=(
+            "raise the limit (`ulimit -n`, LimitNOFILE= in the unit), "
+            "or find the leak: `ls -l /proc/PID/fd` lists what is open"
+        ),
+    ),
+    Code(
+        "tcp.proxy_unreachable",
+        "the HTTP proxy does not accept a connection",
+        causes=(
+            "a proxy that is down, or another port",
+            "HTTPS_PROXY left over from another network",
+            "an https:// proxy URL for a proxy that is dialled in the clear",
+        ),
+        remedy="correct HTTPS_PROXY, or add the brain's host to NO_PROXY where no proxy is needed",
+    ),
+    Code(
+        "tcp.proxy_refused",
+        "the HTTP proxy did not open a tunnel to the brain",
+        causes=(
+            "the brain's host or port is not on the proxy's allow list (403)",
+            "the proxy can't reach or resolve the brain (502, 503, 504)",
+            "what answers there is no proxy",
+        ),
+        remedy="have the brain's host and port allowed on the proxy, or add the host to NO_PROXY",
+    ),
+    Code(
+        "tcp.proxy_auth",
+        "the HTTP proxy wants other credentials, or any",
+        causes=(
+            "no user name and password in HTTPS_PROXY",
+            "a password that was changed, or is not percent-encoded in the URL",
+            "a proxy that takes only NTLM or Kerberos",
+        ),
+        remedy="write the credentials into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT, percent-encoded",
+    ),
 )

@@ -13,8 +13,8 @@ _NAME_MAX = 253
 # Names under these are known to one network, cluster or machine alone, by design: RFC 6761 and RFC 8375,
 # .internal (reserved by ICANN in 2024), .local (RFC 6762), and what routers and clusters hand out.
 _PRIVATE_SUFFIXES = frozenset(
-    ("internal", "local", "localhost", "localdomain", "test", "home.arpa")
-    + ("lan", "home", "corp", "intranet", "private", "svc")
+    {"internal", "local", "localhost", "localdomain", "test", "home.arpa"}
+    | {"lan", "home", "corp", "intranet", "private", "svc"}
 )
 # Public zones that exist in order to answer with loopback; whoever writes one means it.
 _LOOPBACK_ZONES = ("localtest.me", "lvh.me", "nip.io", "sslip.io", "traefik.me", "vcap.me")

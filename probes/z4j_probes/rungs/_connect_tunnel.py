@@ -1,0 +1,133 @@
+"""A tunnel through an HTTP proxy: ask it to CONNECT to the brain, and say what its answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from z4j_probes.answer import Answer, may_be_http, parse_answer
+from z4j_probes.endpoint import Endpoint
+from z4j_probes.proxy import Proxy
+from z4j_probes.rungs._hostname import ascii_name
+from z4j_probes.transport import HELD_MAX_BYTES, HoldingProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. No `answer`: it closed (with `error` where it was a reset), or spoke no HTTP."""
+
+    answer: Answer | None = None
+    said: bytes = b""
+    error: Exception | None = None
+
+
+def target(endpoint: Endpoint) -> str:
+    """Host and port as CONNECT names them: the port always, an IPv6 address in brackets."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else ascii_name(endpoint.host)
+    return f"{host}:{endpoint.port}"
+
+
+def request(endpoint: Endpoint, proxy: Proxy) -> bytes:
+    """The CONNECT request (RFC 9110 §9.3.6). It carries the proxy's credentials, nothing of the brain's."""
+    lines = [f"CONNECT {target(endpoint)} HTTP/1.1", f"Host: {target(endpoint)}"]
+    if proxy.authorization is not None:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
+
+
+async def encrypt(
+    transport: asyncio.Transport, protocol: HoldingProtocol, proxy: Proxy, context: ssl.SSLContext
+) -> asyncio.Transport:
+    """TLS with the proxy itself, for one that was named with https://. Raises what start_tls raises."""
+    loop = asyncio.get_running_loop()
+    name = proxy.host if ":" in proxy.host else ascii_name(proxy.host)
+    encrypted = await loop.start_tls(transport, protocol, context, server_hostname=name)
+    if encrypted is None:  # closed under the handshake
+        raise ConnectionResetError("closed during the TLS handshake")
+    protocol.connection_made(encrypted)
+    return encrypted
+
+
+async def connect_through(
+    transport: asyncio.Transport, protocol: HoldingProtocol, endpoint: Endpoint, proxy: Proxy
+) -> Reply:
+    """Ask for the tunnel and read the answer's head; what follows a success stays in `protocol`."""
+    transport.write(request(endpoint, proxy))
+    while True:
+        held = bytes(protocol.received)
+        answer = parse_answer(held)
+        if answer is not None and 100 <= answer.status < 200:  # an interim answer; the real one follows
+            protocol.received[:] = answer.body
+            continue
+        if answer is not None:
+            # a 2xx answer has no body, whatever its headers say: what follows is the tunnel's
+            protocol.received[:] = answer.body if answer.status < 300 else b""
+            return Reply(answer)
+        ended = protocol.eof or protocol.lost
+        if ended or len(held) >= HELD_MAX_BYTES or (held and not may_be_http(held)):
+            return Reply(said=held, error=protocol.error)
+        await protocol.changed()
+
+
+def diagnose(reply: Reply) -> str | None:
+    """The code for a proxy's answer; None where the tunnel stands."""
+    if reply.answer is None:
+        return "tcp.reset" if reply.error is not None and not reply.said else "tcp.proxy_refused"
+    if 200 <= reply.answer.status < 300:
+        return None
+    return "tcp.proxy_auth" if reply.answer.status == 407 else "tcp.proxy_refused"
+
+
+def explain(code: str, reply: Reply, endpoint: Endpoint, proxy: Proxy) -> tuple[str, str | None]:
+    """One line that says what the proxy answered, and a hint."""
+    who, where = f"the proxy {proxy.authority} (from {proxy.variable})", target(endpoint)
+    answer = reply.answer
+    if answer is None:
+        if reply.said:
+            start = reply.said[:60].decode("latin-1")
+            return (
+                f"{who} answered CONNECT with something that is no HTTP: {start!r}",
+                f"check the scheme and port in {proxy.variable}: this may be no HTTP proxy, or one "
+                f"that wants {'http' if proxy.secure else 'https'}://",
+            )
+        how = "reset" if code == "tcp.reset" else "closed"
+        return f"{who} {how} the connection instead of answering CONNECT {where}", None
+    status = f"{answer.status} {answer.reason}".strip()
+    if code == "tcp.proxy_auth":
+        return _wants_credentials(answer, who, proxy)
+    return f"{who} refused CONNECT {where}: {status}", _hint_for(answer.status, where, proxy)
+
+
+def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, str | None]:
+    offered = answer.headers.get("proxy-authenticate", "")
+    schemes = ", ".join(
+        dict.fromkeys(word.split(" ")[0] for word in offered.split(", ") if word[:1].isupper())
+    )
+    wants = f" and offers {schemes}" if schemes else ""
+    if schemes and "basic" not in offered.lower():
+        return (
+            f"{who} wants authentication (407){wants}, and only Basic can be used here",
+            "let the proxy's administrators allow Basic or exempt the brain; or run a local "
+            "authenticating proxy such as cntlm or px, and name that one",
+        )
+    if proxy.authorization is None:
+        return (
+            f"{who} wants a user name and password (407){wants}, and none is set",
+            f"write them into {proxy.variable}: http://USER:PASSWORD@{proxy.authority}",
+        )
+    return (
+        f"{who} did not accept the user name and password (407){wants}",
+        f"check the credentials in {proxy.variable}; characters such as @ : / in them have to be "
+        "percent-encoded",
+    )
+
+
+def _hint_for(status: int, where: str, proxy: Proxy) -> str | None:
+    if status == 403:
+        return f"have {where} put on the proxy's allow list, or add the host to NO_PROXY"
+    if status in (502, 503, 504):
+        return f"the proxy itself can't reach or resolve {where}: try `curl -v -x {proxy.authority} https://{where}`"
+    if status in (400, 404, 405, 501):
+        return f"check {proxy.variable}: {proxy.authority} answers HTTP, but does not seem to be a proxy"
+    return None

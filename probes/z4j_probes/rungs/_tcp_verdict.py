@@ -1,0 +1,97 @@
+"""What failed attempts to connect amount to, as pure functions."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+
+from z4j_probes.rungs._eyeballs import Attempt, Outcome
+
+# What each errno of connect(2) and socket(2) says.
+_CODES = {
+    "tcp.no_descriptors": (errno.EMFILE, errno.ENFILE),
+    # EACCES also answers an ICMPv6 "administratively prohibited" and a `prohibit` route
+    "tcp.blocked": (errno.EPERM, errno.EACCES),
+    "tcp.refused": (errno.ECONNREFUSED,),
+    "tcp.reset": (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE),
+    "tcp.timeout": (errno.ETIMEDOUT,),
+    "tcp.unreachable": (
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.EHOSTDOWN,
+        errno.EADDRNOTAVAIL,
+        errno.EAFNOSUPPORT,
+        errno.EINVAL,  # a link-local address without its interface
+    ),
+}
+CODE_OF = {number: code for code, numbers in _CODES.items() for number in numbers}
+# Where addresses fail differently, the reason of the whole is the one that says most: this machine's own
+# limits, then what a host answered, then silence; a family that has no route here explains least.
+_ORDER = tuple(_CODES)
+
+
+def code_of(attempt: Attempt) -> str | None:
+    """The code for one attempt that did not connect; None for an errno without a name."""
+    if attempt.outcome is not Outcome.FAILED:
+        return "tcp.timeout"
+    return CODE_OF.get(attempt.error or 0)
+
+
+def classify(attempts: Sequence[Attempt]) -> str:
+    """The code for a race that nobody won."""
+    tried = [attempt for attempt in attempts if attempt.outcome is not Outcome.NOT_TRIED]
+    found = {code_of(attempt) for attempt in tried or attempts}
+    return next((code for code in _ORDER if code in found), "tcp.unexpected")
+
+
+def broken(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    """The attempts at a family that failed altogether while another works, if there is one.
+
+    A family that this machine has no route for is not broken but absent, and that is normal.
+    """
+    working = {a.address.family for a in attempts if a.outcome is Outcome.CONNECTED}
+    tried = [a for a in attempts if a.outcome in (Outcome.FAILED, Outcome.PENDING) and a.routed]
+    return tuple(a for a in tried if a.address.family not in working) if working else ()
+
+
+def describe(attempts: Iterable[Attempt]) -> str:
+    """Each address with what it said, equal reasons together."""
+    reasons: dict[str, list[str]] = {}
+    for attempt in attempts:
+        reasons.setdefault(_words(attempt), []).append(str(attempt.address))
+    return "; ".join(f"{_join(addresses)} {words}" for words, addresses in reasons.items())
+
+
+def _words(attempt: Attempt) -> str:
+    took = f"{attempt.duration_s:.3g} s"
+    match code_of(attempt):
+        case "tcp.timeout" if attempt.outcome is Outcome.PENDING:
+            return f"did not answer within {took}"
+        case "tcp.timeout" if attempt.outcome is Outcome.NOT_TRIED:
+            return "was not tried: no time was left"
+        case "tcp.timeout":
+            return f"did not answer within {took} (the kernel gave up)"
+        case "tcp.refused":
+            return f"refused the connection after {took}"
+        case "tcp.reset":
+            return f"reset the connection after {took}"
+        case "tcp.unreachable":
+            return f"can't be reached: {_no_way(attempt)}"
+        case "tcp.blocked":
+            return f"is blocked here: {attempt.reason}"
+    return f"failed: {attempt.reason}"
+
+
+def _no_way(attempt: Attempt) -> str:
+    if attempt.error == errno.EADDRNOTAVAIL:
+        return "no local address or port is free to connect from"
+    if attempt.error == errno.EINVAL:
+        return "a link-local address needs its interface, as in fe80::1%eth0"
+    text = os.strerror(attempt.error or 0)
+    return text if attempt.routed else f"{text} (this machine has no route)"
+
+
+def _join(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

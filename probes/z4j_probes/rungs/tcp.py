@@ -1,0 +1,195 @@
+"""Does one of the addresses (or the proxy) accept a connection?
+
+Evidence: the outcome of every address that was tried, by family; with a proxy, its answer to CONNECT.
+Leaves one open transport on which nothing has been said to the brain yet; what the peer says unasked is held
+by its protocol.
+
+Codes: ok, refused, timeout, unreachable, reset, blocked, partial, no_descriptors, proxy_unreachable,
+proxy_refused, proxy_auth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import ssl
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.endpoint import Endpoint
+from z4j_probes.proxy import Proxy
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import _connect_tunnel as tunnel
+from z4j_probes.rungs._eyeballs import Attempt, Race, race
+from z4j_probes.rungs._tcp_verdict import broken, classify, describe
+from z4j_probes.threads import in_daemon_thread
+from z4j_probes.transport import HoldingProtocol
+from z4j_probes.trust import load_trust
+
+# How long the family that lost may take before it counts as silent: one lost SYN is repeated after a second
+# (RFC 6298) and must not make a warning.
+GRACE_S = 2.0
+# Of the time that is left: the rest is for saying what was found.
+_SHARE = 0.95
+_RECORD = {"IPv4": "A", "IPv6": "AAAA"}
+# A peer that vanished is noticed within 90 s, which is when the brain gives up on a silent agent too.
+_KEEPALIVE = (("TCP_KEEPIDLE", 45), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3))
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Connect, through the proxy where there is one, and leave the open transport."""
+    started_s = time.monotonic()
+    found = await race(climb.addresses, climb.time_left() * _SHARE, _grace_s(climb))
+    if found.sock is None:
+        return _failure(climb, found)
+    await _open(climb, found.sock)
+    proxy = climb.proxy
+    if proxy is None:
+        return _success(climb, found)
+    try:
+        async with asyncio.timeout(climb.time_left() * _SHARE):
+            refusal = await _tunnel(climb, proxy)
+    except TimeoutError:
+        return _silent_proxy(climb, proxy, time.monotonic() - started_s)
+    return refusal or _success(climb, found)
+
+
+PROBE = Probe(
+    name="tcp",
+    question="Does one of the addresses (or the proxy) accept a connection?",
+    needs=("dns",),
+    run=run,
+    timeout_code="tcp.timeout",
+)
+
+
+def _grace_s(climb: Climb) -> float:
+    # loopback names have both families by default, and services on one alone
+    if not climb.thorough or _dialled(climb).is_loopback:
+        return 0.0
+    return min(GRACE_S, climb.time_left() / 2)
+
+
+def _dialled(climb: Climb) -> Endpoint:
+    proxy = climb.proxy
+    return Endpoint(proxy.secure, proxy.host, proxy.port) if proxy else climb.endpoint
+
+
+async def _open(climb: Climb, sock: socket.socket) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(HoldingProtocol, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    climb.on_release(transport.abort)
+    climb.transport, climb.protocol = transport, protocol
+
+
+async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
+    if proxy.secure:
+        trust = await in_daemon_thread(lambda: load_trust(climb.settings))
+        try:
+            encrypted = await tunnel.encrypt(climb.transport, climb.protocol, proxy, trust.context)
+        except TimeoutError:  # ours, and an OSError too
+            raise
+        except OSError as exc:
+            return _no_tls(proxy, exc)
+        climb.on_release(encrypted.abort)
+        climb.transport = encrypted
+    reply = await tunnel.connect_through(climb.transport, climb.protocol, climb.endpoint, proxy)
+    code = tunnel.diagnose(reply)
+    if code is None:
+        return None
+    details: dict[str, Any] = {"proxy": proxy.authority, "variable": proxy.variable}
+    if reply.answer is not None:
+        details |= reply.answer.evidence(climb.settings.redactor(), now=datetime.now(UTC))
+        for name in ("proxy-authenticate", "x-squid-error"):
+            if name in reply.answer.headers:
+                details[name.replace("-", "_")] = reply.answer.headers[name]
+    message, hint = tunnel.explain(code, reply, climb.endpoint, proxy)
+    return outcome(code, message, hint=hint, details=details)
+
+
+def _success(climb: Climb, found: Race) -> ProbeResult:
+    details = _evidence(climb, found.attempts)
+    won = next(a for a in found.attempts if a.address == found.winner)
+    dialled = _dialled(climb)
+    named = f" ({dialled.host})" if dialled.address is None else ""
+    message = f"{won.address}{named} accepted the connection after {won.duration_s:.3g} s"
+    if climb.proxy:
+        message = f"the proxy {message}, and its tunnel to {tunnel.target(climb.endpoint)} stands"
+    failing = () if dialled.is_loopback or not climb.thorough else broken(found.attempts)
+    if not failing:
+        return outcome("tcp.ok", message, hint="", details=details)
+    family = "IPv6" if failing[0].address.family == socket.AF_INET6 else "IPv4"
+    return outcome(
+        "tcp.partial",
+        f"{message}, but {describe(failing)}",
+        hint=f"mend {family} between here and {dialled.host}, or remove its {_RECORD[family]} record: "
+        "until then each connect has to wait for it",
+        details=details,
+    )
+
+
+def _failure(climb: Climb, found: Race) -> ProbeResult:
+    code = classify(found.attempts)
+    details = _evidence(climb, found.attempts)
+    dialled = _dialled(climb)
+    message = describe(found.attempts)
+    if dialled.address is None:
+        message += f" (the addresses of {dialled.host})" if len(found.attempts) > 1 else f" ({dialled.host})"
+    if code == "tcp.no_descriptors":
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        message = f"this process can open no socket: {message} (its limit is {limit} open files)"
+    elif climb.proxy:
+        # that the proxy can't be reached is one thing to mend, whatever the errno; details keep the cause
+        details["cause"] = code
+        code = "tcp.proxy_unreachable"
+        message = f"the proxy from {climb.proxy.variable}: {message}"
+    return outcome(code, message, details=details)
+
+
+def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
+    encrypted = climb.transport.get_extra_info("sslcontext") is not None
+    missing = "the TLS handshake" if proxy.secure and not encrypted else "CONNECT"
+    return outcome(
+        "tcp.timeout",
+        f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but did not answer "
+        f"{missing} {tunnel.target(climb.endpoint)} within {waited_s:.3g} s",
+        hint=f"try `curl -v -x {proxy.authority} https://{tunnel.target(climb.endpoint)}`; the proxy may be "
+        "waiting for an address that it can't reach either",
+        details={"proxy": proxy.authority, "variable": proxy.variable},
+    )
+
+
+def _no_tls(proxy: Proxy, exc: OSError) -> ProbeResult:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        why = f"its certificate does not verify: {exc.verify_message}"
+    else:
+        why = getattr(exc, "reason", None) or exc.strerror or str(exc)
+    return outcome(
+        "tcp.proxy_unreachable",
+        f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but TLS with it "
+        f"failed: {why}",
+        hint=f"most proxies are dialled in the clear: try http:// in {proxy.variable}; "
+        "where TLS is meant, add the proxy's CA to the trust store",
+        details={"proxy": proxy.authority, "variable": proxy.variable, "tls": why},
+    )
+
+
+def _evidence(climb: Climb, attempts: tuple[Attempt, ...]) -> dict[str, Any]:
+    details: dict[str, Any] = {"attempts": [attempt.to_details() for attempt in attempts]}
+    if climb.proxy:
+        details |= {"proxy": climb.proxy.authority, "variable": climb.proxy.variable}
+    return details
