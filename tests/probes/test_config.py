@@ -217,11 +217,12 @@ async def test_a_secret_file_that_is_a_directory_is_a_mount_without_a_source(tmp
     assert "mount the file" in result.hint
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 async def test_a_secret_file_of_another_mode_is_mended_by_a_command(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN)
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user reads every file, as root does")
     result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(path)})
     assert result.code == "config.secret_unreadable"
     assert f"sudo chown {os.geteuid()} {path}" in result.hint
