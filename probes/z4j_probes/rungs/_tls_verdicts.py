@@ -1,0 +1,293 @@
+"""The words for a failed TLS handshake: message, hint and details for each code, from the evidence alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from z4j_probes.certificates import strict_faults
+from z4j_probes.codes import outcome
+from z4j_probes.endpoint import Endpoint
+from z4j_probes.handshake import ALERTS
+from z4j_probes.proxy import Proxy
+from z4j_probes.result import ProbeResult, Status
+from z4j_probes.rungs._tls_faults import Evidence, culprit
+
+# Enough of a banner to know the service by.
+_QUOTED = 60
+_NAMES_SHOWN = 5
+
+Words = tuple[str, str | None]
+
+
+def verdict(code: str, evidence: Evidence, proxy: Proxy | None = None) -> ProbeResult:
+    """The result for this code."""
+    message, hint = _WORDS[code](evidence)
+    result = outcome(code, message, hint=hint, details=_details(evidence, proxy))
+    if code == "tls.not_strict":
+        # the catalogue's row is the warning of an older Python; this one has really refused
+        return replace(result, status=Status.FAIL)
+    return result
+
+
+def span(delta: timedelta) -> str:
+    """A length of time in its one most telling unit."""
+    seconds = abs(delta).total_seconds()
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:.0f} seconds"
+
+
+def day(moment: datetime) -> str:
+    """The date of a moment in UTC."""
+    return moment.strftime("%Y-%m-%d")
+
+
+def s_client(endpoint: Endpoint, more: str = "") -> str:
+    """The command that shows the handshake to a person."""
+    name = "" if endpoint.address else f" -servername {endpoint.host}"
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"openssl s_client -connect {host}:{endpoint.port}{name}{more} </dev/null"
+
+
+def _where(evidence: Evidence) -> str:
+    endpoint = evidence.endpoint
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{host}:{endpoint.port}"
+
+
+def _which(evidence: Evidence) -> str:
+    """The certificate whose dates failed, as a person would call it."""
+    host, certificate = evidence.endpoint.host, culprit(evidence)
+    if certificate is None or certificate == evidence.chain[0]:
+        return f"the certificate of {host}"
+    kind = "root" if certificate.self_issued else "intermediate"
+    return f'the {kind} certificate "{certificate.name}" above that of {host}'
+
+
+def _expired(evidence: Evidence) -> Words:
+    certificate = culprit(evidence)
+    if certificate is None:
+        return f"{_which(evidence)} has expired", None
+    ago = span(evidence.now - certificate.not_after)
+    message = f"{_which(evidence)} expired {ago} ago ({day(certificate.not_after)})"
+    if certificate == evidence.chain[0]:
+        return message, None
+    if certificate.self_issued:
+        return message, f'"{certificate.name}" has to be replaced by its successor, here and on the server'
+    return message, f'renew the chain that the server sends: it has an outdated "{certificate.name}" in it'
+
+
+def _not_yet_valid(evidence: Evidence) -> Words:
+    certificate = culprit(evidence)
+    if certificate is None:
+        return f"{_which(evidence)} is not valid yet", None
+    ahead = span(certificate.not_before - evidence.now)
+    return (
+        f"{_which(evidence)} is valid only in {ahead} (from {certificate.not_before:%Y-%m-%d %H:%M} UTC; "
+        f"here it is {evidence.now:%Y-%m-%d %H:%M} UTC)",
+        None,
+    )
+
+
+def _clock_suspect(evidence: Evidence) -> Words:
+    there = evidence.server_time or evidence.now
+    direction = "ahead of" if evidence.now > there else "behind"
+    return (
+        f"this machine's clock is {span(evidence.now - there)} {direction} that of {evidence.endpoint.host} "
+        f"({evidence.now:%Y-%m-%d %H:%M} UTC here, {there:%Y-%m-%d %H:%M} UTC there): "
+        "by its clock the certificate is valid, by ours it is not",
+        None,
+    )
+
+
+def _hostname_mismatch(evidence: Evidence) -> Words:
+    host = evidence.endpoint.host
+    names = evidence.chain[0].names if evidence.chain else ()
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    if len(names) > _NAMES_SHOWN:
+        shown += f" and {len(names) - _NAMES_SHOWN} more"
+    if evidence.alert is not None:
+        message = f"the server has no certificate for {host} (alert {ALERTS.get(evidence.alert)})"
+        return message + (f"; its default one is for {shown}" if shown else ""), None
+    if names:
+        message = f"the certificate is for {shown}, not for {host}"
+    elif evidence.chain:
+        message = f"the certificate names no host at all (subject {evidence.chain[0].subject}), so not {host}"
+    else:
+        message = f"the certificate is not for {host}"
+    if evidence.endpoint.address and not any(name == host for name in names):
+        return message, "dial the brain by its name: put one of the certificate's names in Z4J_BRAIN_URL"
+    return message, None
+
+
+def _self_signed(evidence: Evidence) -> Words:
+    leaf = evidence.chain[0] if evidence.chain else None
+    called = f' (subject "{leaf.name}", valid until {day(leaf.not_after)})' if leaf else ""
+    save = s_client(evidence.endpoint).replace("</dev/null", "</dev/null | openssl x509 > brain.pem")
+    return (
+        f"the certificate of {evidence.endpoint.host} is signed by itself{called}",
+        f"install one from a CA; or compare its fingerprint, then {save} and set Z4J_CA_FILE=brain.pem",
+    )
+
+
+def _unknown_ca(evidence: Evidence) -> Words:
+    stores = "; ".join(evidence.store.describe())
+    if not evidence.chain:
+        return f"the certificate's issuer is not trusted; asked: {stores}", None
+    top = (evidence.path or evidence.chain)[-1]
+    if any(root.subject == top.issuer for root in evidence.roots) and evidence.verify_code != 19:
+        return (
+            f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}"; '
+            f"a CA of that name is trusted here, but with another key; asked: {stores}",
+            f'replace the old root of "{top.issuer_name}" in that store by the present one',
+        )
+    return (
+        f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}", '
+        f"which is not trusted here; asked: {stores}",
+        f'get the root certificate of "{top.issuer_name}" from whoever runs it, and name it in Z4J_CA_FILE',
+    )
+
+
+def _incomplete_chain(evidence: Evidence) -> Words:
+    leaf = evidence.path[0]
+    return (
+        f"{evidence.endpoint.host} sends its own certificate, but not that of its issuer "
+        f'"{leaf.issuer_name}", which links it to a root',
+        f"serve the full chain (fullchain.pem, not cert.pem); see what is sent: "
+        f"{s_client(evidence.endpoint, ' -showcerts')}",
+    )
+
+
+def _empty_trust_store(evidence: Evidence) -> Words:
+    bad = evidence.store.disappointing or evidence.store.sources
+    named = "; ".join(f"{source.origin} names {source.path}: {source.problem}" for source in bad)
+    if not evidence.store.disappointing:
+        return f"no trust store was found on this machine ({named})", "install the package ca-certificates"
+    variables = " and ".join(source.origin for source in bad)
+    return f"no certificate can be verified: {named}", f"mend or unset {variables}"
+
+
+def _protocol_version(evidence: Evidence) -> Words:
+    where, version = _where(evidence), evidence.presented.version
+    if evidence.alert == 120:
+        return f"{where} refuses HTTP/1.1 (alert no_application_protocol)", "let it offer http/1.1 beside h2"
+    if version in ("SSLv3", "TLSv1", "TLSv1.1"):
+        return f"{where} speaks {version} only; TLS 1.2 is the least that is accepted here", None
+    alert = f" (alert {ALERTS[evidence.alert]})" if evidence.alert in ALERTS else ""
+    return (
+        f"{where} finds no TLS version or cipher in common with this machine{alert}",
+        "see that the server has a site and a certificate for that name; then enable TLS 1.2 and 1.3 on it",
+    )
+
+
+def _not_tls(evidence: Evidence) -> Words:
+    said, where = evidence.presented.said, _where(evidence)
+    line = said.split(b"\n")[0].decode("ascii", "replace").strip()[:_QUOTED]
+    if said.startswith(b"HTTP/"):
+        return f"{where} speaks plain HTTP, not TLS: it said {line!r}", None
+    if said.startswith(b"SSH-"):
+        return f"{where} is an SSH server: it said {line!r}", "check the port in Z4J_BRAIN_URL"
+    return f"{where} does not speak TLS" + (f": it said {line!r}" if line else ""), None
+
+
+def _client_certificate(evidence: Evidence) -> Words:
+    alert = f", and refused with the alert {ALERTS[evidence.alert]}" if evidence.alert in ALERTS else ""
+    return f"{_where(evidence)} asks for a client certificate, which an agent has not{alert}", None
+
+
+def _weak(evidence: Evidence) -> Words:
+    if evidence.verify_code in (66, 67, 68) and evidence.chain:
+        facts = ", ".join(f'"{c.name}" {c.key} signed with {c.signature}' for c in evidence.chain)
+        return f"{_where(evidence)} presents a certificate that is too weak: {facts}", None
+    cipher = evidence.presented.cipher
+    return (
+        f"{_where(evidence)} offers only what is too weak here" + (f" (cipher {cipher})" if cipher else ""),
+        "enable the default ciphers of TLS 1.2 and 1.3 on the server",
+    )
+
+
+def _closed(evidence: Evidence) -> Words:
+    if evidence.alert is not None:
+        alert = ALERTS.get(evidence.alert, str(evidence.alert))
+        return f"{_where(evidence)} ended the handshake with the alert {alert}", None
+    number = getattr(evidence.error, "errno", None)
+    how = "reset" if number == 104 else "closed"
+    return f"{_where(evidence)} {how} the connection when it was greeted in TLS", None
+
+
+def _timeout(evidence: Evidence) -> Words:
+    return f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting in time", None
+
+
+def _wrong_purpose(evidence: Evidence) -> Words:
+    reason = getattr(evidence.error, "verify_message", "") or "refused"
+    code = evidence.verify_code
+    name = f' "{evidence.chain[0].name}"' if evidence.chain else ""
+    return f"the certificate{name} may not be used for a server: {reason} (X509_V_ERR {code})", None
+
+
+def _not_strict(evidence: Evidence) -> Words:
+    faults = "; ".join(strict_faults(evidence.presented.chain)) or getattr(
+        evidence.error, "verify_message", ""
+    )
+    python = ".".join(map(str, sys.version_info[:2]))
+    return f"Python {python} refuses certificates that Python 3.12 took: {faults}", None
+
+
+def _unexpected(evidence: Evidence) -> Words:
+    return f"{type(evidence.error).__name__}: {evidence.error}", None
+
+
+_WORDS: dict[str, Callable[[Evidence], Words]] = {
+    "tls.expired": _expired,
+    "tls.not_yet_valid": _not_yet_valid,
+    "tls.clock_suspect": _clock_suspect,
+    "tls.hostname_mismatch": _hostname_mismatch,
+    "tls.self_signed": _self_signed,
+    "tls.unknown_ca": _unknown_ca,
+    "tls.incomplete_chain": _incomplete_chain,
+    "tls.empty_trust_store": _empty_trust_store,
+    "tls.protocol_version": _protocol_version,
+    "tls.not_tls": _not_tls,
+    "tls.client_certificate": _client_certificate,
+    "tls.weak": _weak,
+    "tls.closed": _closed,
+    "tls.timeout": _timeout,
+    "tls.wrong_purpose": _wrong_purpose,
+    "tls.not_strict": _not_strict,
+    "tls.unexpected": _unexpected,
+}
+
+
+def _details(evidence: Evidence, proxy: Proxy | None) -> dict[str, Any]:
+    presented, error = evidence.presented, evidence.error
+    details: dict[str, Any] = {
+        "error": type(error).__name__,
+        "errno": getattr(error, "errno", None),
+        "verify_code": evidence.verify_code,
+        "reason": getattr(error, "reason", None),
+        "alert": ALERTS.get(evidence.alert, evidence.alert) if evidence.alert is not None else None,
+        "version": presented.version,
+        "cipher": presented.cipher,
+        "said": presented.said[:_QUOTED].decode("ascii", "replace") if not evidence.chain else None,
+        "server_time": evidence.server_time.isoformat() if evidence.server_time else None,
+        "proxy": proxy.authority if proxy else None,
+    }
+    if evidence.chain:
+        leaf = evidence.chain[0]
+        details |= {
+            "subject": leaf.subject,
+            "issuer": leaf.issuer,
+            "not_before": leaf.not_before.isoformat(),
+            "not_after": leaf.not_after.isoformat(),
+            "names": list(leaf.names),
+            "chain": [f"{c.subject} <- {c.issuer}" for c in evidence.chain],
+        }
+    details["stores"] = evidence.store.describe()
+    return {key: value for key, value in details.items() if value is not None}

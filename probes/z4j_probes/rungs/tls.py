@@ -1,0 +1,236 @@
+"""Does the certificate verify, for this name, with the trust store the runtime uses?
+
+Evidence: the handshake itself on the connection that tcp (or the proxy) opened. After a failure, one more
+connection that verifies nothing and sends nothing of ours shows what the server presents; only where dates
+are the failure, a bare HEAD over it reads the server's clock. `_tls_faults.py` decides, `_tls_verdicts.py`
+words it.
+
+Codes: ok, not_used, expired, not_yet_valid, clock_suspect, hostname_mismatch, self_signed, unknown_ca,
+incomplete_chain, empty_trust_store, wrong_purpose, weak, not_strict, expiring_soon, protocol_version,
+not_tls, client_certificate, closed, timeout.
+
+Leaves the encrypted transport in place of the plain one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from z4j_probes.certificates import read_all, strict_faults
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.endpoint import Endpoint
+from z4j_probes.handshake import Presented, Watch, look, verified_chain, verified_facts
+from z4j_probes.registry import Probe
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import _tls_faults, _tls_verdicts
+from z4j_probes.rungs._connect_tunnel import connect_through, diagnose, encrypt
+from z4j_probes.rungs._hostname import ascii_name
+from z4j_probes.rungs._tls_faults import Evidence
+from z4j_probes.threads import in_daemon_thread
+from z4j_probes.transport import HoldingProtocol
+from z4j_probes.trust import TrustStore, load_trust
+
+# A look after a failure is one round trip or two more; a server that is slower leaves us without evidence.
+LOOK_S = 2.0
+# How long a TLS 1.3 server that asked for a certificate may take to say what it thinks of having got none.
+# Most say so at once (with a session ticket or an alert); one that says nothing is not waited for.
+SETTLE_S = 0.5
+# Let's Encrypt renews at a third of the lifetime; a fifth says that it should have happened. Never for
+# certificates that live longer and still have two weeks: nobody acts on a warning months ahead.
+SOON = timedelta(days=14)
+SOON_FRACTION = 0.2
+
+
+async def run(climb: Climb) -> ProbeResult:
+    """Shake hands on the climb's transport; replace it, or say why that can't be."""
+    if not climb.endpoint.secure:
+        return outcome("tls.not_used", f"{climb.endpoint.websocket_url} is plain, without TLS", hint="")
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            store = await in_daemon_thread(lambda: load_trust(climb.settings))
+    except TimeoutError:
+        return outcome("tls.timeout", "reading the trust store took too long: is it on a dead network mount?")
+    if store.is_empty:
+        nothing = Evidence(climb.endpoint, LookupError("no certificates"), store, datetime.now(UTC))
+        return _tls_verdicts.verdict("tls.empty_trust_store", nothing, climb.proxy)
+
+    watch = Watch(store.context)
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            transport = await _shake_hands(climb, store.context, watch)
+    except (OSError, EOFError) as exc:
+        return await _explain(climb, store, exc, watch)
+    finally:
+        watch.stop()
+    climb.transport = transport
+    return await _approve(climb, store, transport.get_extra_info("ssl_object"))
+
+
+async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> asyncio.Transport:
+    holding = climb.protocol
+    if holding.eof or holding.lost:  # start_tls would wait for an answer that can't come
+        raise holding.error or ConnectionResetError
+    if holding.received:
+        raise _SpokeFirst
+    transport = await asyncio.get_running_loop().start_tls(
+        climb.transport, holding, context, server_hostname=_server_name(climb.endpoint)
+    )
+    if transport is None:  # closed under the handshake
+        raise ConnectionResetError
+    holding.connection_made(transport)
+    climb.on_release(transport.close)
+    tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+    if watch.certificate_requested and tls.version() == "TLSv1.3":
+        await _settle(climb, watch)
+    return transport
+
+
+async def _settle(climb: Climb, watch: Watch) -> None:
+    """Wait for the server's word on the certificate that it asked for and did not get (RFC 8446 §4.4.2.4)."""
+    said = asyncio.create_task(watch.settled.wait())
+    ended = asyncio.create_task(climb.protocol.changed())
+    try:
+        await asyncio.wait((said, ended), timeout=SETTLE_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        said.cancel()
+        ended.cancel()
+    if watch.alert is not None or climb.protocol.lost or climb.protocol.eof:
+        raise climb.protocol.error or ConnectionResetError
+
+
+async def _explain(climb: Climb, store: TrustStore, error: Exception, watch: Watch) -> ProbeResult:
+    code = _tls_faults.classify(error, alert=watch.alert, certificate_requested=watch.certificate_requested)
+    evidence = Evidence(
+        climb.endpoint, error, store, datetime.now(UTC), watch.alert, watch.certificate_requested
+    )
+    if isinstance(error, _SpokeFirst):
+        said = Presented(said=climb.protocol.take())
+        return _tls_verdicts.verdict("tls.not_tls", replace(evidence, presented=said), climb.proxy)
+    if code == "tls.timeout":
+        return _tls_verdicts.verdict(code, evidence, climb.proxy)
+
+    watch.stop()
+    presented = await _look_again(climb, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES)
+    chain = read_all(presented.chain)
+    wants_roots = code in _ABOUT_ROOTS and chain
+    roots = read_all(store.context.get_ca_certs(binary_form=True)) if wants_roots else ()
+    evidence = replace(evidence, presented=presented, chain=chain, roots=roots)
+    return _tls_verdicts.verdict(_tls_faults.refine(code, evidence), evidence, climb.proxy)
+
+
+_ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
+_ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca")
+
+
+async def _look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_date: bool) -> Presented:
+    """What the server presents to somebody who believes anything, as far as it can be had in time."""
+    presented = Presented()
+    endpoint = climb.endpoint
+    name = _server_name(endpoint) if with_name else None
+    # no header of ours: no token, and no User-Agent
+    ask = f"HEAD / HTTP/1.1\r\nHost: {ascii_name(endpoint.authority)}\r\nConnection: close\r\n\r\n".encode()
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(min(LOOK_S, climb.time_left())), _redialled(climb, store) as again:
+            await look(*again, presented, server_hostname=name, ask=ask if ask_date else None)
+    return presented
+
+
+@contextlib.asynccontextmanager
+async def _redialled(
+    climb: Climb, store: TrustStore
+) -> AsyncIterator[tuple[asyncio.Transport, HoldingProtocol]]:
+    """Another connection to the address that tcp found, through the same proxy. OSError where none is had."""
+    host, port = climb.transport.get_extra_info("peername")[:2]
+    loop = asyncio.get_running_loop()
+    transport, holding = await loop.create_connection(HoldingProtocol, host, port)
+    try:
+        proxy = climb.proxy
+        if proxy is not None:
+            if proxy.secure:  # verified: it is sent the proxy's credentials
+                transport = await encrypt(transport, holding, proxy, store.context)
+            reply = await connect_through(transport, holding, climb.endpoint, proxy)
+            if diagnose(reply) is not None:
+                raise ConnectionRefusedError
+        yield transport, holding
+    finally:
+        transport.abort()
+
+
+def _server_name(endpoint: Endpoint) -> str:
+    """The name for SNI and for the comparison with the certificate: without the root's dot."""
+    host = endpoint.host.rstrip(".")
+    return host if endpoint.address else ascii_name(host)
+
+
+class _SpokeFirst(OSError):
+    """In TLS the client speaks first: a banner is another protocol's."""
+
+
+async def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> ProbeResult:
+    facts = verified_facts(tls)
+    now, host = datetime.now(UTC), climb.endpoint.host
+    leaf, soonest = facts[0], min(facts, key=_not_after)
+    details: dict[str, Any] = {
+        "subject": _name(leaf["subject"]),
+        "issuer": _name(leaf["issuer"]),
+        "not_before": _moment(leaf, "notBefore").isoformat(),
+        "not_after": _not_after(leaf).isoformat(),
+        "names": [value for _, value in leaf.get("subjectAltName", ())],
+        "chain": [f"{_name(fact['subject'])} <- {_name(fact['issuer'])}" for fact in facts],
+        "version": tls.version(),
+        "cipher": (tls.cipher() or ("?",))[0],
+        "stores": store.describe(),
+    }
+    faults: list[str] = []
+    if climb.thorough and sys.version_info < (3, 13):
+        faults = await in_daemon_thread(lambda: strict_faults(verified_chain(tls)))
+    if faults:
+        details["strict_faults"] = faults
+    left = _not_after(soonest) - now
+    if left < SOON and left < SOON_FRACTION * (_not_after(soonest) - _moment(soonest, "notBefore")):
+        which = "" if soonest is leaf else f' depends on "{_short(soonest["subject"])}", which'
+        message = (
+            f"the certificate of {host}{which} runs out in {_tls_verdicts.span(left)} "
+            f"({_tls_verdicts.day(_not_after(soonest))})"
+        )
+        return outcome("tls.expiring_soon", message, details=details)
+    if faults:
+        message = f"verifies here, but Python 3.13 and later would refuse it: {'; '.join(faults)}"
+        return outcome("tls.not_strict", message, details=details)
+    issuer, valid = _short(leaf["issuer"]), _tls_verdicts.span(_not_after(leaf) - now)
+    message = f'{tls.version()}, {host} by "{issuer}", valid for {valid} more'
+    return outcome("tls.ok", message, details=details)
+
+
+def _moment(fact: Mapping[str, Any], field: str) -> datetime:
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(fact[field]), UTC)
+
+
+def _not_after(fact: Mapping[str, Any]) -> datetime:
+    return _moment(fact, "notAfter")
+
+
+def _name(rdns: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    return ", ".join(f"{key}={value}" for rdn in rdns for key, value in rdn)
+
+
+def _short(rdns: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    parts = {key: value for rdn in rdns for key, value in rdn}
+    return parts.get("commonName") or parts.get("organizationName") or _name(rdns)
+
+
+PROBE = Probe(
+    name="tls",
+    question="Does the certificate verify, for this name, with the trust store the runtime uses?",
+    needs=("tcp",),
+    run=run,
+    timeout_code="tls.timeout",
+)
