@@ -457,6 +457,38 @@ def test_a_full_disk_costs_no_event_and_no_exception(then: str, tmp_path: Path) 
     assert result.stdout.splitlines() == ["No space left on device", "buffer.disk_full", "ok"], result.stderr
 
 
+OPENED_ON_A_FULL_DISK = """
+import os, sys, time
+from pathlib import Path
+from z4j_fastapi import buffer as module
+module.HOUSEKEEPING_EVERY_S = 0.01
+home = Path(sys.argv[1])
+buffer = module.EventBuffer.open(home, "abc")
+for n in range(500): buffer.append(str(n))
+buffer.close()
+filler = open(home / "filler", "wb", 0)
+try:
+    while filler.write(bytes(4096)) == 4096: pass
+except OSError as exc: print(exc.strerror)
+filler.close()
+buffer = module.EventBuffer.open(home, "abc")
+assert buffer.depth == 500
+assert buffer.append("500")
+assert buffer.fault == "buffer.disk_full", buffer.fault
+assert buffer.claim(10**6, 10**9).payloads == tuple(map(str, range(501)))
+os.unlink(home / "filler")
+while buffer.fault: time.sleep(0.01)
+buffer.close()
+assert module.EventBuffer.open(home, "abc").depth == 501
+print("ok")
+"""
+
+
+def test_a_buffer_opens_on_a_full_disk_with_what_is_in_it(tmp_path: Path) -> None:
+    result = run_python_with_mount(OPENED_ON_A_FULL_DISK, tmp_path, "size=8m", tmp_path)
+    assert result.stdout.splitlines() == ["No space left on device", "ok"], result.stderr
+
+
 # Forks and threads.
 
 

@@ -180,7 +180,9 @@ class EventLog:
         self._events_gone, self._bytes_gone, self._dropped = ledger
         newest = execute("SELECT id, events_seen, bytes_seen FROM event ORDER BY id DESC LIMIT 1").fetchone()
         self.last_id, self._events_seen, self._bytes_seen = newest or (0, self._events_gone, self._bytes_gone)
-        self.add_dropped(0)  # a first frame now, for the reason given in `checkpoint`
+        # A first frame now, for the reason given in `checkpoint`. On a full disk what is here is still read.
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.add_dropped(0)
 
     def _remove(self, first: int, last: int, dropped: int) -> None:
         execute = self._connection.execute

@@ -149,6 +149,9 @@ class EventStore:
                 self._log.add_dropped(self._memory.dropped)
                 self._memory.dropped = 0
         except sqlite3.Error as exc:
+            # The log may be a part of what fills the disk; once it is in the database its room is free.
+            with contextlib.suppress(sqlite3.Error):
+                self._log.checkpoint()
             self.degrade(exc)
         else:
             self.fault = ""
@@ -169,8 +172,9 @@ class EventStore:
 
     def close(self) -> None:
         """Write down what can be, and let go of the slot."""
-        while not self.recover():
-            pass
+        for _ in range(2):  # the first attempt may make the room that the second one needs
+            while not self.recover():
+                pass
         if self._log:
             self._log.close()
 
@@ -190,7 +194,7 @@ class EventStore:
             return
         self._log = None  # in memory from here on, if it does not work
         corrupt.forsake()
-        with contextlib.suppress(OSError, StorageError):
+        with contextlib.suppress(StorageError):
             self.slot, self._log = _open_log(slots.replace(self.slot))
             self._undeleted.clear()
             self.fault = ""

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from z4j_probes.errors import StorageError
-from z4j_probes.storage import open_database
+from z4j_probes.storage import open_database, storage_error
 from z4j_probes.storage.faults import CORRUPT, LOCKED
 
 # Far above the 64 workers that a brain takes for one agent: who comes here has a loop that starts processes.
@@ -77,8 +77,10 @@ def replace(slot: Slot) -> Slot:
     """The same slot with a new file, where what is in the old one turned out to be corrupt."""
     with _one_at_a_time(slot.path.parent):
         # Closing deletes `<path>-wal` by its name: nobody may have put a new one there by then.
-        moved_to = set_aside(slot.path)
-        slot.connection.close()
+        try:
+            moved_to = set_aside(slot.path)
+        finally:
+            slot.connection.close()
         return Slot(slot.number, slot.path, open_database(slot.path), moved_to)
 
 
@@ -86,9 +88,12 @@ def set_aside(path: Path) -> Path:
     """Move a corrupt database and its write-ahead log out of the way, to names that SQLite can still open."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     moved_to = path.with_name(f"{path.name}.corrupt-{stamp}")
-    os.rename(path, moved_to)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(f"{path}-wal", f"{moved_to}-wal")
+    try:
+        os.rename(path, moved_to)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{path}-wal", f"{moved_to}-wal")
+    except OSError as exc:
+        raise storage_error(exc, f"{path} is corrupt and can't be set aside") from exc
     return moved_to
 
 
