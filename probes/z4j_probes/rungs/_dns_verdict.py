@@ -41,8 +41,6 @@ _ORDER_DEFINITE = (
     Said.NXDOMAIN,
     Said.SERVFAIL,
     Said.REFUSED,
-    Said.SILENT,
-    Said.UNREACHABLE,
 )
 # Where it could not find out, the servers' troubles are the cause, and those that spoke say most.
 _ORDER_UNSURE = (
@@ -114,7 +112,9 @@ def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple
         return f"{host} exists, but has no A or AAAA record ({_asked(servers)})", None
     notes = {answer.note for answer in who if answer.note}
     note = f" ({', '.join(sorted(notes))})" if notes else ""
-    return f"{host} did not resolve: {_asked(servers)} answered {said.value}{note}", None
+    hint = f"ask with `dig +cd {host}`: where that answers, DNSSEC is broken, else the zone's own servers are"
+    message = f"{host} did not resolve: {_asked(servers)} answered {said.value}{note}"
+    return message, hint if said is Said.SERVFAIL else None
 
 
 def _system_failure(host: str, failure: Failure, evidence: Evidence) -> tuple[str, str | None]:
@@ -134,7 +134,10 @@ def _system_failure(host: str, failure: Failure, evidence: Evidence) -> tuple[st
 def _nxdomain(host: str, failure: Failure, evidence: Evidence) -> str:
     denied = evidence.saying(Said.NXDOMAIN)
     if not denied:
-        return f"{host} does not exist: the system resolver says {failure.text!r}"
+        mute = _servers(evidence.answers)
+        return (
+            f"{host} does not exist, says the system resolver ({failure.text}); {_asked(mute)} did not answer"
+        )
     others = [name for name in dict.fromkeys(answer.name for answer in denied) if name != evidence.name]
     too = f", nor does {' or '.join(others)}" if others else ""
     return f"{host} does not exist{too}: {_asked(_servers(denied))} answered NXDOMAIN"

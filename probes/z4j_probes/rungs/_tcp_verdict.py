@@ -56,6 +56,11 @@ def broken(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(a for a in tried if a.address.family not in working) if working else ()
 
 
+def duration(seconds: float) -> str:
+    """A time for people: milliseconds below one second."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
 def describe(attempts: Iterable[Attempt]) -> str:
     """Each address with what it said, equal reasons together."""
     reasons: dict[str, list[str]] = {}
@@ -65,7 +70,7 @@ def describe(attempts: Iterable[Attempt]) -> str:
 
 
 def _words(attempt: Attempt) -> str:
-    took = f"{attempt.duration_s:.3g} s"
+    took = duration(attempt.duration_s)
     match code_of(attempt):
         case "tcp.timeout" if attempt.outcome is Outcome.PENDING:
             return f"did not answer within {took}"

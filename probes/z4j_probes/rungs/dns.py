@@ -152,7 +152,7 @@ async def _look_up(climb: Climb, host: str, port: int) -> _Found | ProbeResult:
                 raise error
             failure = read_error(error, waited_s)
         elif system.result():
-            known = evidence.result() if evidence and evidence.done() else None
+            known = await evidence if evidence and (climb.thorough or evidence.done()) else None
             return _Found(system.result(), waited_s, known)
         else:
             failure = Failure(System.NO_SUCH_NAME, "no address", waited_s)
@@ -182,10 +182,9 @@ async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]
             "dns.sinkhole", f"{host} resolves to {listed}, which is not where it lives", details=details
         )
     climb.addresses = usable
-    if climb.thorough and await _is_local_only(climb, host, usable, details):
-        where = f"{HOSTS_FILE} of this machine" if local else "this machine's search list or local sources"
-        message = f"{host} resolves to {listed}, but only by {where}: the DNS says NXDOMAIN"
-        return outcome("dns.local_only", message, details=details)
+    if climb.thorough and await _is_local_only(climb, host, found, details):
+        message, hint = _say_local(host, listed, local)
+        return outcome("dns.local_only", message, hint=hint, details=details)
     message = f"{host} resolves to {listed}"
     if climb.proxy:
         await _note_brain(climb, details)
@@ -195,19 +194,29 @@ async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]
     return outcome("dns.ok", message, hint="", details=details)
 
 
-async def _is_local_only(
-    climb: Climb, host: str, addresses: tuple[Address, ...], details: dict[str, Any]
-) -> bool:
+async def _is_local_only(climb: Climb, host: str, found: _Found, details: dict[str, Any]) -> bool:
     # a name of one network or machine is no surprise, and neither is this machine's own
-    loopback = all(ipaddress.ip_address(address.ip).is_loopback for address in addresses)
+    loopback = all(ipaddress.ip_address(address.ip).is_loopback for address in found.addresses)
     if is_private(host) or is_loopback_name(host) or loopback:
         return False
-    evidence = await ask(host, min(WARNING_S, climb.time_left() / 2), searching=False)
-    spoke = [a for a in evidence.answers if a.said not in (Said.SILENT, Said.UNREACHABLE)]
+    evidence = found.evidence
+    if evidence is None:
+        evidence = await ask(host, min(WARNING_S, climb.time_left() / 2), searching=False)
+    spoke = [a for a in evidence.absolute if a.said not in (Said.SILENT, Said.UNREACHABLE)]
     if spoke and all(answer.said is Said.NXDOMAIN for answer in spoke):
         details |= evidence.to_details()
         return True
     return False
+
+
+def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, str | None]:
+    if in_file:
+        return f"{host} resolves to {listed}, but only by {HOSTS_FILE}: the DNS says NXDOMAIN", None
+    return (
+        f"{host} resolves to {listed}, but only on this machine (a search list, or another local source): "
+        "the DNS says NXDOMAIN",
+        "write the full name into Z4J_BRAIN_URL, or make a DNS record for this one",
+    )
 
 
 async def _note_brain(climb: Climb, details: dict[str, Any]) -> None:

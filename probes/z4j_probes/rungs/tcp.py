@@ -26,7 +26,7 @@ from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _connect_tunnel as tunnel
 from z4j_probes.rungs._eyeballs import Attempt, Race, race
-from z4j_probes.rungs._tcp_verdict import broken, classify, describe
+from z4j_probes.rungs._tcp_verdict import broken, classify, describe, duration
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import HoldingProtocol
 from z4j_probes.trust import load_trust
@@ -126,7 +126,7 @@ def _success(climb: Climb, found: Race) -> ProbeResult:
     won = next(a for a in found.attempts if a.address == found.winner)
     dialled = _dialled(climb)
     named = f" ({dialled.host})" if dialled.address is None else ""
-    message = f"{won.address}{named} accepted the connection after {won.duration_s:.3g} s"
+    message = f"{won.address}{named} accepted the connection after {duration(won.duration_s)}"
     if climb.proxy:
         message = f"the proxy {message}, and its tunnel to {tunnel.target(climb.endpoint)} stands"
     failing = () if dialled.is_loopback or not climb.thorough else broken(found.attempts)
@@ -166,7 +166,7 @@ def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
     return outcome(
         "tcp.timeout",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but did not answer "
-        f"{missing} {tunnel.target(climb.endpoint)} within {waited_s:.3g} s",
+        f"{missing} {tunnel.target(climb.endpoint)} within {duration(waited_s)}",
         hint=f"try `curl -v -x {proxy.authority} https://{tunnel.target(climb.endpoint)}`; the proxy may be "
         "waiting for an address that it can't reach either",
         details={"proxy": proxy.authority, "variable": proxy.variable},

@@ -1,0 +1,115 @@
+"""The dns rung on a machine whose resolver a test has arranged: its files, its name servers, its network.
+
+The system resolver reads /etc and asks port 53, so the whole climb runs in a process with mounts and a
+loopback of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.dns_server import Zone, name_server
+from tests.support.namespaces import ROOT, python_environ
+
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+NSSWITCH = "hosts: files dns\n"
+_BUDGET_S = 60
+
+
+def diagnose(
+    host: str,
+    servers: Mapping[str, Zone],
+    *,
+    options: str = "timeout:1 attempts:1",
+    search: str = "",
+    hosts: str = "",
+    nsswitch: str = NSSWITCH,
+    timeout_s: float = 4.0,
+    thorough: bool = True,
+) -> dict[str, Any]:
+    """The dns rung's result (as JSON) for this host; `servers` are loopback addresses with their zones."""
+    lines = [f"nameserver {address}" for address in servers]
+    lines += [f"search {search}"] if search else []
+    lines += [f"options {options}"] if servers else []
+    order = {
+        "host": host,
+        "servers": servers,
+        "files": {
+            "/etc/resolv.conf": "\n".join((*lines, "")),
+            "/etc/hosts": HOSTS + hosts,
+            "/etc/nsswitch.conf": nsswitch,
+        },
+        "timeout_s": timeout_s,
+        "thorough": thorough,
+    }
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("unshare is not installed")
+    command = [unshare, "--map-root-user", "--mount", "--net", "--propagation", "private"]
+    permitted = subprocess.run(
+        [*command, "true"], capture_output=True, text=True, timeout=_BUDGET_S, check=False
+    )
+    if permitted.returncode != 0:
+        pytest.skip(f"no namespace of mounts and network: {permitted.stderr.strip()}")
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "tests.support.resolver_lab"],
+        input=json.dumps(order),
+        cwd=ROOT,
+        env=python_environ(),
+        capture_output=True,
+        text=True,
+        timeout=_BUDGET_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+async def _inside(order: dict[str, Any]) -> dict[str, Any]:
+    from tests.support.connections import ladder_to
+    from z4j_probes.endpoint import Endpoint
+
+    async with contextlib.AsyncExitStack() as stack:
+        for address, zone in order["servers"].items():
+            await stack.enter_async_context(name_server(zone, address, 53))
+        ladder = ladder_to(
+            Endpoint(True, order["host"], 443), timeout_s=order["timeout_s"], thorough=order["thorough"]
+        )
+        report = await ladder.run()
+    return next(result for result in report.results if result.name == "dns").to_dict()
+
+
+def _arrange(files: Mapping[str, str], directory: Path) -> None:
+    for path, text in files.items():
+        ours = directory / Path(path).name
+        ours.write_text(text, encoding="utf-8")
+        subprocess.run(["mount", "--bind", ours, path], check=True)
+
+
+def _bring_loopback_up() -> None:
+    with socket.socket() as sock:
+        up_and_running = struct.pack("16sh22x", b"lo", 0x1 | 0x40)
+        fcntl.ioctl(sock, 0x8914, up_and_running)  # SIOCSIFFLAGS
+
+
+if __name__ == "__main__":
+    given = json.load(sys.stdin)
+    with tempfile.TemporaryDirectory() as scratch:
+        _arrange(given["files"], Path(scratch))
+        _bring_loopback_up()
+        print(json.dumps(asyncio.run(_inside(given))))
