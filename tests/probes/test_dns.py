@@ -12,10 +12,10 @@ from tests.support.connections import address, climbed, ladder_to, result_of
 from tests.support.dns_server import Zone
 from tests.support.resolver_lab import diagnose
 from z4j_probes import Status
+from z4j_probes.address import Address
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs import dns
-from z4j_probes.rungs.dns import Address
 
 SERVER, SECOND = "127.0.0.1", "127.0.0.2"
 BRAIN: Zone = {"brain.example": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}}

@@ -21,10 +21,10 @@ from tests.support.connections import (
     result_of,
 )
 from z4j_probes import Status
+from z4j_probes.address import Address
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.ladder import Ladder
 from z4j_probes.rungs import _eyeballs as eyeballs
-from z4j_probes.rungs.dns import Address
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 BRAIN = Endpoint(True, "brain.example", 443)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from tests.support.climbs import nobody, settings
+from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
@@ -18,7 +19,6 @@ from z4j_probes.proxy import Proxy
 from z4j_probes.registry import Probe, Registry
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import dns, tcp
-from z4j_probes.rungs.dns import Address
 from z4j_probes.settings import Settings
 
 LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from z4j_probes.rungs.dns import Address
+from z4j_probes.address import Address
 
 # RFC 8305 §5: how long one address is waited for before the next is tried beside it.
 ATTEMPT_DELAY_S = 0.25

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.registry import Probe
@@ -45,26 +46,6 @@ EVIDENCE_S = 2.0
 WARNING_S = 1.0
 # Of the time that is left: the rest is for saying what was found.
 _SHARE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """One address to dial. `scope_id` is the interface of a link-local IPv6 address, else 0."""
-
-    family: socket.AddressFamily
-    ip: str
-    port: int
-    scope_id: int = 0
-
-    @property
-    def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """As `connect` takes it."""
-        if self.family == socket.AF_INET6:
-            return (self.ip, self.port, 0, self.scope_id)
-        return (self.ip, self.port)
-
-    def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if self.family == socket.AF_INET6 else f"{self.ip}:{self.port}"
 
 
 async def run(climb: Climb) -> ProbeResult:

@@ -1,0 +1,26 @@
+"""One address to dial, as the resolver gave it."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address to dial. `scope_id` is the interface of a link-local IPv6 address, else 0."""
+
+    family: socket.AddressFamily
+    ip: str
+    port: int
+    scope_id: int = 0
+
+    @property
+    def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """As `connect` takes it."""
+        if self.family == socket.AF_INET6:
+            return (self.ip, self.port, 0, self.scope_id)
+        return (self.ip, self.port)
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if self.family == socket.AF_INET6 else f"{self.ip}:{self.port}"
