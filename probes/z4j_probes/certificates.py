@@ -23,6 +23,7 @@ _PUBLIC_POLICIES = "2.23.140.1.2."
 class Certificate:
     """What one certificate says of itself. `name` and `issuer_name` are the short forms, for people."""
 
+    der: bytes = field(repr=False)
     subject: str
     issuer: str
     name: str
@@ -79,7 +80,7 @@ def issuing_path(chain: Sequence[Certificate]) -> tuple[Certificate, ...]:
 
 
 def strict_faults(ders: Sequence[bytes]) -> list[str]:
-    """What OpenSSL refuses in a verified chain (leaf first) under X509_STRICT alone (RFC 5280 §4.2.1)."""
+    """What OpenSSL refuses in a chain under X509_STRICT alone (RFC 5280 §4.2.1): from the leaf to the root."""
     from cryptography import x509
 
     faults = []
@@ -132,6 +133,7 @@ def _read(der: bytes) -> Certificate:
     authority = _extension(certificate, x509.AuthorityKeyIdentifier)
     subject_id = _extension(certificate, x509.SubjectKeyIdentifier)
     return Certificate(
+        der=der,
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
         name=_short(certificate.subject),

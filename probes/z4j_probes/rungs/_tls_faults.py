@@ -164,9 +164,16 @@ def clock_explains(evidence: Evidence) -> bool:
 
 def culprit(evidence: Evidence) -> Certificate | None:
     """The certificate whose dates failed: the lowest of the path, or else the root in the store."""
+    candidates = (*evidence.path, *issuing_roots(evidence))
+    return next((c for c in candidates if not c.is_valid_at(evidence.now)), None)
+
+
+def issuing_roots(evidence: Evidence) -> tuple[Certificate, ...]:
+    """The roots in the store from which the path hangs, where it does not bring its root along."""
     path = evidence.path
-    above = [root for root in evidence.roots if path and root.issued(path[-1])]
-    return next((c for c in (*path, *above) if not c.is_valid_at(evidence.now)), None)
+    if not path or path[-1].self_issued:
+        return ()
+    return tuple(root for root in evidence.roots if root.issued(path[-1]))
 
 
 def looks_like_tls(said: bytes) -> bool:

@@ -14,7 +14,7 @@ from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import ALERTS
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._tls_faults import Evidence, culprit
+from z4j_probes.rungs._tls_faults import Evidence, culprit, issuing_roots
 
 # Enough of a banner to know the service by.
 _QUOTED = 60
@@ -233,9 +233,8 @@ def _wrong_purpose(evidence: Evidence) -> Words:
 
 
 def _not_strict(evidence: Evidence) -> Words:
-    faults = "; ".join(strict_faults(evidence.presented.chain)) or getattr(
-        evidence.error, "verify_message", ""
-    )
+    chain = [certificate.der for certificate in (*evidence.path, *issuing_roots(evidence)[:1])]
+    faults = "; ".join(strict_faults(chain)) or getattr(evidence.error, "verify_message", "")
     python = ".".join(map(str, sys.version_info[:2]))
     return f"Python {python} refuses certificates that Python 3.12 took: {faults}", None
 

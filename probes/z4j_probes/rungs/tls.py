@@ -127,7 +127,7 @@ async def _explain(climb: Climb, store: TrustStore, error: Exception, watch: Wat
 
 
 _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
-_ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca")
+_ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
 
 
 async def _look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_date: bool) -> Presented:
