@@ -1,7 +1,8 @@
 """Can this user write the event buffer here?
 
 Evidence: the directory that the runtime would choose, a real SQLite database written and read back in it,
-and the space that is left. No agent's buffer is touched.
+the space that is left, and in a thorough climb how the service's own buffers begin. No agent's buffer is
+written or locked.
 
 Codes: ok, relocated, unwritable, not_a_directory, read_only, disk_full, unsafe_directory, corrupt, locked,
 low_space, timeout.
@@ -24,7 +25,7 @@ from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
 from z4j_probes.settings import Settings
-from z4j_probes.storage import StateDirectory, choose, free_space, proof
+from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, proof
 from z4j_probes.threads import in_daemon_thread
 
 # Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
@@ -42,6 +43,8 @@ async def run(climb: Climb) -> ProbeResult:
             climb.directory = chosen
             asked_for = str(chosen.path)
             free_bytes = await in_daemon_thread(lambda: _prove(chosen.path))
+            # an agent finds out by itself, when it opens its own
+            bad = await in_daemon_thread(lambda: _damaged(settings, chosen.path)) if climb.thorough else None
     except TimeoutError:
         return outcome(
             "buffer.timeout",
@@ -53,6 +56,8 @@ async def run(climb: Climb) -> ProbeResult:
         path = str(climb.directory.path) if climb.has("directory") else _asked_for(settings)
         hint = mend(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
         return outcome(exc.code, f"uid {uid}: {exc}", hint=hint, details={"directory": path, "uid": uid})
+    if bad is not None:
+        return _found_damaged(*bad, uid=uid, unit=unit)
     return judge(settings, chosen, free_bytes, uid=uid, unit=unit)
 
 
@@ -116,6 +121,26 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
 def _prove(directory: Path) -> int:
     proof(directory)
     return free_space(directory)
+
+
+def _damaged(settings: Settings, directory: Path) -> tuple[Path, bytes] | None:
+    service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
+    return damaged(directory / service)
+
+
+def _found_damaged(path: Path, start: bytes, *, uid: int, unit: str | None) -> ProbeResult:
+    mending = mend("buffer.corrupt", str(path.parent), uid=uid, unit=unit, home_is_set=True)
+    return outcome(
+        "buffer.corrupt",
+        f"{path} is no SQLite database any more (it begins with {start[:4].hex(' ')})",
+        hint=f"{mending}; the agent sets the file aside when it starts, and begins a new one",
+        details={
+            "directory": str(path.parent),
+            "buffer": str(path),
+            "begins_with": start.hex(" "),
+            "uid": uid,
+        },
+    )
 
 
 def _asked_for(settings: Settings) -> str | None:

@@ -7,7 +7,7 @@ the stable names, `hello` remembers what the agent on this machine said last.
 
 from __future__ import annotations
 
-from z4j_probes.storage.database import free_space, open_database, proof
+from z4j_probes.storage.database import damaged, free_space, open_database, proof
 from z4j_probes.storage.directory import StateDirectory, choose, private_directory
 from z4j_probes.storage.faults import classify, storage_error
 from z4j_probes.storage.hello import LastHello, recall_hello, remember_hello
@@ -18,6 +18,7 @@ __all__ = [
     "StateDirectory",
     "choose",
     "classify",
+    "damaged",
     "fingerprint",
     "free_space",
     "identity",

@@ -14,6 +14,9 @@ from z4j_probes.storage.faults import UNSAFE_DIRECTORY, UNWRITABLE, storage_erro
 # What SQLite may leave beside a database, after the database itself.
 SIDE_FILES = ("-wal", "-shm", "-journal")
 
+# https://sqlite.org/fileformat.html §1.3: every database begins with it; an empty file is a new one.
+_MAGIC = b"SQLite format 3\0"
+
 # Enough for more than the header page and the first blocks that file systems keep in reserve.
 PROOF_BYTES = 64 * 1024
 
@@ -79,6 +82,32 @@ def proof(directory: Path) -> None:
         for suffix in ("", *SIDE_FILES):
             with contextlib.suppress(OSError):
                 os.unlink(f"{path}{suffix}")
+
+
+def damaged(directory: Path) -> tuple[Path, bytes] | None:
+    """A buffer in `directory` that is no SQLite database, with how it begins; None where there is none.
+
+    Only the beginning is read, and only of files that nobody has locked: closing a file lets go of the locks
+    that this process itself has on it (fcntl(2)), and what is in use has proven to be sound anyhow.
+    """
+    try:
+        locked = _locked_inodes()
+        for path in sorted(directory.glob("buffer-*.sqlite")):
+            if path.stat().st_ino in locked or path.is_symlink() or not path.is_file():
+                continue
+            with path.open("rb", buffering=0) as file:
+                start = file.read(len(_MAGIC))
+            if start and start != _MAGIC:
+                return path, start
+    except OSError:  # not this user's, or just gone: whoever opens it will say so
+        return None
+    return None
+
+
+def _locked_inodes() -> set[int]:
+    """The inodes that any process has a lock on (proc_locks(5)); OSError where that can't be told."""
+    fields = Path("/proc/locks").read_text("ascii").split()
+    return {int(field.rpartition(":")[2]) for field in fields if field.count(":") == 2}
 
 
 def free_space(directory: Path) -> int:
