@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from z4j_probes.climb import Climb
@@ -33,7 +34,7 @@ async def introduce_second_doctor(climb: Climb) -> Hello:
     return await _introduce(climb, f".{os.getpid()}")
 
 
-def was_replaced(results: list[ProbeResult]) -> bool:
+def was_replaced(results: Iterable[ProbeResult]) -> bool:
     """Whether another doctor of this machine took the connection over: both ran at the same moment."""
     return any(result.details.get("close_code") == CloseCode.REPLACED for result in results)
 

@@ -7,9 +7,11 @@ import base64
 import contextlib
 import hashlib
 import re
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
@@ -59,6 +61,36 @@ async def peer(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> As
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def asking_for_client_certificate(context: ssl.SSLContext) -> Iterator[int]:
+    """A TLS server that refuses whoever brings no certificate; its port.
+
+    In a thread with blocking sockets, because asyncio's server drops the alert that says so.
+    """
+    context.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                connection.settimeout(5)
+                encrypted = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                with contextlib.suppress(OSError), encrypted:
+                    with contextlib.suppress(ssl.SSLError):
+                        encrypted.do_handshake()
+                    socket.socket.recv(encrypted, 4096)  # unread, it would turn the end into a reset
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 def answering(answer: bytes, *, keep_open: bool = False) -> Behaviour:
@@ -113,7 +145,7 @@ def upgrading(*after: bytes, keep_open: bool = True, headers: bytes = b"") -> Be
         seen.requests.append(request)
         found = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)
         assert found is not None
-        accept = base64.b64encode(hashlib.sha1(found[1] + _GUID).digest())  # noqa: S324
+        accept = base64.b64encode(hashlib.sha1(found[1] + _GUID).digest())
         writer.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + headers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,16 +46,11 @@ class Closed:
         return f"it closed with {self.code}{name}" + (f": {self.reason}" if self.reason else "")
 
 
-async def say(climb: Climb, frame: str) -> Closed | None:
-    """Send a frame; how the connection ended where it did."""
-    try:
+async def say(climb: Climb, frame: str) -> None:
+    """Send a frame. Where the connection has ended, `hear` says so, after what the peer said before."""
+    with contextlib.suppress(ConnectionClosed, TimeoutError):
         async with asyncio.timeout(climb.time_left()):
             await climb.websocket.send(frame)
-    except ConnectionClosed as exc:
-        return _closed(climb, exc)
-    except TimeoutError:
-        return _close_frame(climb)
-    return None
 
 
 async def hear(climb: Climb, at_most_s: float | None = None) -> bytes | Closed | None:

@@ -63,9 +63,8 @@ async def run(climb: Climb) -> ProbeResult:
     """Introduce whoever climbs, and read the brain's answer."""
     climb.hello = await climb.introduce(climb)
     sent_at, sent_s = utc_now(), time.monotonic()
-    answer: bytes | Closed | None = await say(climb, climb.hello.frame(now=sent_at))
-    if answer is None:
-        answer = await hear(climb)
+    await say(climb, climb.hello.frame(now=sent_at))
+    answer = await hear(climb)
     half_way = (time.monotonic() - sent_s) / 2
     if not isinstance(answer, bytes):
         return _refused(climb, answer, {})

@@ -36,7 +36,7 @@ class _Heard:
 
     pending: list[dict[str, Any]] = field(default_factory=list)
     objection: str = ""
-    """Why a frame other than the acknowledgement did not verify: it looks like that if our secret is wrong."""
+    """Why another frame than the acknowledgement did not verify: so it is, too, if our secret is wrong."""
     error: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,10 +64,8 @@ async def run(climb: Climb) -> ProbeResult:
     ids = (climb.ack.agent_id, climb.ack.project_id, climb.ack.session_id)
     signer, verifier = FrameSigner(climb.hmac_secret, *ids), FrameVerifier(climb.hmac_secret, *ids)
     frame_id, heard = new_frame_id(), _Heard()
-    closed = await say(climb, signer.sign("event_batch", {"events": []}, frame_id))
-    result = (
-        _ended(climb, closed, heard) if closed else await _acknowledgement(climb, verifier, frame_id, heard)
-    )
+    await say(climb, signer.sign("event_batch", {"events": []}, frame_id))
+    result = await _acknowledgement(climb, verifier, frame_id, heard)
     if result.ok:
         climb.signer, climb.verifier, climb.pending = signer, verifier, tuple(heard.pending)
     return result

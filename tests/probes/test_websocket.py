@@ -1,0 +1,303 @@
+"""The websocket rung against real sockets: whoever answers instead of a brain is named."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+import trustme
+
+from tests.support.footing import climbed, probe, settings_for
+from tests.support.http_peers import (
+    answering,
+    asking_for_client_certificate,
+    close_frame,
+    greeting,
+    hanging_up,
+    http,
+    peer,
+    silent,
+    text_frame,
+    upgrading,
+)
+from z4j_probes.answer import Answer, parse_answer
+from z4j_probes.codes import CATALOGUE
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs._refusal import banner, classify
+
+SHORT_S = 0.3
+
+
+def answer(status: int, body: str = "", **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer("1.1", status, "", named, body.encode())
+
+
+async def verdict(raw: bytes, *, keep_open: bool = False) -> ProbeResult:
+    async with peer(answering(raw, keep_open=keep_open)) as server:
+        return await probe("websocket", settings_for(server.url))
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (answer(200, "<html>"), "plain_answer"),
+        (answer(204), "plain_answer"),
+        (answer(301), "redirect"),
+        (answer(302), "redirect"),
+        (answer(303), "redirect"),
+        (answer(307), "redirect"),
+        (answer(308), "redirect"),
+        (answer(400), "upgrade_stripped"),
+        (answer(400, "Invalid host header"), "host_rejected"),
+        (answer(400, "<h1>DisallowedHost at /ws/agent</h1>"), "host_rejected"),
+        (answer(400, "The plain HTTP request was sent to HTTPS port"), "tls_expected"),
+        (answer(400, "Client sent an HTTP request to an HTTPS server."), "tls_expected"),
+        (answer(400, "You're speaking plain HTTP to an SSL-enabled server port."), "tls_expected"),
+        (answer(401), "unauthorized"),
+        (answer(403), "forbidden"),
+        (answer(404), "not_found"),
+        (answer(405), "not_found"),
+        (answer(407), "unauthorized"),
+        (answer(410), "not_found"),
+        (answer(418), "unexpected"),
+        (answer(421), "host_rejected"),
+        (answer(426), "upgrade_stripped"),
+        (answer(426, upgrade="TLS/1.2"), "tls_expected"),
+        (answer(429), "rate_limited"),
+        (answer(451), "forbidden"),
+        (answer(500), "bad_gateway"),
+        (answer(501), "upgrade_stripped"),
+        (answer(502), "bad_gateway"),
+        (answer(503), "bad_gateway"),
+        (answer(504), "bad_gateway"),
+        (answer(511), "unauthorized"),
+        (answer(522), "bad_gateway"),
+        (Answer("1.0", 101, "", {}), "upgrade_stripped"),
+        (Answer("1.0", 404, "", {}), "not_found"),
+    ],
+)
+def test_every_http_answer_has_its_code(given: Answer, code: str) -> None:
+    assert classify(given) == f"websocket.{code}"
+    assert classify(given) in CATALOGUE
+
+
+@pytest.mark.parametrize(
+    ("received", "code", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.9\r\n", "not_http", "SSH"),
+        (b"220 mail.example ESMTP\r\n", "not_http", "mail"),
+        (b"+OK POP3 ready\r\n", "not_http", "POP3"),
+        (b"-ERR wrong number of arguments\r\n", "not_http", "Redis"),
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03", "not_http", "HTTP/2"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "tls_expected", "TLS"),
+        (b"\x4a\x00\x00\x00\x0a8.0.36", "not_http", "not HTTP"),
+    ],
+)
+def test_stray_first_bytes_are_recognised(received: bytes, code: str, words: str) -> None:
+    found, what = banner(received)
+    assert found == f"websocket.{code}"
+    assert words in what
+
+
+@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\nA: b\r\n", b"SSH-2.0\r\n\r\n", b"HTTP/x\r\n\r\n"])
+def test_half_an_answer_and_no_answer_are_none(raw: bytes) -> None:
+    assert parse_answer(raw) is None
+
+
+async def test_an_endpoint_that_upgrades_passes_and_leaves_an_open_websocket() -> None:
+    async with (
+        peer(upgrading(text_frame(b"first words"))) as server,
+        climbed(settings_for(server.url), timeout_s=SHORT_S) as (climb, results),
+    ):
+        assert results["websocket"].code == "websocket.ok"
+        assert results["websocket"].details["status"] == 101
+        assert climb.has("websocket")
+    assert server.connections == 1
+
+
+async def test_the_request_carries_the_token_and_no_log_does(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with peer(answering(http("404 Not Found"))) as server:
+        await probe("websocket", settings_for(server.url))
+    [request] = server.requests
+    assert b"\r\nAuthorization: Bearer token-of-the-agent\r\n" in request
+    assert request.startswith(b"GET /ws/agent HTTP/1.1\r\n")
+    assert "token-of-the-agent" not in caplog.text
+
+
+async def test_a_path_prefix_stays_in_front() -> None:
+    async with peer(answering(http("404 Not Found"))) as server:
+        result = await probe("websocket", settings_for(f"{server.url}/z4j/"))
+    assert server.requests[0].startswith(b"GET /z4j/ws/agent HTTP/1.1\r\n")
+    assert f"curl -i {server.url}/z4j/api/v1/health" in result.hint
+
+
+async def test_a_proxy_that_drops_upgrade_is_named() -> None:
+    result = await verdict(http("426 Upgrade Required", Server="nginx/1.27", Via="1.1 edge"))
+    assert result.code == "websocket.upgrade_stripped"
+    assert "nginx/1.27 answered 426" in result.message
+    assert "proxy_set_header" in result.hint
+    assert result.details["via"] == "1.1 edge"
+
+
+async def test_a_101_without_the_upgrade_header_is_a_stripped_upgrade() -> None:
+    result = await verdict(b"HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\n")
+    assert result.code == "websocket.upgrade_stripped"
+
+
+@pytest.mark.parametrize("accept", ["Sec-WebSocket-Accept: bm90IG91cnM=\r\n", ""])
+async def test_a_cache_that_answers_for_another_key_is_named(accept: str) -> None:
+    head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{accept}\r\n"
+    result = await verdict(head.encode(), keep_open=True)
+    assert result.code == "websocket.bad_accept"
+    assert "Sec-WebSocket-Accept" in result.message
+
+
+async def test_an_extension_that_nobody_asked_for_is_a_bad_accept() -> None:
+    async with peer(upgrading(headers=b"Sec-WebSocket-Extensions: permessage-deflate\r\n")) as server:
+        result = await probe("websocket", settings_for(server.url))
+    assert result.code == "websocket.bad_accept"
+    assert "extension" in result.message
+
+
+async def test_a_page_is_shown_by_its_title() -> None:
+    page = b"<html><head><title>\n Hotel  Wi-Fi \x1b[31m</title></head></html>"
+    result = await verdict(http("200 OK", page, Content_Type="text/html"))
+    assert result.code == "websocket.plain_answer"
+    assert result.details["title"] == "Hotel Wi-Fi [31m"
+    assert result.details["content_type"] == "text/html"
+
+
+async def test_a_page_that_never_ends_is_not_waited_for() -> None:
+    endless = b"HTTP/1.1 200 OK\r\nServer: spa\r\n\r\n<html>"
+    result = await verdict(endless, keep_open=True)
+    assert result.code == "websocket.plain_answer"
+    assert result.details["body"] == "<html>"
+
+
+async def test_a_login_page_in_front_is_named_and_its_query_is_not_shown() -> None:
+    there = "https://sso.example/oauth/login?state=s3cr3t&next=/ws/agent"
+    result = await verdict(http("302 Found", Location=there))
+    assert result.code == "websocket.redirect"
+    assert "https://sso.example/oauth/login" in result.message
+    assert "exempt /ws/agent" in result.hint
+    assert "s3cr3t" not in repr(result)
+
+
+async def test_a_redirect_to_https_says_which_url_to_set() -> None:
+    result = await verdict(http("301 Moved Permanently", Location="https://brain.example/z4j/ws/agent"))
+    assert result.code == "websocket.redirect"
+    assert result.hint == "set Z4J_BRAIN_URL=https://brain.example/z4j"
+
+
+async def test_retry_after_is_passed_on() -> None:
+    result = await verdict(http("429 Too Many Requests", Retry_After="30"))
+    assert result.code == "websocket.rate_limited"
+    assert "Retry-After: 30" in result.hint
+
+
+async def test_a_gateway_is_named_by_its_server_header() -> None:
+    result = await verdict(http("502 Bad Gateway", Server="awselb/2.0"))
+    assert result.code == "websocket.bad_gateway"
+    assert result.message.startswith("awselb/2.0 answered 502 Bad Gateway")
+
+
+async def test_a_refused_host_is_named() -> None:
+    async with peer(answering(http("400 Bad Request", b"Invalid host header"))) as server:
+        result = await probe("websocket", settings_for(server.url))
+    assert result.code == "websocket.host_rejected"
+    assert f"127.0.0.1:{server.port}" in result.message
+
+
+async def test_the_date_header_shows_how_the_clocks_stand() -> None:
+    date = format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)
+    result = await verdict(http("403 Forbidden", Date=date))
+    assert result.code == "websocket.forbidden"
+    assert result.details["clock_offset_s"] < -100_000_000
+
+
+async def test_a_page_that_echoes_the_request_does_not_leak_the_token_by_halves() -> None:
+    padding = b"x" * 190
+    result = await verdict(http("401 Unauthorized", padding + b" token-of-the-agent"))
+    assert result.code == "websocket.unauthorized"
+    assert "token-of" not in repr(result)
+
+
+async def test_a_server_that_speaks_first_is_not_sent_the_token() -> None:
+    async with peer(greeting(b"SSH-2.0-OpenSSH_9.9\r\n")) as server:
+        result = await probe("websocket", settings_for(server.url))
+    assert result.code == "websocket.not_http"
+    assert "SSH" in result.message
+    assert "OpenSSH_9.9" in result.details["received"]
+
+
+async def test_http_1_0_cannot_upgrade() -> None:
+    result = await verdict(b"HTTP/1.0 400 Bad Request\r\nServer: old\r\n\r\n")
+    assert result.code == "websocket.upgrade_stripped"
+    assert "HTTP/1.0" in result.message
+
+
+async def test_a_peer_that_accepts_and_says_nothing_is_a_timeout_within_the_budget() -> None:
+    async with peer(silent()) as server:
+        result = await probe("websocket", settings_for(server.url), timeout_s=SHORT_S)
+    assert result.code == "websocket.timeout"
+    assert "said nothing" in result.message
+    assert result.duration_ms < SHORT_S * 1000 * 1.5
+
+
+async def test_half_a_head_is_a_timeout_that_says_so() -> None:
+    async with peer(answering(b"HTTP/1.1 101 Switching", keep_open=True)) as server:
+        result = await probe("websocket", settings_for(server.url), timeout_s=SHORT_S)
+    assert result.code == "websocket.timeout"
+    assert "22 bytes" in result.message
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_peer_that_hangs_up_is_named(reset: bool) -> None:
+    async with peer(hanging_up(reset=reset)) as server:
+        result = await probe("websocket", settings_for(server.url))
+    assert result.code == "websocket.closed"
+    assert "without an answer" in result.message
+
+
+async def test_an_answer_that_breaks_off_is_named() -> None:
+    result = await verdict(b"HTTP/1.1 200 OK\r\nServer")
+    assert result.code == "websocket.closed"
+    assert "in the middle" in result.message
+
+
+async def test_a_close_frame_right_after_the_upgrade_is_left_to_auth() -> None:
+    async with (
+        peer(upgrading(close_frame(4401, b"unknown token"))) as server,
+        climbed(settings_for(server.url)) as (_, results),
+    ):
+        assert results["websocket"].code == "websocket.ok"
+        assert results["auth"].code == "auth.token_rejected"
+
+
+async def test_plain_http_to_a_tls_port_says_https() -> None:
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    async with peer(silent(), tls=server_side) as server:
+        result = await probe("websocket", settings_for(server.url))
+    # OpenSSL's server answers plain HTTP with an alert or just hangs up, by version.
+    assert result.code in ("websocket.tls_expected", "websocket.closed")
+
+
+async def test_a_client_certificate_that_tls_1_3_asks_for_late_is_named() -> None:
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.minimum_version = ssl.TLSVersion.TLSv1_3
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    authority.configure_trust(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    with asking_for_client_certificate(server_side) as port:
+        result = await probe("websocket", settings_for(f"https://127.0.0.1:{port}"), tls=client_side)
+    assert result.code == "websocket.client_certificate"
+    assert "CERTIFICATE_REQUIRED" in result.message
