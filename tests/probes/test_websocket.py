@@ -213,6 +213,13 @@ async def test_a_refused_host_is_named() -> None:
     assert f"127.0.0.1:{server.port}" in result.message
 
 
+async def test_a_403_of_nobody_in_particular_is_how_a_brain_refuses_an_unknown_path() -> None:
+    async with peer(answering(http("403 Forbidden"))) as server:
+        result = await probe("websocket", settings_for(f"{server.url}/nope"))
+    assert result.code == "websocket.forbidden"
+    assert f"check {server.url}/nope in Z4J_BRAIN_URL" in result.hint
+
+
 async def test_the_date_header_shows_how_the_clocks_stand() -> None:
     date = format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)
     result = await verdict(http("403 Forbidden", Date=date))
