@@ -1,0 +1,69 @@
+"""Running the doctor as a person does, as a process, and reading what it said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from tests.faults.scenario import Case
+from tests.faults.stage import Stage
+from tests.support.namespaces import python_environ
+
+# Far above any budget that the doctor has: it has to end by itself.
+_HUNG_S = 60.0
+
+
+@dataclass(frozen=True, repr=False)
+class Said:
+    """One run of the doctor: its exit status, its report, and both streams as they were."""
+
+    status: int
+    report: dict[str, Any]
+    stdout: str
+    stderr: str
+
+    def probe(self, name: str) -> dict[str, Any]:
+        """One probe's row."""
+        return next(row for row in self.report["probes"] if row["name"] == name)
+
+    @property
+    def codes(self) -> list[str]:
+        """Every probe's code."""
+        return [row["code"] for row in self.report["probes"]]
+
+    def __repr__(self) -> str:
+        rows = [f"{r['code']} ({r['duration_ms']:.0f} ms): {r['message']}" for r in self.report["probes"]]
+        return "\n".join([f"exit status {self.status}", *rows, self.stderr])
+
+
+def environ_of(stage: Stage, case: Case) -> dict[str, str]:
+    """The environment of the case's process: nothing of this one's but the way to the interpreter."""
+    return python_environ({"HOME": str(stage.home), **case.environ})
+
+
+async def ask_doctor(stage: Stage, case: Case, *, timeout_s: float = 5.0) -> Said:
+    """Run the doctor in this case."""
+    process = await asyncio.create_subprocess_exec(
+        *case.command("--json", "--timeout", f"{timeout_s:g}"),
+        env=environ_of(stage, case),
+        cwd=stage.directory,
+        stdin=subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_HUNG_S):
+            stdout, stderr = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise AssertionError(f"the doctor did not end within {_HUNG_S:.0f} s") from None
+    text, errors = stdout.decode(), stderr.decode()
+    try:
+        report = json.loads(text)
+    except ValueError:
+        raise AssertionError(f"exit status {process.returncode}, no JSON: {text}\n{errors}") from None
+    return Said(process.returncode or 0, report, text, errors)

@@ -1,0 +1,174 @@
+"""State directories that can't be used: owners, modes, mounts, disks."""
+
+from __future__ import annotations
+
+import os
+
+from tests.faults.scenario import Case, scenario
+from tests.faults.scenarios.config import USER
+from tests.faults.stage import Stage
+from tests.support.programs import program, unavailable
+from z4j_probes.storage import identity
+
+
+async def plain(stage: Stage, **more: str) -> dict[str, str]:
+    """Settings of a brain that is in order: what fails is the buffer alone."""
+    return stage.settings(await stage.brain(), **more)
+
+
+def mounted(stage: Stage, options: str, *, fill: str = "") -> tuple[str, tuple[str, ...]]:
+    """A tmpfs with these options in a mount table of the doctor's own: its path, and what runs the doctor."""
+    if os.geteuid() != 0:
+        unavailable("mounting needs root")
+    point = stage.directory / "volume"
+    point.mkdir()
+    script = f"mount -t tmpfs -o size=1m none {point}; {fill} {options and f'mount -o remount,{options} {point};'}"
+    prefix = (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", f'{script} exec "$@"', "sh")
+    return str(point), prefix
+
+
+def read_only(*paths: str, but: str = "") -> tuple[str, ...]:
+    """What runs the doctor where these are read-only mounts, and the one directory in them is not."""
+    if os.geteuid() != 0:
+        unavailable("mounting needs root")
+    binds = f"mount --bind {but} {but}\n" if but else ""
+    for path in paths:
+        binds += f"mount --bind {path} {path}\nmount -o remount,bind,ro {path}\n"
+    if but:  # the binding of a parent hides what was mounted in it before
+        binds += f"mount --bind {but} {but}\nmount -o remount,bind,rw {but}\n"
+    return (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", f'{binds}exec "$@"', "sh")
+
+
+@scenario("buffer.relocated", "DISK 65: EACCES", "Permission denied", f"z4j-{USER}", hint=(f"chown -R {USER}", "chmod 0700"))
+async def the_state_directory_was_made_by_root(stage: Stage) -> Case:
+    """~/.z4j was made by `sudo … doctor`, mode 0700, and the service runs as uid 4242"""
+    (stage.home / ".z4j").mkdir(mode=0o700)
+    return Case(await plain(stage, TMPDIR="/tmp"), words=(f"{stage.home}/.z4j",), handicap=(f"user={USER}",))
+
+
+@scenario("buffer.relocated", "DISK 65: ENOENT, a service user's home", "/nonexistent", hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"))
+async def the_service_user_has_no_home(stage: Stage) -> Case:
+    """HOME=/nonexistent, as adduser --system gives"""
+    return Case(await plain(stage, HOME="/nonexistent", TMPDIR="/tmp"), handicap=(f"user={USER}",))
+
+
+@scenario("buffer.relocated", "a container's uid without a passwd entry", f"uid {USER} has no home directory")
+async def the_uid_is_not_in_passwd(stage: Stage) -> Case:
+    """docker run --user 4242, without HOME"""
+    return Case(await plain(stage, HOME="", TMPDIR="/tmp"), handicap=(f"user={USER}",))
+
+
+@scenario("buffer.relocated", "DISK 65: EROFS, a read-only root file system", "EROFS", hint=("writable volume",))
+async def the_root_file_system_is_read_only(stage: Stage) -> Case:
+    """readOnlyRootFilesystem with a tmpfs on /tmp: Z4J_HOME is on a read-only mount"""
+    point, prefix = mounted(stage, "ro")
+    return Case(await plain(stage, Z4J_HOME=f"{point}/z4j", TMPDIR="/tmp"), words=(point,), prefix=prefix)
+
+
+@scenario("buffer.relocated", "a name in /tmp taken by another user", "belongs to uid 0", "instead of")
+async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
+    """$TMPDIR/z4j-4242 belongs to root: the buffer goes to a fresh private directory beside it"""
+    temporary = stage.directory / "tmp"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    (temporary / f"z4j-{USER}").mkdir()
+    environ = await plain(stage, HOME="/nonexistent", TMPDIR=str(temporary))
+    return Case(environ, words=(f"{temporary}/z4j-{USER}-",), handicap=(f"user={USER}",))
+
+
+@scenario("buffer.unwritable", "DISK 65: EACCES, and no temporary directory", "EACCES", f"uid {USER}", hint=("install -d", str(USER)))
+async def nothing_can_be_written(stage: Stage) -> Case:
+    """a hardened unit: home and every temporary directory closed to the service's user"""
+    if os.geteuid() != 0:
+        unavailable("mounting needs root")
+    closed = stage.directory / "closed"
+    closed.mkdir(mode=0o755)
+    script = f'mount --bind {closed} /var/tmp; mount --bind {closed} /tmp; exec "$@"'
+    prefix = (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", script, "sh")
+    environ = await plain(stage, Z4J_HOME="/var/lib/z4j")
+    return Case(environ, words=("/var/lib/z4j", "/tmp", "/var/tmp"), prefix=prefix, handicap=(f"user={USER}",))
+
+
+@scenario("buffer.not_a_directory", "DISK 65: ENOTDIR", "EEXIST", hint=("set Z4J_HOME to a directory",))
+async def the_state_directory_is_a_file(stage: Stage) -> Case:
+    """Z4J_HOME names a file"""
+    path = stage.write("state", "")
+    return Case(await plain(stage, Z4J_HOME=path), words=(path,))
+
+
+@scenario("buffer.not_a_directory", "DISK 65: ENOTDIR above it", "EEXIST")
+async def the_state_directory_is_below_a_file(stage: Stage) -> Case:
+    """Z4J_HOME=/etc/hostname/z4j"""
+    path = stage.write("state", "") + "/z4j"
+    return Case(await plain(stage, Z4J_HOME=path), words=(path,))
+
+
+@scenario("buffer.read_only", "DISK 65: EROFS", "EROFS", "Read-only file system", hint=("mount a writable volume",))
+async def every_disk_is_read_only(stage: Stage) -> Case:
+    """a container with a read-only root and no tmpfs: Z4J_HOME, /tmp and /var/tmp on read-only mounts"""
+    path = stage.directory / "root"
+    path.mkdir()
+    prefix = read_only(str(path), "/tmp", "/var/tmp")
+    return Case(await plain(stage, Z4J_HOME=f"{path}/z4j"), words=(f"{path}/z4j",), prefix=prefix)
+
+
+@scenario("buffer.disk_full", "DISK 66: ENOSPC", "ENOSPC", "No space left on device", hint=("df -h", "df -i"))
+async def the_disk_is_full(stage: Stage) -> Case:
+    """Z4J_HOME on a tmpfs that is filled to the last block: opening a file works, writing does not"""
+    point, prefix = mounted(stage, "", fill="{ cat /dev/zero > $POINT/fill || true; } 2>/dev/null;")
+    prefix = tuple(part.replace("$POINT", point) for part in prefix)
+    return Case(await plain(stage, Z4J_HOME=point), words=(point,), prefix=prefix)
+
+
+@scenario("buffer.disk_full", "DISK 66: out of inodes", "ENOSPC", hint=("df -i",))
+async def the_disk_is_out_of_inodes(stage: Stage) -> Case:
+    """Z4J_HOME on a tmpfs that may hold no further file, with space left"""
+    point, prefix = mounted(stage, "nr_inodes=1")
+    return Case(await plain(stage, Z4J_HOME=f"{point}/z4j"), words=(point,), prefix=prefix)
+
+
+@scenario("buffer.unsafe_directory", "a directory that others may write, and no other place", "can be written by every user", hint=("chown",))
+async def the_state_directory_is_open_to_all(stage: Stage) -> Case:
+    """Z4J_HOME has mode 0777, and TMPDIR, /tmp and /var/tmp are read-only"""
+    volume = stage.directory / "volume"
+    path = volume / "z4j"
+    path.mkdir(parents=True)
+    path.chmod(0o777)
+    prefix = read_only("/tmp", "/var/tmp", but=str(volume))
+    return Case(await plain(stage, Z4J_HOME=str(path)), words=(str(path),), prefix=prefix)
+
+
+@scenario("buffer.corrupt", "a disk that lost data", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",))
+async def the_buffer_is_damaged(stage: Stage) -> Case:
+    """the first blocks of the agent's buffer were overwritten with zeros, as after a power cut"""
+    environ = await plain(stage)
+    name = identity(environ["Z4J_BRAIN_URL"], environ["Z4J_PROJECT_ID"], environ["Z4J_AGENT_NAME"])
+    directory = stage.home / ".z4j" / name
+    directory.mkdir(parents=True, mode=0o700)
+    (stage.home / ".z4j").chmod(0o700)
+    path = directory / "buffer-0.sqlite"
+    path.write_bytes(bytes(8192))
+    return Case(environ, words=(str(path),))
+
+
+@scenario("buffer.locked", "DISK 67: locks that do not work", "can't be", hint=("local disk",))
+async def the_file_system_has_no_locks(stage: Stage) -> Case:
+    """fcntl locks fail with ENOLCK, as on NFS without a lock daemon (a seccomp filter)"""
+    return Case(await plain(stage), words=(f"{stage.home}/.z4j",), handicap=("locks=none",))
+
+
+@scenario("buffer.low_space", "a small volume", "which is little", hint=("df -h",))
+async def the_volume_is_nearly_full(stage: Stage) -> Case:
+    """Z4J_HOME on a tmpfs of one megabyte"""
+    point, prefix = mounted(stage, "")
+    return Case(await plain(stage, Z4J_HOME=point), words=(point,), prefix=prefix)
+
+
+@scenario("buffer.timeout", "a dead network mount", "did not answer in time", hint=("findmnt -T",), timeout_s=1.0)
+async def the_mounts_server_is_away(stage: Stage) -> Case:
+    """Z4J_HOME on a FUSE mount whose server never answers"""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        unavailable("/dev/fuse can't be opened")
+    point = stage.directory / "dead"
+    point.mkdir()
+    return Case(await plain(stage, Z4J_HOME=str(point)), words=(str(point),), handicap=(f"dead_mount={point}",))

@@ -1,0 +1,139 @@
+"""Connections that are refused, dropped, rejected or reset on the way, by real firewalls and routes."""
+
+from __future__ import annotations
+
+import socket
+
+from tests.faults.scenario import Case, scenario
+from tests.faults.stage import BRAIN_HOST, BRAIN_IP, BRAIN_IP6, Stage
+from tests.support.climbs import TOKEN
+from tests.support.connections import black_hole, closed_port
+
+
+def dialling(address: str, *, words: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Case:
+    """A doctor whose brain is at this address and port."""
+    return Case({"Z4J_BRAIN_URL": f"https://{address}", "Z4J_TOKEN": TOKEN, **more}, words=words, prefix=prefix)
+
+
+@scenario("tcp.refused", "TCP 12", "refused the connection", hint=("ss -ltn",))
+async def nothing_listens(stage: Stage) -> Case:
+    """a port that nothing listens on"""
+    port = stage.stack.enter_context(closed_port())
+    return dialling(f"127.0.0.1:{port}", words=(f"127.0.0.1:{port}",))
+
+
+@scenario("tcp.refused", "TCP 12: several addresses", BRAIN_IP, BRAIN_IP6, "refused the connection")
+async def nothing_listens_at_either_address(stage: Stage) -> Case:
+    """a name with A and AAAA records, and a brain that is down: "Multiple exceptions" elsewhere"""
+    lab = await stage.lab(f"{BRAIN_IP}/24", f"{BRAIN_IP6}/64")
+    await lab.dnsmasq(f"--host-record={BRAIN_HOST},{BRAIN_IP},{BRAIN_IP6}")
+    await lab.resolver("127.0.0.1")
+    return dialling(BRAIN_HOST, prefix=lab.prefix)
+
+
+@scenario("tcp.refused", "an nftables reject with tcp reset", f"{BRAIN_IP}:443", "refused")
+async def a_firewall_rejects_with_reset(stage: Stage) -> Case:
+    """nftables answers the SYN with RST, which no client can tell from a closed port"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall("tcp dport 443 reject with tcp reset")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario("tcp.timeout", "TCP 13: a blackhole", f"{BRAIN_IP}:443", "did not answer within", timeout_s=1.0)
+async def a_firewall_drops(stage: Stage) -> Case:
+    """nftables drops what goes to port 443"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall("tcp dport 443 drop")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario("tcp.timeout", "TCP 13: a full backlog", "did not answer within", timeout_s=1.0)
+async def the_backlog_is_full(stage: Stage) -> Case:
+    """a process that listens and accepts nothing any more"""
+    port = stage.stack.enter_context(black_hole())
+    return dialling(f"127.0.0.1:{port}", words=(f"127.0.0.1:{port}",))
+
+
+@scenario("tcp.unreachable", "TCP 14: ENETUNREACH", "203.0.113.7:443", "no route", hint=("ip route get",))
+async def there_is_no_route(stage: Stage) -> Case:
+    """a machine with one network and no default route"""
+    lab = await stage.lab(f"{BRAIN_IP}/24")
+    return dialling("203.0.113.7", prefix=lab.prefix)
+
+
+@scenario("tcp.unreachable", "TCP 14: EHOSTUNREACH", f"{BRAIN_IP}:443", "No route to host")
+async def a_router_says_host_unreachable(stage: Stage) -> Case:
+    """nftables rejects with ICMP host-unreachable, as a router for a host that is down"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall("tcp dport 443 reject with icmp type host-unreachable")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario("tcp.unreachable", "DNS 11: an IPv6 address on a machine without IPv6", "[2001:db8:9::1]:443")
+async def there_is_no_ipv6(stage: Stage) -> Case:
+    """the brain's URL has an IPv6 address, the machine only IPv4"""
+    lab = await stage.lab(f"{BRAIN_IP}/24")
+    return dialling("[2001:db8:9::1]", prefix=lab.prefix)
+
+
+@scenario("tcp.unreachable", "TCP 18: no local port left", "no local address or port is free")
+async def the_local_ports_are_used_up(stage: Stage) -> Case:
+    """ip_local_port_range of one port, and that one is taken"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.shell("echo '40000 40000' > /proc/sys/net/ipv4/ip_local_port_range")
+    stage.stack.enter_context(lab.inside(lambda: _connected(BRAIN_IP, 443)))
+    await lab.file("/etc/hosts", f"{BRAIN_IP} {BRAIN_HOST}\n")
+    return Case(environ, prefix=lab.prefix)
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    return socket.create_connection((host, port))
+
+
+@scenario("tcp.reset", "TCP 19", f"{BRAIN_IP}:443", "reset the connection")
+async def a_firewall_resets_what_is_set_up(stage: Stage) -> Case:
+    """nftables lets SYN pass and rejects the handshake's last packet with RST, as inspecting firewalls do"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall("tcp dport 443 tcp flags & (syn|ack) == ack reject with tcp reset")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario("tcp.blocked", "a prohibiting route", f"{BRAIN_IP}:443", "is blocked here: Permission denied", hint=("nft list ruleset",))
+async def a_route_prohibits_it(stage: Stage) -> Case:
+    """`ip route add prohibit`: connect(2) fails with EACCES"""
+    lab = await stage.lab("192.0.2.1/24")
+    await lab.shell(f"ip route add prohibit {BRAIN_IP}")
+    return dialling(BRAIN_IP, prefix=lab.prefix)
+
+
+@scenario("tcp.blocked", "a sandbox", "is blocked here: Operation not permitted")
+async def a_sandbox_forbids_connect(stage: Stage) -> Case:
+    """a seccomp filter: connect(2) fails with EPERM"""
+    port = stage.stack.enter_context(closed_port())
+    environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN}
+    return Case(environ, handicap=("connect=none",))
+
+
+@scenario("tcp.partial", "TCP 15: IPv6 dead, IPv4 alive", BRAIN_IP, f"[{BRAIN_IP6}]:443 did not answer", hint=("IPv6", "AAAA"))
+async def ipv6_is_dropped(stage: Stage) -> Case:
+    """nftables drops IPv6: the session stands over IPv4 a quarter of a second later"""
+    lab, environ = await stage.lab_with_brain(BRAIN_IP, BRAIN_IP6)
+    await lab.firewall("meta nfproto ipv6 tcp dport 443 drop")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario("tcp.partial", "an AAAA record for a server of IPv4 alone", f"[{BRAIN_IP6}]:443 refused", hint=("AAAA",))
+async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
+    """a name with both records, and nothing listening at the IPv6 address"""
+    lab, environ = await stage.lab_with_brain(BRAIN_IP)
+    await lab.shell(f"ip addr add {BRAIN_IP6}/64 dev eth0 nodad")
+    await lab.file("/etc/hosts", f"{BRAIN_IP6} {BRAIN_HOST}\n{BRAIN_IP} {BRAIN_HOST}\n")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario("tcp.no_descriptors", "TCP 17: EMFILE", "this process can open no socket", "open files", hint=("ulimit -n", "LimitNOFILE"))
+async def the_process_is_out_of_descriptors(stage: Stage) -> Case:
+    """RLIMIT_NOFILE leaves what the event loop itself needs"""
+    port = stage.stack.enter_context(closed_port())
+    environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN}
+    return Case(environ, arguments=("--only", "tcp"), handicap=("descriptors=3",))

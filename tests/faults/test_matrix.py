@@ -1,0 +1,79 @@
+"""Every fault of the matrix, made for real: the doctor names the probe, the code, and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.doctor import Said, ask_doctor
+from tests.faults.scenario import HEALTHY, SCENARIOS, Case, Healthy, Scenario
+from tests.faults.scenarios import load
+from tests.faults.stage import Stage
+from tests.faults.table import record
+from z4j_probes.codes import CATALOGUE
+
+load()
+pytestmark = pytest.mark.faults
+
+# Interpreters and shells on a machine that tests on every core; the probes have their own budget.
+RUN_BUDGET_MS = 30_000
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
+async def test_the_doctor_names(scenario: Scenario, stage: Stage) -> None:
+    case = await scenario.make(stage)
+    said = await ask_doctor(stage, case, timeout_s=scenario.timeout_s)
+    record(scenario, case, said, stage)
+    row = said.probe(scenario.probe)
+    assert row["code"] == scenario.code, said
+    assert row["status"] == (scenario.status or CATALOGUE[scenario.code].status.value), said
+    for word in (*scenario.words, *case.words):
+        assert word in row["message"], f"{word!r} is missing in {row['message']!r}"
+    for word in scenario.hint:
+        assert word in row["hint"], f"{word!r} is missing in {row['hint']!r}"
+    assert row["hint"], "a fault without a hint"
+    assert row["duration_ms"] <= scenario.timeout_s * 1000 * 1.2 + 200
+    failed = row["status"] == "fail"
+    if scenario.alone:
+        assert said.report["first_failure"] == (scenario.code if failed else None), said
+        assert said.status == (1 if failed else 0), said
+    _is_sound(said, case, stage)
+
+
+@pytest.mark.parametrize("healthy", HEALTHY.values(), ids=list(HEALTHY))
+async def test_all_is_green_with(healthy: Healthy, stage: Stage) -> None:
+    case = await healthy.make(stage)
+    said = await ask_doctor(stage, case, timeout_s=healthy.timeout_s)
+    not_green = [row["code"] for row in said.report["probes"] if row["status"] not in ("pass", "skip")]
+    assert not not_green, said
+    skipped = [code for code in said.codes if code.endswith(".skipped")]
+    assert not skipped, said
+    assert said.status == 0
+    assert set(healthy.codes) <= set(said.codes), said
+    _is_sound(said, case, stage)
+
+
+def test_every_code_of_the_catalogue_has_a_scenario() -> None:
+    made = {scenario.code for scenario in SCENARIOS.values()}
+    made |= {code for healthy in HEALTHY.values() for code in healthy.codes}
+    wanted = {code for code in CATALOGUE if not code.endswith((".unexpected", ".skipped"))}
+    assert sorted(wanted - made) == []
+
+
+def test_no_scenario_is_for_a_code_that_the_catalogue_lacks() -> None:
+    assert [s.name for s in SCENARIOS.values() if s.code not in CATALOGUE] == []
+
+
+def test_there_are_many_ways_to_be_healthy() -> None:
+    assert len(HEALTHY) >= 20
+
+
+def _is_sound(said: Said, case: Case, stage: Stage) -> None:
+    """What holds for every run, whatever was wrong."""
+    assert said.stderr == ""
+    assert said.report["duration_ms"] < RUN_BUDGET_MS
+    unexpected = [code for code in said.codes if code.endswith(".unexpected")]
+    assert not unexpected, said
+    for name in ("Z4J_TOKEN", "Z4J_HMAC_SECRET"):
+        secret = case.environ.get(name, "").strip()
+        if len(secret) > 8:
+            assert secret not in said.stdout

@@ -1,0 +1,133 @@
+"""Run a module of Python as a process that lacks something: a user's rights, descriptors, locks, a disk.
+
+    python -m tests.support.handicap user=4242 z4j_fastapi doctor --json
+
+Everything is imported first, since the interpreter and the project may lie where only root can read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import importlib
+import os
+import pkgutil
+import platform
+import resource
+import runpy
+import struct
+import sys
+
+# fcntl(2) with F_SETLK, F_SETLKW and their open-file-description forms
+_LOCKING = (6, 7, 37, 38)
+_FCNTL = {"x86_64": 72, "aarch64": 25}
+_ENOLCK = 37
+_CONNECT = {"x86_64": 42, "aarch64": 203}
+_EPERM = 1
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+
+
+def load_everything() -> None:
+    """Import what the project imports late."""
+    for package in ("z4j_probes", "z4j_fastapi"):
+        module = importlib.import_module(package)
+        for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+            if ".workers" not in found.name and not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    late = ("dns.asyncquery", "certifi", "cryptography.x509", "rich.table", "zoneinfo", "uuid")
+    for name in late:
+        importlib.import_module(name)
+    for codec in ("ascii", "latin-1", "idna", "utf-8", "unicode-escape", "punycode"):
+        codecs.lookup(codec)
+
+
+def become(user: int) -> None:
+    """Another user, known to the system or not, with no group but its own."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def without_descriptors(left: int) -> None:
+    """Leave so many descriptors to open."""
+    highest = max(map(int, os.listdir("/proc/self/fd")[:-1]))
+    for number in range(3, highest + 1):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + left, highest + 1 + left))
+
+
+def without_locks() -> None:
+    """File locks fail with ENOLCK, as on NFS without its lock daemon."""
+    _forbid(_FCNTL[platform.machine()], _LOCKING, _ENOLCK)
+
+
+def without_connect() -> None:
+    """connect(2) fails with EPERM, as under a sandbox's filter."""
+    _forbid(_CONNECT[platform.machine()], (), _EPERM)
+
+
+def with_a_dead_mount(path: str) -> None:
+    """Mount a file system whose server never answers (FUSE); it ends with this process."""
+    server = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000) != 0 or libc.mount(b"none", b"/", None, 1 << 18 | 1 << 14, None) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    if libc.mount(b"dead", path.encode(), b"fuse", 0, options) != 0:
+        raise OSError(ctypes.get_errno(), "mount")
+
+
+def _forbid(call: int, second_arguments: tuple[int, ...], error: int) -> None:
+    """A seccomp filter: that system call, with one of these as its second argument, fails."""
+    load, equal, end = 0x20, 0x15, 0x06
+    program = [(load, 0, 0, 0), (equal, 0, len(second_arguments) + 1, call)]
+    if second_arguments:
+        program.append((load, 0, 0, 24))  # struct seccomp_data: args[1], its lower half
+        count = len(second_arguments)
+        for index, value in enumerate(second_arguments):
+            program.append((equal, count - index, 0, value))
+        program.append((end, 0, 0, _ALLOW))
+        program.append((end, 0, 0, _ERRNO | error))
+    else:
+        program += [(end, 0, 0, _ERRNO | error), (end, 0, 0, _ALLOW)]
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or libc.prctl(_PR_SET_SECCOMP, _FILTER, header) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def main() -> None:
+    """Take away what the arguments name, and run the module."""
+    arguments = sys.argv[1:]
+    load_everything()
+    while "=" in arguments[0]:
+        name, _, value = arguments.pop(0).partition("=")
+        match name:
+            case "user":
+                become(int(value))
+            case "descriptors":
+                without_descriptors(int(value))
+            case "locks":
+                without_locks()
+            case "connect":
+                without_connect()
+            case "dead_mount":
+                with_a_dead_mount(value)
+            case "umask":
+                os.umask(int(value, 8))
+            case _:
+                raise SystemExit(f"no such handicap: {name}")
+    module = arguments.pop(0)
+    sys.argv = [module, *arguments]
+    sys.modules.pop(f"{module}.__main__", None)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
