@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.support.namespaces import ROOT, python_environ, run_python, run_python_with_mount
 from z4j_fastapi.buffer import EventBuffer
-from z4j_fastapi.claims import Batch
-from z4j_fastapi.event_log import CHECKPOINT_FRAMES, EMPTY_FILE_BYTES
+from z4j_fastapi.buffer.claims import Batch
+from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EMPTY_FILE_BYTES
 
 IDENTITY = "0123456789ab"
 ALL = (10**9, 10**12)

@@ -231,7 +231,7 @@ class Z4JAgent:
 
     async def _main(self) -> None:
         # websockets, sqlite3 and ssl load here, not where a web service imports us
-        from z4j_fastapi.opening import open_buffer
+        from z4j_fastapi.buffer.opening import open_buffer
         from z4j_fastapi.supervisor import Supervisor
         from z4j_probes import default_registry
 

@@ -48,6 +48,6 @@ class Introduction:
         return LastHello(self.framework, self.engines, self.schedulers, self.capabilities)
 
     def worker_id(self, slot: int, directory: Path | None, identity: str) -> str:
-        """`<host>.<role>.<slot>.<fingerprint>`: the same after a restart, since the dashboard keeps every id."""
+        """`<host>.<role>.<slot>.<fingerprint>`, stable: every id ever sent stays on the dashboard."""
         tail = f".{self.role}.{slot}.{fingerprint(directory or Path(), identity)}"
         return socket.gethostname()[: MAX_WORKER_ID_LENGTH - len(tail) - _SUFFIX_LENGTH] + tail

@@ -7,6 +7,7 @@ acknowledged them; what is not acknowledged when the session ends is sent again 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
-from z4j_fastapi.buffer import EventBuffer
-from z4j_fastapi.claims import Batch
+from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_fastapi.pace import Pace
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
+
+log = logging.getLogger("z4j.agent")
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
 IN_FLIGHT = 4
@@ -185,6 +187,13 @@ class Session:
             batch = self._buffer.claim(self._pace.events, limit - self._pace.events)
             if not batch:
                 return
+            if len(batch) == 1 and len(batch.payloads[0].encode()) > limit:
+                log.error(
+                    "an event of %d characters is above the brain's frame limit: dropped",
+                    len(batch.payloads[0]),
+                )
+                self._buffer.forget(batch, dropped=True)
+                continue
             body = f'{{"events":[{",".join(batch.payloads)}]}}'
             frame_id = new_frame_id()
             frame = self._live.signer.sign_rendered("event_batch", body, frame_id)

@@ -64,7 +64,9 @@ class Supervisor:
         self._replaced_s: float | None = None
         self._said = ""
         self._finishing = False
-        self.status = AgentStatus(State.STARTING, self._started_at, worker_id=self._worker_id)
+        self.status = AgentStatus(
+            State.STARTING, self._started_at, buffer_path=self._buffer_path(), worker_id=self._worker_id
+        )
 
     def wake(self) -> None:
         """There may be events to send."""
@@ -183,6 +185,9 @@ class Supervisor:
             return
         with contextlib.suppress(StorageError):  # a doctor then repeats less; nothing else depends on it
             remember_hello(self._directory, self._identity, self._introduction.last_hello())
+
+    def _buffer_path(self) -> str | None:
+        return None if self._directory is None else str(self._directory / self._identity)
 
     def _stable_worker_id(self) -> str:
         return self._introduction.worker_id(self._buffer.slot, self._directory, self._identity)

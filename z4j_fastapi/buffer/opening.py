@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from z4j_fastapi.buffer import EventBuffer
+from z4j_fastapi.buffer.event_buffer import EventBuffer
 from z4j_probes import Settings, StorageError
 from z4j_probes.storage import choose, identity
 from z4j_probes.threads import in_daemon_thread
@@ -28,12 +29,14 @@ class OpenedBuffer:
 async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, int]) -> OpenedBuffer:
     """Open it within the budget: a dead network mount costs the disk, not the start."""
     name = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
+    given_up = threading.Event()
     try:
         async with asyncio.timeout(budget_s):
-            return await in_daemon_thread(lambda: _open(settings, name, bounds))
+            return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
         log.error("%s: %s; events are kept in memory alone", exc.code, exc)  # noqa: TRY400
     except TimeoutError:
+        given_up.set()
         log.error(  # noqa: TRY400
             "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory alone",
             budget_s,
@@ -41,9 +44,13 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, 
     return OpenedBuffer(EventBuffer.open(None, name, **bounds), None, name)
 
 
-def _open(settings: Settings, name: str, bounds: Mapping[str, int]) -> OpenedBuffer:
+def _open(
+    settings: Settings, name: str, bounds: Mapping[str, int], given_up: threading.Event
+) -> OpenedBuffer:
     directory = choose(settings.home, settings.environ)
     buffer = EventBuffer.open(directory.path, name, **bounds)
+    if given_up.is_set():  # nobody waits any more: the slot is for another process
+        buffer.close()
     if directory.relocated:
         log.warning(
             "buffer.relocated: %s can't be used (%s); events are buffered in %s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from z4j_fastapi.event_log import Row, utf8_size
+from z4j_fastapi.buffer.event_log import Row, utf8_size
 
 
 class MemoryQueue:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 
-from z4j_fastapi import slots
-from z4j_fastapi.claims import END, Span
-from z4j_fastapi.event_log import CHECKPOINT_FRAMES, EventLog, Row, utf8_size
-from z4j_fastapi.memory_queue import MemoryQueue
+from z4j_fastapi.buffer import slots
+from z4j_fastapi.buffer.claims import END, Span
+from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EventLog, Row, utf8_size
+from z4j_fastapi.buffer.memory_queue import MemoryQueue
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import classify
 from z4j_probes.storage.faults import CORRUPT

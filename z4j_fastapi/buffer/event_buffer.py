@@ -14,10 +14,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from z4j_fastapi import forks, slots
-from z4j_fastapi.claims import Batch, Claims, spans
-from z4j_fastapi.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
-from z4j_fastapi.event_store import CHUNK, EventStore
+from z4j_fastapi.buffer import forks, slots
+from z4j_fastapi.buffer.claims import Batch, Claims, spans
+from z4j_fastapi.buffer.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
+from z4j_fastapi.buffer.event_store import CHUNK, EventStore
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import private_directory
 
@@ -122,7 +122,7 @@ class EventBuffer:
     def claim(self, max_events: int, max_bytes: int) -> Batch:
         """The oldest events that are not on their way yet, as one batch; empty if there are none.
 
-        An event above `max_bytes` comes alone: whoever sends it has to decide what becomes of it.
+        An event above `max_bytes` comes alone; the caller forgets it as dropped.
         """
         rows: list[Row] = []
         room = max_bytes
@@ -138,11 +138,17 @@ class EventBuffer:
                 self._claims.start(batch)
         return batch
 
-    def forget(self, batch: Batch) -> None:
-        """The brain has acknowledged `batch`: its events are done. Nothing happens to one given back."""
+    def forget(self, batch: Batch, *, dropped: bool = False) -> None:
+        """The brain has acknowledged `batch`: its events are done. Nothing happens to one given back.
+
+        With `dropped` they are done for, and counted: no brain will ever take them.
+        """
         with self._lock:
             if not self._claims.end(batch):
                 return
+            if dropped:
+                for _ in batch.ids:
+                    self._store.refuse()
         for span in spans(batch.ids, CHUNK):
             with self._lock:
                 if not self._closed and not self._parked:
