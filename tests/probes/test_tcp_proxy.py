@@ -12,7 +12,7 @@ import trustme
 
 from tests.support.climbs import settings
 from tests.support.connect_proxy import ConnectProxy, connect_proxy, hangs, resets, says, tunnels
-from tests.support.connections import address, black_hole, climbed, closed_port, ladder_to, listening
+from tests.support.connections import address, black_hole, climbed, closed_port, ladder_to
 from z4j_probes import ProbeResult, Settings
 from z4j_probes.answer import Answer
 from z4j_probes.endpoint import Endpoint
@@ -191,13 +191,28 @@ async def test_an_https_proxy_with_a_foreign_certificate_gets_no_request(
     assert proxy.requests == []
 
 
-async def test_an_https_proxy_url_for_a_plain_proxy_is_explained() -> None:
-    async with connect_proxy(tunnels()) as plain:
+async def test_an_https_proxy_url_for_a_proxy_that_speaks_no_tls_says_what_it_waited_for() -> None:
+    async with connect_proxy(hangs) as plain:
         proxy = ConnectProxy(plain.port, secure=True)
-        with listening():
-            result = await through(proxy.named(), timeout_s=1)
-    assert result.code in ("tcp.proxy_unreachable", "tcp.timeout")
-    assert "TLS" in result.message
+        result = await through(proxy.named(), timeout_s=1)
+    assert result.code == "tcp.timeout"
+    assert "did not answer the TLS handshake within" in result.message
+
+
+async def test_an_https_proxy_url_for_a_plain_proxy_that_answers_is_explained() -> None:
+    async def bad_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(bad_request, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        result = await through(Proxy("127.0.0.1", port, secure=True, variable="HTTPS_PROXY"))
+    assert result.code == "tcp.proxy_unreachable"
+    assert "TLS with it failed" in result.message
+    assert "http://" in result.hint
 
 
 @pytest.mark.parametrize(

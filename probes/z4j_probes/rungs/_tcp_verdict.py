@@ -58,7 +58,7 @@ def broken(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
 
 def duration(seconds: float) -> str:
     """A time for people: milliseconds below one second."""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def describe(attempts: Iterable[Attempt]) -> str:
