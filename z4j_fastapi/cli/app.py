@@ -52,6 +52,7 @@ def _root(
 
 
 @app.command(
+    short_help="Say what keeps the agent from coming online.",
     help=f"""Say why the agent does not come online: which rung fails, and what to do.
 
 Climbs from the settings to a signed frame that the brain accepted, exactly as the agent does, and lets go.
@@ -65,7 +66,7 @@ Examples:
   doctor --only tls --brain-url https://brain.example
   doctor --wait 60 && exec my-service
   sudo -u www-data python -m z4j_fastapi doctor
-"""
+""",
 )
 def doctor(
     as_json: AsJson = False,
@@ -172,6 +173,7 @@ def doctor(
 
 
 @app.command(
+    short_help="What a code means, and how to mend it.",
     help="""What a code means, what usually causes it, and how to mend it.
 
 With the name of a probe, the codes that it can give; with nothing, all codes.
@@ -181,7 +183,7 @@ Examples:
   explain tls.expired
   explain dns
   explain tls.expired --json
-"""
+""",
 )
 def explain(
     code: Annotated[str | None, typer.Argument(metavar="CODE")] = None, as_json: AsJson = False
@@ -192,7 +194,10 @@ def explain(
     raise typer.Exit(run(code, as_json=as_json))
 
 
-@app.command(help="The registered probes in the order of the ladder, with what each needs.")
+@app.command(
+    short_help="The probes, in order, with what each needs.",
+    help="The registered probes in the order of the ladder, with what each needs.",
+)
 def probes(as_json: AsJson = False) -> None:
     """List the probes."""
     from z4j_fastapi.cli.probes import run
@@ -202,6 +207,7 @@ def probes(as_json: AsJson = False) -> None:
 
 @app.command(
     "dev-brain",
+    short_help="A throw-away brain to develop against.",
     help="""A brain to develop against: on loopback, in memory, gone with Ctrl-C.
 
 Prints the settings of a fresh agent, secrets included, to paste into another terminal.

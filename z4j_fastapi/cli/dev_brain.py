@@ -26,9 +26,9 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
             lines = (f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
             write_file(env_file, "".join(lines), mode=_PRIVATE)
             note(f"settings written to {env_file}; try: python -m z4j_fastapi doctor --env-file {env_file}")
-        note("A brain for development is listening. Paste this where your service runs:\n")
+        note("A brain for development is listening. Paste this where your service runs:")
         emit("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
-        note("\nCtrl-C ends it, and forgets everything.")
+        note("Ctrl-C ends it, and forgets everything.")
 
     try:
         with interruptible():

@@ -12,11 +12,12 @@ from typing import NoReturn
 import typer
 
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
+from z4j_fastapi.reports.text import printable
 
 
 def usage_error(message: str) -> NoReturn:
     """End with status 2 and one line on stderr."""
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {printable(message)}", file=sys.stderr)
     raise typer.Exit(EXIT_USAGE)
 
 
@@ -34,7 +35,7 @@ def emit(text: str) -> None:
 
 def note(text: str) -> None:
     """Tell a person something that is not the report, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def check_target(path: Path, option: str) -> None:

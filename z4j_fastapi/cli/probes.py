@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from shutil import get_terminal_size
 
 from z4j_fastapi.cli.output import emit
-from z4j_fastapi.reports.text import printable
+from z4j_fastapi.reports.text import wrap
 from z4j_probes import Registry, default_registry
 from z4j_probes.plugins import add_plugins
 
@@ -32,10 +33,13 @@ def _document(registry: Registry) -> str:
 
 
 def _table(registry: Registry) -> str:
-    names = max(len(name) for name in registry.names)
-    needs = max(len(", ".join(probe.needs)) for probe in registry)
-    lines = [f"{'probe':<{names}}  {'needs':<{max(needs, 5)}}  question"]
+    names = max(len(name) for name in ("probe", *registry.names))
+    needs = max(len("needs"), *(len(", ".join(probe.needs)) for probe in registry))
+    indent = names + needs + 4
+    width = max(get_terminal_size().columns - indent, 30)
+    lines = [f"{'probe':<{names}}  {'needs':<{needs}}  question"]
     for probe in registry:
-        needed = ", ".join(probe.needs) or "-"
-        lines.append(f"{probe.name:<{names}}  {needed:<{max(needs, 5)}}  {printable(probe.question)}")
+        first, *more = wrap(probe.question, width)
+        lines.append(f"{probe.name:<{names}}  {', '.join(probe.needs) or '-':<{needs}}  {first}")
+        lines += [f"{'':{indent}}{line}" for line in more]
     return "\n".join(lines) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from z4j_probes import Climb, Ladder, Probe, ProbeResult, Report
+from z4j_probes.introduction import introduce_second_doctor, was_replaced
 
 if TYPE_CHECKING:
     from z4j_probes.protocol import Hello
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # --wait: a service that starts takes seconds, and a brain counts the connections of one address.
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
-# The brain's close code for a worker id that another connection took over.
-_TAKEN_OVER = 4002
 
 Introduce = Callable[[Climb], Awaitable["Hello"]]
 
@@ -70,7 +68,7 @@ def interruptible() -> Iterator[None]:
 
 def climb_once(make_ladder: MakeLadder, observer: Observer, *, budget_s: float | None = None) -> Report:
     """One climb, released; after Ctrl-C the report of what was known by then."""
-    for introduce in (None, _introduce_with_pid):
+    for introduce in (None, introduce_second_doctor):
         ladder = make_ladder(introduce=introduce, budget_s=budget_s)
         climb = ladder.start()
         observer.head(ladder.report(climb, ()))
@@ -128,12 +126,12 @@ def pause(seconds: float) -> bool:
 async def _watched(
     ladder: Ladder, climb: Climb, observer: Observer, results: list[ProbeResult], *, first: bool
 ) -> None:
-    """Climb; append each result as it comes. Stops short of the first result that says "taken over"."""
+    """Climb; append each result as it comes. The `first` climb stops short of losing its worker id."""
     probes = iter(ladder.registry)
     async with climb, aclosing(ladder.climb(climb)) as coming:
         _tell_next(probes, observer)
         async for result in coming:
-            if first and _is_taken_over(result):
+            if first and was_replaced([result]):
                 return
             results.append(result)
             observer.row(result)
@@ -144,15 +142,3 @@ def _tell_next(probes: Iterator[Probe], observer: Observer) -> None:
     probe = next(probes, None)
     if probe is not None:
         observer.running(probe.name, probe.question)
-
-
-def _is_taken_over(result: ProbeResult) -> bool:
-    """Whether another doctor with our worker id connected at this very moment."""
-    return not result.ok and result.details.get("close_code") == _TAKEN_OVER
-
-
-async def _introduce_with_pid(climb: Climb) -> Hello:
-    from z4j_probes.introduction import introduce_doctor
-
-    hello = await introduce_doctor(climb)
-    return replace(hello, worker_id=f"{hello.worker_id}.{os.getpid()}")

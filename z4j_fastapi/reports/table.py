@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from z4j_fastapi.reports.text import advice, printable, wrap
+from z4j_fastapi.reports.text import advice, first_step, printable, wrap
 from z4j_probes.result import ProbeResult, Report, Status
 
 EXPLAIN = "python -m z4j_fastapi explain"
@@ -82,7 +82,7 @@ class Table:
             source = printable(sources.get(key, ""))
             missing = shown == "missing"
             line = [Piece(f"  {label:<9}"), Piece(shown, "yellow" if missing else "bold")]
-            yield [*line, Piece(f"  {source}", "dim")] if source else line
+            yield [*line, Piece(f"  ({source})", "dim")] if source else line
         yield []
 
     def row(self, result: ProbeResult) -> Iterator[Line]:
@@ -126,7 +126,7 @@ class Table:
         first = report.first_failure or (_first_warning(report) if not report.ok else None)
         if first is not None:
             yield [Piece("Why: ", "bold"), Piece(f"{EXPLAIN} {first.code}")]
-            start, *more = advice(first.hint or first.message, self._width - len(_FIRST))
+            start, *more = advice(first_step(first.hint) or first.message, self._width - len(_FIRST))
             yield [Piece(_FIRST, "bold"), Piece(start.strip())]
             for line in more:
                 yield [Piece(" " * len(_FIRST)), Piece(line)]
@@ -175,4 +175,4 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         yield path, ", ".join(map(str, value)) or "none"
     else:
-        yield path, str(value)
+        yield path, "none" if value is None else str(value)

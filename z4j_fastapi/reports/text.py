@@ -39,3 +39,10 @@ def advice(hint: str, width: int) -> Iterator[str]:
         text = part.strip().lstrip(",;.:) ") if index else part.strip()
         if text:
             yield from wrap(text, width)
+
+
+def first_step(hint: str) -> str:
+    """The hint up to its first semicolon that does not stand in a command: the row has the rest of it."""
+    masked = _COMMAND.sub(lambda command: "x" * len(command[0]), hint)
+    end = masked.find("; ")
+    return hint if end < 0 else hint[:end]
