@@ -87,7 +87,7 @@ def explain(code: str, answer: Answer, endpoint: Endpoint) -> tuple[str, str | N
             hint += "; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
     elif code == "websocket.forbidden" and not {"server", "via"} & answer.headers.keys():
         # A proxy names itself, as a rule; a brain does not, and says 403 at WebSocket paths that it lacks.
-        hint = f"a brain says that of a path that it lacks: check {base} in Z4J_BRAIN_URL; else look for a firewall"
+        hint = f"a brain says that of a path that it lacks: check {base} in Z4J_BRAIN_URL, then firewalls"
     elif code == "websocket.rate_limited" and "retry-after" in answer.headers:
         hint = f"wait (Retry-After: {answer.headers['retry-after']}), and find what connects so often"
     elif code == "websocket.host_rejected":
