@@ -195,8 +195,9 @@ async def test_an_https_proxy_url_for_a_proxy_that_speaks_no_tls_says_what_it_wa
     async with connect_proxy(hangs) as plain:
         proxy = ConnectProxy(plain.port, secure=True)
         result = await through(proxy.named(), timeout_s=1)
-    assert result.code == "tcp.timeout"
-    assert "did not answer the TLS handshake within" in result.message
+    assert result.code == "tcp.proxy_unreachable"
+    assert "TLS with it failed: no answer within" in result.message
+    assert "try http:// in" in result.hint
 
 
 async def test_an_https_proxy_url_for_a_plain_proxy_that_answers_is_explained() -> None:

@@ -161,14 +161,14 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
 
 
 def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
-    where = tunnel.target(climb.endpoint)
-    encrypted = climb.transport.get_extra_info("sslcontext") is not None
-    missing = "the TLS handshake" if proxy.secure and not encrypted else f"CONNECT {where}"
+    if proxy.secure and climb.transport.get_extra_info("sslcontext") is None:
+        # a proxy in the clear takes our greeting for the beginning of a line, and waits for its end
+        return _no_tls(proxy, TimeoutError(f"no answer within {waited_s:.3g} s"))
     return outcome(
         "tcp.timeout",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but did not answer "
-        f"{missing} within {duration(waited_s)}",
-        hint=f"try `curl -v -x {proxy.authority} https://{where}`; the proxy may be "
+        f"CONNECT {tunnel.target(climb.endpoint)} within {waited_s:.3g} s",
+        hint=f"try `curl -v -x {proxy.authority} https://{tunnel.target(climb.endpoint)}`; the proxy may be "
         "waiting for an address that it can't reach either",
         details={"proxy": proxy.authority, "variable": proxy.variable},
     )
