@@ -5,6 +5,7 @@ Reads with `cryptography`, which takes its time to import: only after a failure,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,11 +61,12 @@ class Certificate:
 def read_all(ders: Iterable[bytes]) -> tuple[Certificate, ...]:
     """The certificates, without those that can't be read at all."""
     found = []
-    for der in ders:
-        try:
-            found.append(_read(der))
-        except ValueError:  # not every certificate in the world is well-formed
-            continue
+    with warnings.catch_warnings(action="ignore"):  # of oddities in roots that nobody here has made
+        for der in ders:
+            try:
+                found.append(_read(der))
+            except ValueError:  # not every certificate in the world is well-formed
+                continue
     return tuple(found)
 
 
@@ -84,14 +86,15 @@ def strict_faults(ders: Sequence[bytes]) -> list[str]:
     from cryptography import x509
 
     faults = []
-    for position, der in enumerate(ders):
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            last = position + 1 == len(ders)
-            name = _short(certificate.subject)
-            faults += [f'"{name}" {fault}' for fault in _strict_faults(certificate, last)]
-        except ValueError:
-            faults.append(f"certificate {position} of the chain is not well-formed")
+    with warnings.catch_warnings(action="ignore"):
+        for position, der in enumerate(ders):
+            try:
+                certificate = x509.load_der_x509_certificate(der)
+                last = position + 1 == len(ders)
+                name = _short(certificate.subject)
+                faults += [f'"{name}" {fault}' for fault in _strict_faults(certificate, last)]
+            except ValueError:
+                faults.append(f"certificate {position} of the chain is not well-formed")
     return faults
 
 
