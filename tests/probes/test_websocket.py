@@ -52,6 +52,10 @@ async def verdict(raw: bytes, *, keep_open: bool = False) -> ProbeResult:
         (answer(307), "redirect"),
         (answer(308), "redirect"),
         (answer(400), "upgrade_stripped"),
+        (answer(400, "No required SSL certificate was sent"), "client_certificate"),
+        (answer(496, "SSL Certificate Required: no required SSL certificate was sent"), "client_certificate"),
+        (answer(404, '{"detail":"Not Found"}'), "upgrade_stripped"),  # a brain that was asked for a page
+        (answer(505), "upgrade_stripped"),
         (answer(400, "Invalid host header"), "host_rejected"),
         (answer(400, "<h1>DisallowedHost at /ws/agent</h1>"), "host_rejected"),
         (answer(400, "The plain HTTP request was sent to HTTPS port"), "tls_expected"),

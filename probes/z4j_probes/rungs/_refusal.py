@@ -10,7 +10,7 @@ from z4j_probes.endpoint import AGENT_PATH, Endpoint
 _BY_STATUS = {
     **dict.fromkeys(range(200, 300), "websocket.plain_answer"),
     **dict.fromkeys((301, 302, 303, 307, 308), "websocket.redirect"),
-    **dict.fromkeys((400, 426, 501), "websocket.upgrade_stripped"),
+    **dict.fromkeys((400, 426, 501, 505), "websocket.upgrade_stripped"),
     **dict.fromkeys((401, 407, 511), "websocket.unauthorized"),
     **dict.fromkeys((403, 451), "websocket.forbidden"),
     **dict.fromkeys((404, 405, 410), "websocket.not_found"),
@@ -23,6 +23,8 @@ _BY_STATUS = {
 _TLS_WANTED = ("sent to https port", "plain http to an ssl", "to an https server", "https required")
 # Starlette, Django, Go's and Envoy's words for a Host that they do not serve.
 _HOST_REFUSED = ("invalid host", "disallowedhost", "disallowed host", "invalid http_host", "host header")
+# nginx lets the handshake stand and says so in HTTP (400, or 495 and 496 where those are not hidden).
+_CERTIFICATE_WANTED = ("no required ssl certificate", "ssl certificate error", "client certificate required")
 _LOGIN_WORDS = ("login", "signin", "sign-in", "sso", "oauth", "saml", "openid", "authorize", "cdn-cgi/access")
 
 _BANNERS = (
@@ -45,6 +47,10 @@ def classify(answer: Answer) -> str:
     if answer.status == 101:  # by way of another HTTP version than 1.1, which has no upgrade (RFC 6455 §4.1)
         return "websocket.upgrade_stripped"
     text = answer.text.lower()
+    if answer.status in (400, 403, 495, 496) and any(words in text for words in _CERTIFICATE_WANTED):
+        return "websocket.client_certificate"
+    if _was_asked_for_a_page(answer):
+        return "websocket.upgrade_stripped"
     if answer.status in (400, 403, 404):
         if any(words in text for words in _TLS_WANTED):
             return "websocket.tls_expected"
@@ -53,6 +59,11 @@ def classify(answer: Answer) -> str:
     if answer.status == 426 and "tls" in answer.headers.get("upgrade", "").lower():  # RFC 2817 §4.2
         return "websocket.tls_expected"
     return _BY_STATUS.get(answer.status, "websocket.unexpected")
+
+
+def _was_asked_for_a_page(answer: Answer) -> bool:
+    """Whether this is how a brain denies that it has such a page (a WebSocket path that it lacks: 403)."""
+    return answer.status == 404 and "".join(answer.text.split()) == '{"detail":"NotFound"}'
 
 
 def banner(received: bytes) -> tuple[str, str]:
@@ -76,7 +87,11 @@ def explain(code: str, answer: Answer, endpoint: Endpoint) -> tuple[str, str | N
     base = f"{scheme}://{endpoint.authority}{endpoint.prefix}"
     if answer.version != "1.1":
         message += f", in HTTP/{answer.version}"
-    if code == "websocket.redirect":
+    if code == "websocket.upgrade_stripped" and _was_asked_for_a_page(answer):
+        message += ": that is how a brain denies an ordinary page, so it never saw the Upgrade header"
+    elif code == "websocket.client_certificate":
+        message += ": it wants a client certificate"
+    elif code == "websocket.redirect":
         message += f", and leads to {answer.location or 'nowhere'}"
         hint = _redirect_hint(answer.location, endpoint)
     elif code == "websocket.tls_expected":

@@ -25,7 +25,7 @@ from websockets.uri import parse_uri
 from z4j_probes._version import __version__
 from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.climb import CLOSE_S, Climb
-from z4j_probes.codes import outcome
+from z4j_probes.codes import lookup, outcome
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
@@ -157,7 +157,11 @@ def _no_http(climb: Climb) -> ProbeResult:
     partly = "in the middle of its answer" if received else "without an answer"
     if holding.eof or holding.lost:
         how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
-        return outcome("websocket.closed", f"{where} {how} {partly}", details=details)
+        hint = None
+        if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
+            hint = f"if that port has TLS, set Z4J_BRAIN_URL=https://{climb.endpoint.authority}; "
+            hint += lookup("websocket.closed").remedy
+        return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
     return outcome("websocket.timeout", message, details=details)
