@@ -242,7 +242,7 @@ def test_the_target_is_written_as_connect_wants_it(endpoint: Endpoint, expected:
         (Reply(Answer("1.1", 200, "OK", {})), None),
         (Reply(Answer("1.0", 204, "", {})), None),
         (Reply(Answer("1.1", 301, "Moved", {})), "tcp.proxy_refused"),
-        (Reply(Answer("1.1", 401, "Unauthorized", {})), "tcp.proxy_refused"),
+        (Reply(Answer("1.1", 401, "Unauthorized", {})), "tcp.proxy_auth"),
         (Reply(Answer("1.1", 407, "", {})), "tcp.proxy_auth"),
         (Reply(Answer("1.1", 504, "", {})), "tcp.proxy_refused"),
         (Reply(said=b"SSH-2.0"), "tcp.proxy_refused"),

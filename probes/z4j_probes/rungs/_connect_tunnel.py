@@ -76,7 +76,8 @@ def diagnose(reply: Reply) -> str | None:
         return "tcp.reset" if reply.error is not None and not reply.said else "tcp.proxy_refused"
     if 200 <= reply.answer.status < 300:
         return None
-    return "tcp.proxy_auth" if reply.answer.status == 407 else "tcp.proxy_refused"
+    # tinyproxy says 401 where RFC 9110 §15.5.8 has 407 for a password that is wrong
+    return "tcp.proxy_auth" if reply.answer.status in (401, 407) else "tcp.proxy_refused"
 
 
 def explain(code: str, reply: Reply, endpoint: Endpoint, proxy: Proxy) -> tuple[str, str | None]:
@@ -107,17 +108,17 @@ def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, str
     wants = f" and offers {schemes}" if schemes else ""
     if schemes and "basic" not in offered.lower():
         return (
-            f"{who} wants authentication (407){wants}, and only Basic can be used here",
+            f"{who} wants authentication ({answer.status}){wants}, and only Basic can be used here",
             "let the proxy's administrators allow Basic or exempt the brain; or run a local "
             "authenticating proxy such as cntlm or px, and name that one",
         )
     if proxy.authorization is None:
         return (
-            f"{who} wants a user name and password (407){wants}, and none is set",
+            f"{who} wants a user name and password ({answer.status}){wants}, and none is set",
             f"write them into {proxy.variable}: http://USER:PASSWORD@{proxy.authority}",
         )
     return (
-        f"{who} did not accept the user name and password (407){wants}",
+        f"{who} did not accept the user name and password ({answer.status}){wants}",
         f"check the credentials in {proxy.variable}; characters such as @ : / in them have to be "
         "percent-encoded",
     )
