@@ -89,7 +89,7 @@ def scenario(
     alone: bool = True,
     status: str | None = None,
 ) -> Callable[[Make], Make]:
-    """Enter the function below into the matrix: its name is the fault's, its docstring says how it is made."""
+    """Enter the function below into the matrix: its docstring says how the fault is made."""
 
     def enter(make: Make) -> Make:
         name, how = _described(make, SCENARIOS)

@@ -75,7 +75,9 @@ class Stage:
         }
         return environ | more
 
-    async def tls_brain(self, leaf: Issued | None = None, *, chain: tuple[Issued, ...] | None = None) -> DevBrain:
+    async def tls_brain(
+        self, leaf: Issued | None = None, *, chain: tuple[Issued, ...] | None = None
+    ) -> DevBrain:
         """A brain with this certificate; with one for localhost that is in order where none is given."""
         leaf = leaf or issue(self.root, "localhost")
         return await self.brain(tls=server_context(leaf, chain=chain))

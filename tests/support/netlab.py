@@ -39,7 +39,7 @@ class NetLab:
         """Make one; skips where namespaces are not permitted."""
         if os.geteuid() != 0:
             unavailable("namespaces with users of their own need root")
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)  # noqa: ASYNC240 - a local disk
         process = await asyncio.create_subprocess_exec(
             *(program("unshare"), "--net", "--mount", "--propagation", "private"),
             *("sh", "-c", "ip link set lo up && echo ready && exec sleep 600"),
@@ -86,7 +86,7 @@ class NetLab:
         ours = self._directory / Path(path).name
         ours.write_text(text)
         ours.chmod(0o644)
-        await self.run("mount", "--bind", str(ours), os.path.realpath(path))
+        await self.run("mount", "--bind", str(ours), os.path.realpath(path))  # noqa: ASYNC240
 
     async def address(self, *addresses: str, device: str = "eth0") -> None:
         """An interface with these addresses; at its other end nobody answers."""
@@ -100,7 +100,9 @@ class NetLab:
         """nftables rules for what leaves the lab's programs."""
         program("nft")
         body = "\n    ".join(rules)
-        ruleset = f"table inet lab {{\n chain out {{\n    type filter hook output priority 0\n    {body}\n }}\n}}\n"
+        ruleset = (
+            f"table inet lab {{\n chain out {{\n    type filter hook output priority 0\n    {body}\n }}\n}}\n"
+        )
         await self.run(program("nft"), "-f", "-", standard_input=ruleset)
 
     async def resolver(self, *servers: str, search: str = "") -> None:
@@ -120,7 +122,9 @@ class NetLab:
     async def unbound(self, configuration: str, *, at: str = "127.0.0.1") -> None:
         """unbound on port 53 with these lines in its server clause (and clauses after it)."""
         server = f"server:\n  interface: {at}\n  do-daemonize: no\n  username: ''\n  chroot: ''\n"
-        server += f"  directory: {self._directory}\n  pidfile: ''\n  use-syslog: no\n  do-not-query-localhost: no\n"
+        server += (
+            f"  directory: {self._directory}\n  pidfile: ''\n  use-syslog: no\n  do-not-query-localhost: no\n"
+        )
         path = self._directory / "unbound.conf"
         path.write_text(f"{server}  {configuration}\nremote-control:\n  control-enable: no\n")
         await self.background(program("unbound"), "-d", "-c", str(path))

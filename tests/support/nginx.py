@@ -39,7 +39,14 @@ http {{
     server {{ listen 127.0.0.1:{self.port} {listen}; {site} }}
 }}""")
         self._program = await Program.start(
-            directory / "log", program("nginx"), "-p", str(directory), "-e", "stderr", "-c", str(configuration)
+            directory / "log",
+            program("nginx"),
+            "-p",
+            str(directory),
+            "-e",
+            "stderr",
+            "-c",
+            str(configuration),
         )
         await self._program.until_it_accepts("127.0.0.1", self.port)
 

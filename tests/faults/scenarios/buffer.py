@@ -22,8 +22,19 @@ def mounted(stage: Stage, options: str, *, fill: str = "") -> tuple[str, tuple[s
         unavailable("mounting needs root")
     point = stage.directory / "volume"
     point.mkdir()
-    script = f"mount -t tmpfs -o size=1m none {point}; {fill} {options and f'mount -o remount,{options} {point};'}"
-    prefix = (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", f'{script} exec "$@"', "sh")
+    script = (
+        f"mount -t tmpfs -o size=1m none {point}; {fill} {options and f'mount -o remount,{options} {point};'}"
+    )
+    prefix = (
+        program("unshare"),
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-ec",
+        f'{script} exec "$@"',
+        "sh",
+    )
     return str(point), prefix
 
 
@@ -39,14 +50,25 @@ def read_only(*paths: str, but: str = "") -> tuple[str, ...]:
     return (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", f'{binds}exec "$@"', "sh")
 
 
-@scenario("buffer.relocated", "DISK 65: EACCES", "Permission denied", f"z4j-{USER}", hint=(f"chown -R {USER}", "chmod 0700"))
+@scenario(
+    "buffer.relocated",
+    "DISK 65: EACCES",
+    "Permission denied",
+    f"z4j-{USER}",
+    hint=(f"chown -R {USER}", "chmod 0700"),
+)
 async def the_state_directory_was_made_by_root(stage: Stage) -> Case:
     """~/.z4j was made by `sudo … doctor`, mode 0700, and the service runs as uid 4242"""
     (stage.home / ".z4j").mkdir(mode=0o700)
     return Case(await plain(stage, TMPDIR="/tmp"), words=(f"{stage.home}/.z4j",), handicap=(f"user={USER}",))
 
 
-@scenario("buffer.relocated", "DISK 65: ENOENT, a service user's home", "/nonexistent", hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"))
+@scenario(
+    "buffer.relocated",
+    "DISK 65: ENOENT, a service user's home",
+    "/nonexistent",
+    hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"),
+)
 async def the_service_user_has_no_home(stage: Stage) -> Case:
     """HOME=/nonexistent, as adduser --system gives"""
     return Case(await plain(stage, HOME="/nonexistent", TMPDIR="/tmp"), handicap=(f"user={USER}",))
@@ -58,7 +80,9 @@ async def the_uid_is_not_in_passwd(stage: Stage) -> Case:
     return Case(await plain(stage, HOME="", TMPDIR="/tmp"), handicap=(f"user={USER}",))
 
 
-@scenario("buffer.relocated", "DISK 65: EROFS, a read-only root file system", "EROFS", hint=("writable volume",))
+@scenario(
+    "buffer.relocated", "DISK 65: EROFS, a read-only root file system", "EROFS", hint=("writable volume",)
+)
 async def the_root_file_system_is_read_only(stage: Stage) -> Case:
     """readOnlyRootFilesystem with a tmpfs on /tmp: Z4J_HOME is on a read-only mount"""
     point, prefix = mounted(stage, "ro")
@@ -76,7 +100,13 @@ async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
     return Case(environ, words=(f"{temporary}/z4j-{USER}-",), handicap=(f"user={USER}",))
 
 
-@scenario("buffer.unwritable", "DISK 65: EACCES, and no temporary directory", "EACCES", f"uid {USER}", hint=("install -d", str(USER)))
+@scenario(
+    "buffer.unwritable",
+    "DISK 65: EACCES, and no temporary directory",
+    "EACCES",
+    f"uid {USER}",
+    hint=("install -d", str(USER)),
+)
 async def nothing_can_be_written(stage: Stage) -> Case:
     """a hardened unit: home and every temporary directory closed to the service's user"""
     if os.geteuid() != 0:
@@ -86,7 +116,9 @@ async def nothing_can_be_written(stage: Stage) -> Case:
     script = f'mount --bind {closed} /var/tmp; mount --bind {closed} /tmp; exec "$@"'
     prefix = (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", script, "sh")
     environ = await plain(stage, Z4J_HOME="/var/lib/z4j")
-    return Case(environ, words=("/var/lib/z4j", "/tmp", "/var/tmp"), prefix=prefix, handicap=(f"user={USER}",))
+    return Case(
+        environ, words=("/var/lib/z4j", "/tmp", "/var/tmp"), prefix=prefix, handicap=(f"user={USER}",)
+    )
 
 
 @scenario("buffer.not_a_directory", "DISK 65: ENOTDIR", "EEXIST", hint=("set Z4J_HOME to a directory",))
@@ -103,7 +135,9 @@ async def the_state_directory_is_below_a_file(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=path), words=(path,))
 
 
-@scenario("buffer.read_only", "DISK 65: EROFS", "EROFS", "Read-only file system", hint=("mount a writable volume",))
+@scenario(
+    "buffer.read_only", "DISK 65: EROFS", "EROFS", "Read-only file system", hint=("mount a writable volume",)
+)
 async def every_disk_is_read_only(stage: Stage) -> Case:
     """a container with a read-only root and no tmpfs: Z4J_HOME, /tmp and /var/tmp on read-only mounts"""
     path = stage.directory / "root"
@@ -127,7 +161,12 @@ async def the_disk_is_out_of_inodes(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=f"{point}/z4j"), words=(point,), prefix=prefix)
 
 
-@scenario("buffer.unsafe_directory", "a directory that others may write, and no other place", "can be written by every user", hint=("chown",))
+@scenario(
+    "buffer.unsafe_directory",
+    "a directory that others may write, and no other place",
+    "can be written by every user",
+    hint=("chown",),
+)
 async def the_state_directory_is_open_to_all(stage: Stage) -> Case:
     """Z4J_HOME has mode 0777, and TMPDIR, /tmp and /var/tmp are read-only"""
     volume = stage.directory / "volume"
@@ -138,7 +177,9 @@ async def the_state_directory_is_open_to_all(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=str(path)), words=(str(path),), prefix=prefix)
 
 
-@scenario("buffer.corrupt", "a disk that lost data", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",))
+@scenario(
+    "buffer.corrupt", "a disk that lost data", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",)
+)
 async def the_buffer_is_damaged(stage: Stage) -> Case:
     """the first blocks of the agent's buffer were overwritten with zeros, as after a power cut"""
     environ = await plain(stage)
@@ -164,11 +205,15 @@ async def the_volume_is_nearly_full(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=point), words=(point,), prefix=prefix)
 
 
-@scenario("buffer.timeout", "a dead network mount", "did not answer in time", hint=("findmnt -T",), timeout_s=1.0)
+@scenario(
+    "buffer.timeout", "a dead network mount", "did not answer in time", hint=("findmnt -T",), timeout_s=1.0
+)
 async def the_mounts_server_is_away(stage: Stage) -> Case:
     """Z4J_HOME on a FUSE mount whose server never answers"""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         unavailable("/dev/fuse can't be opened")
     point = stage.directory / "dead"
     point.mkdir()
-    return Case(await plain(stage, Z4J_HOME=str(point)), words=(str(point),), handicap=(f"dead_mount={point}",))
+    return Case(
+        await plain(stage, Z4J_HOME=str(point)), words=(str(point),), handicap=(f"dead_mount={point}",)
+    )

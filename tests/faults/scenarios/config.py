@@ -15,13 +15,17 @@ def case(*, arguments: tuple[str, ...] = (), words: tuple[str, ...] = (), **vari
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, **variables}, arguments, words)
 
 
-@scenario("config.missing", "nothing is set", "Z4J_BRAIN_URL", "Z4J_TOKEN", hint=("Z4J_BRAIN_URL", "Z4J_TOKEN_FILE"))
+@scenario(
+    "config.missing", "nothing is set", "Z4J_BRAIN_URL", "Z4J_TOKEN", hint=("Z4J_BRAIN_URL", "Z4J_TOKEN_FILE")
+)
 async def nothing_is_set(stage: Stage) -> Case:
     """no Z4J_* variable in the environment"""
     return Case()
 
 
-@scenario("config.missing", "a misspelt name", "Z4J_TOKEN is not set, but Z4J_TOKN is", hint=("rename Z4J_TOKN",))
+@scenario(
+    "config.missing", "a misspelt name", "Z4J_TOKEN is not set, but Z4J_TOKN is", hint=("rename Z4J_TOKN",)
+)
 async def the_tokens_variable_is_misspelt(stage: Stage) -> Case:
     """Z4J_TOKN is set instead of Z4J_TOKEN"""
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKN": TOKEN})
@@ -64,13 +68,24 @@ async def the_url_is_a_redis_url(stage: Stage) -> Case:
     return case(Z4J_BRAIN_URL="redis://queue:6379/0")
 
 
-@scenario("config.insecure_url", "plaintext over a network", "plaintext to brain.example", hint=("https://brain.example:7700",))
+@scenario(
+    "config.insecure_url",
+    "plaintext over a network",
+    "plaintext to brain.example",
+    hint=("https://brain.example:7700",),
+)
 async def the_url_is_plain_http(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=http://brain.example:7700"""
     return case(Z4J_BRAIN_URL="http://brain.example:7700")
 
 
-@scenario("config.token_malformed", "AUTH 58: a newline", "Z4J_TOKEN", "ends with a newline", hint=("read -rs Z4J_TOKEN",))
+@scenario(
+    "config.token_malformed",
+    "AUTH 58: a newline",
+    "Z4J_TOKEN",
+    "ends with a newline",
+    hint=("read -rs Z4J_TOKEN",),
+)
 async def the_token_ends_with_a_newline(stage: Stage) -> Case:
     """the variable has the newline of the file that it was copied from"""
     return case(Z4J_TOKEN=TOKEN + "\n")
@@ -113,14 +128,21 @@ async def the_secret_is_the_token(stage: Stage) -> Case:
     return case(Z4J_HMAC_SECRET=TOKEN)
 
 
-@scenario("config.secret_unreadable", "a secret that is not mounted", "No such file or directory", hint=("ls -l",))
+@scenario(
+    "config.secret_unreadable", "a secret that is not mounted", "No such file or directory", hint=("ls -l",)
+)
 async def the_token_file_is_not_there(stage: Stage) -> Case:
     """Z4J_TOKEN_FILE names a path that nothing was mounted at"""
     path = f"{stage.directory}/run/secrets/token"
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": path}, words=(path,))
 
 
-@scenario("config.secret_unreadable", "DISK 68: another user's file", "Permission denied", hint=("chown 4242", "0400"))
+@scenario(
+    "config.secret_unreadable",
+    "DISK 68: another user's file",
+    "Permission denied",
+    hint=("chown 4242", "0400"),
+)
 async def the_token_file_belongs_to_root(stage: Stage) -> Case:
     """the file is root's with mode 0600, the service runs as uid 4242"""
     path = stage.write("token", TOKEN, 0o600)
@@ -129,7 +151,9 @@ async def the_token_file_belongs_to_root(stage: Stage) -> Case:
     )
 
 
-@scenario("config.secret_unreadable", "a directory mounted for a file", "Is a directory", hint=("Docker makes",))
+@scenario(
+    "config.secret_unreadable", "a directory mounted for a file", "Is a directory", hint=("Docker makes",)
+)
 async def the_token_file_is_a_directory(stage: Stage) -> Case:
     """docker -v /missing:/run/secret makes a directory of that name"""
     path = stage.directory / "secret"
@@ -151,7 +175,9 @@ async def the_ca_file_is_not_there(stage: Stage) -> Case:
     return case(Z4J_CA_FILE=path, words=(path,))
 
 
-@scenario("config.ca_unreadable", "TLS 42: not PEM", "is no PEM file of certificates", hint=("BEGIN CERTIFICATE",))
+@scenario(
+    "config.ca_unreadable", "TLS 42: not PEM", "is no PEM file of certificates", hint=("BEGIN CERTIFICATE",)
+)
 async def the_ca_file_is_der(stage: Stage) -> Case:
     """Z4J_CA_FILE names a certificate in DER, as Windows exports it"""
     return case(Z4J_CA_FILE=stage.write("ca.cer", stage.root.der))
@@ -166,7 +192,13 @@ async def the_ca_file_belongs_to_root(stage: Stage) -> Case:
     )
 
 
-@scenario("config.invalid_value", "PROXY 25: a SOCKS proxy", "ALL_PROXY", "socks5://", hint=("http://proxy.example:3128",))
+@scenario(
+    "config.invalid_value",
+    "PROXY 25: a SOCKS proxy",
+    "ALL_PROXY",
+    "socks5://",
+    hint=("http://proxy.example:3128",),
+)
 async def the_proxy_is_a_socks_proxy(stage: Stage) -> Case:
     """ALL_PROXY=socks5://bastion:1080, left by an SSH tunnel"""
     return case(ALL_PROXY="socks5://bastion:1080")

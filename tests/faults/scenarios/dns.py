@@ -43,7 +43,14 @@ async def the_name_has_only_a_txt_record(stage: Stage) -> Case:
     return case(await lab_with_resolver(stage, "--local=/example.com/", f"--txt-record={BRAIN_HOST},v=1"))
 
 
-@scenario("dns.timeout", "DNS 2: a name server that drops", RESOLVER, "did not answer", hint=("port 53", RESOLVER), timeout_s=2.0)
+@scenario(
+    "dns.timeout",
+    "DNS 2: a name server that drops",
+    RESOLVER,
+    "did not answer",
+    hint=("port 53", RESOLVER),
+    timeout_s=2.0,
+)
 async def port_53_is_dropped(stage: Stage) -> Case:
     """an nftables rule drops what goes to port 53"""
     lab = await lab_with_resolver(stage)
@@ -51,7 +58,14 @@ async def port_53_is_dropped(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.timeout", "DNS 2: a name server that is not there", "192.0.2.77", "did not answer", hint=("192.0.2.77",), timeout_s=2.0)
+@scenario(
+    "dns.timeout",
+    "DNS 2: a name server that is not there",
+    "192.0.2.77",
+    "did not answer",
+    hint=("192.0.2.77",),
+    timeout_s=2.0,
+)
 async def the_name_server_is_of_another_network(stage: Stage) -> Case:
     """resolv.conf names an address where nobody is, as after a VPN went down"""
     lab = await stage.lab(f"{RESOLVER}/24")
@@ -159,7 +173,9 @@ async def only_the_hosts_file_knows_the_name(stage: Stage) -> Case:
 @scenario("dns.sinkhole", "DNS 7: a filter answers 0.0.0.0", BRAIN_HOST, "0.0.0.0")
 async def a_filter_blocks_the_name(stage: Stage) -> Case:
     """dnsmasq answers 0.0.0.0 and ::, as Pi-hole does; a server on this machine would be dialled"""
-    return case(await lab_with_resolver(stage, f"--address=/{BRAIN_HOST}/0.0.0.0", f"--address=/{BRAIN_HOST}/::"))
+    return case(
+        await lab_with_resolver(stage, f"--address=/{BRAIN_HOST}/0.0.0.0", f"--address=/{BRAIN_HOST}/::")
+    )
 
 
 @scenario("dns.sinkhole", "DNS 7: a resolver that answers for every name", "127.0.0.1")
@@ -168,7 +184,14 @@ async def a_resolver_answers_for_every_name(stage: Stage) -> Case:
     return case(await lab_with_resolver(stage, "--address=/#/127.0.0.1"))
 
 
-@scenario("dns.system_failure", "the C library does not ask", BRAIN_HOST, BRAIN_IP, "this machine's own resolver", hint=("getent ahosts", "nsswitch.conf"))
+@scenario(
+    "dns.system_failure",
+    "the C library does not ask",
+    BRAIN_HOST,
+    BRAIN_IP,
+    "this machine's own resolver",
+    hint=("getent ahosts", "nsswitch.conf"),
+)
 async def nsswitch_lacks_dns(stage: Stage) -> Case:
     """`hosts: files` in /etc/nsswitch.conf: the name servers answer and are not asked"""
     lab = await lab_with_resolver(stage, f"--host-record={BRAIN_HOST},{BRAIN_IP}")
@@ -176,10 +199,14 @@ async def nsswitch_lacks_dns(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.nxdomain", "PROXY 21: the proxy's name does not exist", "the proxy of", "proxy.corp.example", "NXDOMAIN")
+@scenario(
+    "dns.nxdomain",
+    "PROXY 21: the proxy's name does not exist",
+    "the proxy of",
+    "proxy.corp.example",
+    "NXDOMAIN",
+)
 async def the_proxys_name_does_not_exist(stage: Stage) -> Case:
     """HTTPS_PROXY names a host of another network; the brain's own name would resolve"""
     lab = await lab_with_resolver(stage, f"--host-record={BRAIN_HOST},{BRAIN_IP}", "--local=/example/")
     return case(lab, HTTPS_PROXY="http://proxy.corp.example:3128")
-
-

@@ -8,7 +8,7 @@ from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, Stage
 from tests.support.certificates import authority, issue, server_context
 from tests.support.climbs import TOKEN
-from tests.support.connections import closed_port
+from tests.support.connections import closed_port, reset
 from tests.support.http_peers import Behaviour, Peer, answering, silent
 from tests.support.netlab import NetLab
 from tests.support.programs import program
@@ -31,7 +31,9 @@ async def tinyproxy(lab: NetLab, stage: Stage, *lines: str) -> None:
     """tinyproxy in the lab, on its loopback."""
     configuration = stage.write(
         "tinyproxy.conf",
-        "\n".join(["User root", "Group root", f"Port {PROXY_PORT}", "Listen 127.0.0.1", "Timeout 20", *lines, ""]),
+        "\n".join(
+            ["User root", "Group root", f"Port {PROXY_PORT}", "Listen 127.0.0.1", "Timeout 20", *lines, ""]
+        ),
     )
     await lab.background(program("tinyproxy"), "-d", "-c", configuration)
     await lab.until_listening("127.0.0.1", PROXY_PORT)
@@ -51,19 +53,35 @@ def tunnelling(to_port: int) -> Behaviour:
                 await sink.drain()
             sink.close()
 
-        await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
+        try:
+            await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
+        finally:
+            up_writer.close()
+            await up_writer.wait_closed()
 
     return behave
 
 
-@scenario("tcp.proxy_unreachable", "PROXY 21", "the proxy from HTTPS_PROXY", "refused the connection", hint=("NO_PROXY",))
+@scenario(
+    "tcp.proxy_unreachable",
+    "PROXY 21",
+    "the proxy from HTTPS_PROXY",
+    "refused the connection",
+    hint=("NO_PROXY",),
+)
 async def the_proxy_is_down(stage: Stage) -> Case:
     """HTTPS_PROXY names a port that nothing listens on: the errno is that of a brain that is down"""
     port = stage.stack.enter_context(closed_port())
     return Case(through(port), words=(f"127.0.0.1:{port}",))
 
 
-@scenario("tcp.proxy_unreachable", "an https:// URL for a proxy in the clear", "TLS with it failed", hint=("try http:// in HTTPS_PROXY",), timeout_s=1.5)
+@scenario(
+    "tcp.proxy_unreachable",
+    "an https:// URL for a proxy in the clear",
+    "TLS with it failed",
+    hint=("try http:// in HTTPS_PROXY",),
+    timeout_s=1.5,
+)
 async def the_proxy_speaks_no_tls(stage: Stage) -> Case:
     """HTTPS_PROXY=https://… for tinyproxy, which is dialled in the clear"""
     lab, environ = await stage.lab_with_brain()
@@ -71,7 +89,9 @@ async def the_proxy_speaks_no_tls(stage: Stage) -> Case:
     return Case(environ | {"HTTPS_PROXY": f"https://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
 
 
-@scenario("tcp.proxy_refused", "PROXY 22: 403", f"refused CONNECT {BRAIN_HOST}:443: 403", hint=("allow list",))
+@scenario(
+    "tcp.proxy_refused", "PROXY 22: 403", f"refused CONNECT {BRAIN_HOST}:443: 403", hint=("allow list",)
+)
 async def the_proxy_does_not_allow_the_port(stage: Stage) -> Case:
     """tinyproxy with `ConnectPort 8443` alone"""
     lab, environ = await stage.lab_with_brain()
@@ -87,7 +107,12 @@ async def the_proxy_filters_the_host(stage: Stage) -> Case:
     return Case(environ | {"ALL_PROXY": f"http://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
 
 
-@scenario("tcp.proxy_refused", "PROXY 22: the proxy can't reach the brain", f"CONNECT {BRAIN_HOST}:443: 50", hint=("curl -v -x",))
+@scenario(
+    "tcp.proxy_refused",
+    "PROXY 22: the proxy can't reach the brain",
+    f"CONNECT {BRAIN_HOST}:443: 50",
+    hint=("curl -v -x",),
+)
 async def the_proxy_can_not_reach_the_brain(stage: Stage) -> Case:
     """tinyproxy dials the brain's address, where nothing listens"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
@@ -97,14 +122,24 @@ async def the_proxy_can_not_reach_the_brain(stage: Stage) -> Case:
     return Case(through(PROXY_PORT), prefix=lab.prefix)
 
 
-@scenario("tcp.proxy_refused", "what answers is no proxy", "400 Bad Request", hint=("check HTTPS_PROXY", "does not seem to be a proxy"))
+@scenario(
+    "tcp.proxy_refused",
+    "what answers is no proxy",
+    "400 Bad Request",
+    hint=("check HTTPS_PROXY", "does not seem to be a proxy"),
+)
 async def the_proxy_is_a_web_server(stage: Stage) -> Case:
     """HTTPS_PROXY names nginx"""
     nginx = await stage.nginx("return 200;")
     return Case(through(nginx.port))
 
 
-@scenario("tcp.proxy_auth", "PROXY 22: 407, no credentials", "wants a user name and password (407)", hint=("http://USER:PASSWORD@",))
+@scenario(
+    "tcp.proxy_auth",
+    "PROXY 22: 407, no credentials",
+    "wants a user name and password (407)",
+    hint=("http://USER:PASSWORD@",),
+)
 async def the_proxy_wants_credentials(stage: Stage) -> Case:
     """tinyproxy with BasicAuth, and none in HTTPS_PROXY"""
     lab, environ = await stage.lab_with_brain()
@@ -112,7 +147,12 @@ async def the_proxy_wants_credentials(stage: Stage) -> Case:
     return Case(environ | {"HTTPS_PROXY": f"http://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
 
 
-@scenario("tcp.proxy_auth", "PROXY 22: 407, wrong credentials", "did not accept the user name and password", hint=("percent-encoded",))
+@scenario(
+    "tcp.proxy_auth",
+    "PROXY 22: 407, wrong credentials",
+    "did not accept the user name and password",
+    hint=("percent-encoded",),
+)
 async def the_proxys_password_is_wrong(stage: Stage) -> Case:
     """tinyproxy with BasicAuth, and an old password in HTTPS_PROXY"""
     lab, environ = await stage.lab_with_brain()
@@ -121,7 +161,13 @@ async def the_proxys_password_is_wrong(stage: Stage) -> Case:
     return Case(environ | {"HTTPS_PROXY": proxy}, prefix=lab.prefix)
 
 
-@scenario("tcp.timeout", "PROXY 23: CONNECT hangs", "accepted the connection, but did not answer CONNECT", hint=("curl -v -x",), timeout_s=1.0)
+@scenario(
+    "tcp.timeout",
+    "PROXY 23: CONNECT hangs",
+    "accepted the connection, but did not answer CONNECT",
+    hint=("curl -v -x",),
+    timeout_s=1.0,
+)
 async def the_proxy_does_not_answer(stage: Stage) -> Case:
     """a proxy that takes CONNECT and says nothing"""
     peer = await stage.peer(silent())
@@ -131,7 +177,6 @@ async def the_proxy_does_not_answer(stage: Stage) -> Case:
 @scenario("tcp.reset", "TCP 19: a proxy that resets", "instead of answering CONNECT")
 async def the_proxy_resets(stage: Stage) -> Case:
     """a proxy that cuts the connection with RST when it is asked to CONNECT"""
-    from tests.support.connections import reset
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Peer) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -141,14 +186,22 @@ async def the_proxy_resets(stage: Stage) -> Case:
     return Case(through(peer.port), words=(f"127.0.0.1:{peer.port}",))
 
 
-@scenario("tls.closed", "PROXY 24: CONNECT 200, then nothing", "closed the connection when it was greeted in TLS")
+@scenario(
+    "tls.closed", "PROXY 24: CONNECT 200, then nothing", "closed the connection when it was greeted in TLS"
+)
 async def the_tunnel_leads_nowhere(stage: Stage) -> Case:
     """a proxy that answers CONNECT with 200 and then hangs up"""
     peer = await stage.peer(answering(b"HTTP/1.1 200 OK\r\n\r\n"))
     return Case(through(peer.port))
 
 
-@scenario("tls.unknown_ca", "PROXY 29: a proxy that inspects TLS", "Corp Inspection CA", "not trusted here", hint=("Corp Inspection CA", "Z4J_CA_FILE"))
+@scenario(
+    "tls.unknown_ca",
+    "PROXY 29: a proxy that inspects TLS",
+    "Corp Inspection CA",
+    "not trusted here",
+    hint=("Corp Inspection CA", "Z4J_CA_FILE"),
+)
 async def the_proxy_inspects_tls(stage: Stage) -> Case:
     """a proxy that answers every CONNECT itself, with certificates of a root that is not installed here"""
     inspection = authority("Corp Inspection CA", organization="Corp Security")

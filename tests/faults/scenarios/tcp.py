@@ -12,7 +12,9 @@ from tests.support.connections import black_hole, closed_port
 
 def dialling(address: str, *, words: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Case:
     """A doctor whose brain is at this address and port."""
-    return Case({"Z4J_BRAIN_URL": f"https://{address}", "Z4J_TOKEN": TOKEN, **more}, words=words, prefix=prefix)
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://{address}", "Z4J_TOKEN": TOKEN, **more}, words=words, prefix=prefix
+    )
 
 
 @scenario("tcp.refused", "TCP 12", "refused the connection", hint=("ss -ltn",))
@@ -98,7 +100,13 @@ async def a_firewall_resets_what_is_set_up(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@scenario("tcp.blocked", "a prohibiting route", f"{BRAIN_IP}:443", "is blocked here: Permission denied", hint=("nft list ruleset",))
+@scenario(
+    "tcp.blocked",
+    "a prohibiting route",
+    f"{BRAIN_IP}:443",
+    "is blocked here: Permission denied",
+    hint=("nft list ruleset",),
+)
 async def a_route_prohibits_it(stage: Stage) -> Case:
     """`ip route add prohibit`: connect(2) fails with EACCES"""
     lab = await stage.lab("192.0.2.1/24")
@@ -114,7 +122,13 @@ async def a_sandbox_forbids_connect(stage: Stage) -> Case:
     return Case(environ, handicap=("connect=none",))
 
 
-@scenario("tcp.partial", "TCP 15: IPv6 dead, IPv4 alive", BRAIN_IP, f"[{BRAIN_IP6}]:443 did not answer", hint=("IPv6", "AAAA"))
+@scenario(
+    "tcp.partial",
+    "TCP 15: IPv6 dead, IPv4 alive",
+    BRAIN_IP,
+    f"[{BRAIN_IP6}]:443 did not answer",
+    hint=("IPv6", "AAAA"),
+)
 async def ipv6_is_dropped(stage: Stage) -> Case:
     """nftables drops IPv6: the session stands over IPv4 a quarter of a second later"""
     lab, environ = await stage.lab_with_brain(BRAIN_IP, BRAIN_IP6)
@@ -122,7 +136,9 @@ async def ipv6_is_dropped(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@scenario("tcp.partial", "an AAAA record for a server of IPv4 alone", f"[{BRAIN_IP6}]:443 refused", hint=("AAAA",))
+@scenario(
+    "tcp.partial", "an AAAA record for a server of IPv4 alone", f"[{BRAIN_IP6}]:443 refused", hint=("AAAA",)
+)
 async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
     """a name with both records, and nothing listening at the IPv6 address"""
     lab, environ = await stage.lab_with_brain(BRAIN_IP)
@@ -131,7 +147,13 @@ async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@scenario("tcp.no_descriptors", "TCP 17: EMFILE", "this process can open no socket", "open files", hint=("ulimit -n", "LimitNOFILE"))
+@scenario(
+    "tcp.no_descriptors",
+    "TCP 17: EMFILE",
+    "this process can open no socket",
+    "open files",
+    hint=("ulimit -n", "LimitNOFILE"),
+)
 async def the_process_is_out_of_descriptors(stage: Stage) -> Case:
     """RLIMIT_NOFILE leaves what the event loop itself needs"""
     port = stage.stack.enter_context(closed_port())

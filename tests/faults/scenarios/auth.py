@@ -1,0 +1,138 @@
+"""Brains that open the WebSocket and then do not want this agent: the real one, and an embedded one."""
+
+from __future__ import annotations
+
+import uuid
+
+from tests.faults.scenario import Case, scenario
+from tests.faults.stage import Stage
+from tests.support.http_peers import text_frame, upgrading
+from z4j_fastapi.devbrain import Close, DevBrain, Limits, Misbehaviour
+from z4j_probes.protocol import CloseCode
+
+
+async def closing(stage: Stage, code: int | None, reason: str = "", *, after_hello: bool = True) -> Case:
+    """An embedded brain that closes with this code after the upgrade, or instead of hello_ack."""
+    close = Close(code, reason)
+    wrong = Misbehaviour(close_after_hello=close) if after_hello else Misbehaviour(close_after_upgrade=close)
+    return Case(stage.settings(await stage.brain(wrong)))
+
+
+@scenario("auth.token_rejected", "AUTH 57, 59: an unknown token, real brain", "4401", hint=("Z4J_TOKEN",))
+async def the_token_is_unknown(stage: Stage) -> Case:
+    """the real brain and a token that it never minted: it accepts the upgrade and then closes"""
+    return Case(stage.real_settings(Z4J_TOKEN="z4j_agent_0123456789abcdefghijklmnopqrstuv"))
+
+
+@scenario("auth.token_rejected", "AUTH 57: a revoked token, real brain", "4401", hint=("Z4J_TOKEN",))
+async def the_token_was_revoked(stage: Stage) -> Case:
+    """the real brain, and an agent that was deleted on its dashboard"""
+    brain = stage.real_brain()
+    agent = brain.mint()
+    brain.revoke(agent)
+    return Case({"Z4J_BRAIN_URL": brain.url, "Z4J_TOKEN": agent.token, "Z4J_HMAC_SECRET": agent.hmac_secret})
+
+
+@scenario(
+    "auth.project_mismatch",
+    "AUTH 57: another project's token, real brain",
+    "belongs to project",
+    hint=("Z4J_PROJECT_ID=",),
+)
+async def the_token_is_of_another_project(stage: Stage) -> Case:
+    """the real brain, a token of its default project, and another project's UUID in Z4J_PROJECT_ID"""
+    other = str(uuid.uuid4())
+    return Case(stage.real_settings(Z4J_PROJECT_ID=other), words=(other,))
+
+
+@scenario("auth.address_refused", "AUTH 57: an allowlist", "4403", hint=("allowlist",))
+async def the_address_is_not_on_the_allowlist(stage: Stage) -> Case:
+    """an embedded brain closes with 4403 before hello_ack, as the real one does for such an address"""
+    return await closing(stage, CloseCode.FORBIDDEN, "source address is not allowed", after_hello=False)
+
+
+@scenario(
+    "auth.protocol_unsupported", "a brain of another protocol", "4426", hint=("pip install -U z4j-fastapi",)
+)
+async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
+    """an embedded brain closes with 4426"""
+    return await closing(stage, CloseCode.PROTOCOL_UNSUPPORTED, "protocol_version 2 is not supported")
+
+
+@scenario(
+    "auth.version_skew", "an agent outside of the brain's range", "4427", hint=("pip install -U z4j-fastapi",)
+)
+async def the_agent_is_too_old(stage: Stage) -> Case:
+    """an embedded brain closes with 4427"""
+    return await closing(stage, 4427, "agent builds below 2.0 are not supported")
+
+
+@scenario("auth.rate_limited", "64 workers on one agent", "4429", hint=("mint further agents",))
+async def there_are_too_many_workers(stage: Stage) -> Case:
+    """an embedded brain that takes no worker more on this agent"""
+    brain = DevBrain(limits=Limits(workers_per_agent=0))
+    await stage.stack.enter_async_context(brain)
+    return Case(stage.settings(brain))
+
+
+@scenario("auth.hello_rejected", "a hello that an old brain does not take", "4400")
+async def the_brain_does_not_take_hello(stage: Stage) -> Case:
+    """an embedded brain closes with 4400, as one that is older than a field of hello"""
+    return await closing(stage, CloseCode.MALFORMED, "hello: worker_id is missing")
+
+
+@scenario("auth.revoked", "revoked at this moment", "4003", hint=("Z4J_TOKEN",))
+async def the_token_is_revoked_at_this_moment(stage: Stage) -> Case:
+    """an embedded brain closes with 4003"""
+    return await closing(stage, CloseCode.REVOKED, "revoked")
+
+
+@scenario("auth.no_reply", "AUTH 61: half-open", "nothing came back", hint=("brain's log",), timeout_s=1.0)
+async def hello_is_not_answered(stage: Stage) -> Case:
+    """an embedded brain that withholds hello_ack"""
+    return Case(stage.settings(await stage.brain(Misbehaviour(withhold_hello_ack=True))))
+
+
+@scenario(
+    "auth.bad_reply",
+    "HTTP 56: another WebSocket service",
+    "answered hello with something else",
+    hint=("Z4J_BRAIN_URL",),
+)
+async def another_service_answers(stage: Stage) -> Case:
+    """a chat server at that path: it upgrades, and sends JSON that is no hello_ack"""
+    peer = await stage.peer(upgrading(text_frame(b'{"event":"welcome","room":"lobby"}')))
+    return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": "z4j-agent-0123456789"})
+
+
+@scenario("auth.bad_reply", "AUTH 61: junk after 101", "no WebSocket message")
+async def junk_follows_the_upgrade(stage: Stage) -> Case:
+    """a peer that upgrades and goes on in another protocol"""
+    peer = await stage.peer(upgrading(b"\xff\xfe\xfd junk that is no frame"))
+    return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": "z4j-agent-0123456789"})
+
+
+@scenario(
+    "auth.project_mismatch", "a brain that compares the project", "4403", "shop", hint=("Z4J_PROJECT_ID",)
+)
+async def the_brain_refuses_the_project(stage: Stage) -> Case:
+    """an embedded brain that refuses the project which hello names, as one that knows the field may"""
+    return await closing(stage, CloseCode.FORBIDDEN, "project shop is not this token's")
+
+
+@scenario("auth.closed", "an idle close right after the upgrade", "without a close code")
+async def a_load_balancer_closes_after_the_upgrade(stage: Stage) -> Case:
+    """an embedded brain that cuts the connection as soon as it is a WebSocket, without a close code"""
+    return await closing(stage, None, after_hello=False)
+
+
+@scenario("auth.closed", "AUTH 60: a restart", "1012", hint=("log",))
+async def the_brain_is_restarting(stage: Stage) -> Case:
+    """an embedded brain closes with 1012"""
+    return await closing(stage, 1012, "service restart")
+
+
+@scenario("auth.closed", "AUTH 61: no close frame", "without a close code")
+async def the_brain_crashes(stage: Stage) -> Case:
+    """an embedded brain cuts the connection after hello"""
+    return await closing(stage, None)

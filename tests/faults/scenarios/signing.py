@@ -1,0 +1,115 @@
+"""Secrets, clocks and signatures that do not fit: everything before them is green."""
+
+from __future__ import annotations
+
+import secrets
+
+from tests.faults.scenario import Case, scenario
+from tests.faults.scenarios.tls_handshake import faketime
+from tests.faults.stage import Stage
+from z4j_fastapi.devbrain import NEVER, Close, Misbehaviour
+from z4j_probes.protocol import encode_secret
+
+
+async def misbehaving(stage: Stage, wrong: Misbehaviour, **more: str) -> Case:
+    """An embedded brain that does this wrong."""
+    return Case(stage.settings(await stage.brain(wrong), **more))
+
+
+@scenario("signing.secret_missing", "no secret, real brain", "no secret is set", hint=("Z4J_HMAC_SECRET",))
+async def the_secret_is_not_set(stage: Stage) -> Case:
+    """the real brain, and no Z4J_HMAC_SECRET"""
+    return Case(stage.real_settings(Z4J_HMAC_SECRET=""))
+
+
+@scenario(
+    "signing.secret_wrong",
+    "AUTH 63: a secret of another brain, real brain",
+    "refused our signature",
+    "4403",
+    "not for the clock",
+    hint=("same page",),
+)
+async def the_secret_is_another_brains(stage: Stage) -> Case:
+    """the real brain, with staging's secret beside production's token"""
+    return Case(stage.real_settings(Z4J_HMAC_SECRET=encode_secret(b"s" * 32)))
+
+
+@scenario("signing.secret_wrong", "AUTH 63: a secret of another project, real brain", "refused our signature")
+async def the_secret_is_another_projects(stage: Stage) -> Case:
+    """the real brain, a token of its default project, and the secret of an agent of a second one"""
+    brain = stage.real_brain()
+    slug = f"shop-{secrets.token_hex(4)}"
+    brain.create_project(slug)
+    return Case(stage.real_settings(Z4J_HMAC_SECRET=brain.mint(project=slug).hmac_secret))
+
+
+@scenario(
+    "signing.clock_skew",
+    "AUTH 62: five minutes, real brain",
+    "300 s ahead of the brain's",
+    hint=("timedatectl",),
+)
+async def this_clock_is_five_minutes_fast(stage: Stage) -> Case:
+    """libfaketime sets the clock five minutes ahead: the close code is a wrong secret's"""
+    return Case(stage.real_settings(), prefix=faketime("+300"))
+
+
+@scenario(
+    "signing.clock_skew",
+    "AUTH 62: half a minute, real brain",
+    "30 s behind the brain's",
+    "refused beyond 60 s",
+    status="warn",
+)
+async def this_clock_is_half_a_minute_slow(stage: Stage) -> Case:
+    """libfaketime sets the doctor's clock thirty seconds back: it works, and will not for long"""
+    return Case(stage.real_settings(), prefix=faketime("-30"))
+
+
+@scenario("signing.clock_skew", "AUTH 62: the brain's clock", "behind the brain's")
+async def the_brains_clock_is_fast(stage: Stage) -> Case:
+    """an embedded brain whose clock is two minutes ahead"""
+    return await misbehaving(stage, Misbehaviour(clock_offset_s=120))
+
+
+@scenario(
+    "signing.no_reply", "AUTH 61: a brain that hangs", "not acknowledged", hint=("database",), timeout_s=1.0
+)
+async def the_frame_is_not_acknowledged(stage: Stage) -> Case:
+    """an embedded brain that records the batch and acknowledges nothing"""
+    return await misbehaving(stage, Misbehaviour(drop_acks=NEVER))
+
+
+@scenario(
+    "signing.brain_signature_invalid", "a brain with another secret", "the brain acknowledged our frame, but"
+)
+async def the_brain_signs_with_another_secret(stage: Stage) -> Case:
+    """an embedded brain that takes our signature and signs with another secret"""
+    return await misbehaving(stage, Misbehaviour(sign_with_wrong_secret=True))
+
+
+@scenario(
+    "signing.not_enforced", "a brain without signatures", "carries no signature", hint=("upgrade the brain",)
+)
+async def the_brain_does_not_sign(stage: Stage) -> Case:
+    """an embedded brain that takes and sends unsigned frames"""
+    return await misbehaving(stage, Misbehaviour(accept_unsigned=True, send_unsigned=True))
+
+
+@scenario("signing.closed", "AUTH 60: a restart at that moment", "1011", hint=("log",))
+async def the_brain_fails_at_the_first_frame(stage: Stage) -> Case:
+    """an embedded brain closes with 1011 when the first signed frame arrives"""
+    return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(1011, "internal error")))
+
+
+@scenario("signing.closed", "AUTH 61: a proxy that cuts", "without a close code")
+async def the_connection_is_cut_at_the_first_frame(stage: Stage) -> Case:
+    """an embedded brain cuts the connection when the first signed frame arrives"""
+    return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(None)))
+
+
+@scenario("signing.closed", "AUTH 64: a double", "4002", hint=("log",))
+async def a_double_takes_the_session(stage: Stage) -> Case:
+    """an embedded brain closes with 4002, as for a newer connection of the same worker id, every time"""
+    return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(4002, "replaced")))

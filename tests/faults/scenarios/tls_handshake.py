@@ -1,0 +1,195 @@
+"""Handshakes that do not come about: versions, ciphers, mutual TLS, clocks, middleboxes, other protocols."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.faults.scenario import Case, scenario
+from tests.faults.stage import BRAIN_IP, Stage
+from tests.support.certificates import Issued, issue
+from tests.support.connections import reset
+from tests.support.http_peers import Peer, greeting, silent
+from tests.support.nginx import certificate_lines
+from tests.support.programs import Program, free_port, program
+
+
+async def s_server(stage: Stage, *options: str, leaf: Issued | None = None, host: str = "localhost") -> Case:
+    """`openssl s_server` with these options."""
+    leaf = leaf or issue(stage.root, "localhost")
+    certificate_lines(stage.directory, leaf)
+    port = free_port()
+    server = await Program.start(
+        stage.directory / "s_server.log",
+        *(program("openssl"), "s_server", "-accept", f"127.0.0.1:{port}", "-quiet", "-naccept", "9"),
+        *("-cert", f"{stage.directory}/fullchain.pem", "-key", f"{stage.directory}/key.pem", *options),
+    )
+    stage.stack.push_async_callback(server.stop)
+    await server.until_it_accepts("127.0.0.1", port)
+    return Case(
+        {
+            "Z4J_BRAIN_URL": f"https://{host}:{port}",
+            "Z4J_TOKEN": "z4j-agent-0123456789abcdef",
+            "Z4J_CA_FILE": stage.ca_file,
+        },
+        words=(f"{host}:{port}",),
+    )
+
+
+@scenario(
+    "tls.clock_suspect",
+    "AUTH 62: a clock that is fast",
+    "is 200 days ahead of that of localhost",
+    hint=("timedatectl",),
+)
+async def this_clock_is_fast(stage: Stage) -> Case:
+    """libfaketime sets the clock 200 days ahead; the certificate has 80 days left, as nginx's Date says"""
+    return await with_clock(stage, "+200d")
+
+
+@scenario(
+    "tls.clock_suspect",
+    "AUTH 62: a clock that is slow",
+    "days behind that of localhost",
+    hint=("timedatectl",),
+)
+async def this_clock_is_slow(stage: Stage) -> Case:
+    """libfaketime sets the doctor's clock a year back, as a machine without a battery starts"""
+    return await with_clock(stage, "-365d")
+
+
+async def with_clock(stage: Stage, offset: str) -> Case:
+    brain = await stage.brain()
+    nginx = await stage.tls_nginx(brain.port, issue(stage.root, "localhost"))
+    environ = stage.settings(brain, f"https://localhost:{nginx.port}", Z4J_CA_FILE=stage.ca_file)
+    return Case(environ, prefix=faketime(offset))
+
+
+def faketime(offset: str) -> tuple[str, ...]:
+    """What runs the doctor by a clock that is this much off."""
+    return (program("env"), "FAKETIME_DONT_FAKE_MONOTONIC=1", program("faketime"), "-f", offset)
+
+
+@scenario(
+    "tls.hostname_mismatch",
+    "TLS 46: SNI unknown",
+    "has no certificate for localhost",
+    "unrecognized_name",
+    "brain.example",
+)
+async def the_server_knows_no_such_site(stage: Stage) -> Case:
+    """openssl s_server -servername_fatal for another name"""
+    leaf = issue(stage.root, "brain.example")
+    files = ("-cert2", f"{stage.directory}/fullchain.pem", "-key2", f"{stage.directory}/key.pem")
+    case = await s_server(stage, "-servername", "brain.example", "-servername_fatal", *files, leaf=leaf)
+    return Case(case.environ)
+
+
+@scenario("tls.protocol_version", "TLS 43", "TLSv1.1", hint=("TLS 1.2",))
+async def the_server_is_old(stage: Stage) -> Case:
+    """openssl s_server -tls1_1"""
+    return await s_server(stage, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+
+
+@scenario("tls.protocol_version", "TLS 44: no shared cipher", "handshake_failure")
+async def no_cipher_is_shared(stage: Stage) -> Case:
+    """openssl s_server with an ECDSA certificate and ciphers for RSA ones alone"""
+    return await s_server(stage, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384")
+
+
+@scenario("tls.weak", "TLS 44: weak ciphers alone", "offers only what is too weak", "ADH-AES256-GCM-SHA384")
+async def the_ciphers_are_weak(stage: Stage) -> Case:
+    """openssl s_server with anonymous ciphers alone: the alert is that of an unshared cipher"""
+    return await s_server(stage, "-tls1_2", "-cipher", "ADH-AES256-GCM-SHA384:@SECLEVEL=0")
+
+
+@scenario(
+    "tls.protocol_version", "TLS 49: HTTP/2 alone", "no_application_protocol", hint=("http/1.1 beside h2",)
+)
+async def the_server_offers_http2_alone(stage: Stage) -> Case:
+    """openssl s_server -alpn h2"""
+    return await s_server(stage, "-alpn", "h2")
+
+
+@scenario("tls.not_tls", "TLS 47: plain HTTP", "speaks plain HTTP, not TLS", "HTTP/1.1 400")
+async def the_port_is_plain_http(stage: Stage) -> Case:
+    """https:// in the URL, and nginx without TLS on that port"""
+    brain = await stage.brain()
+    nginx = await stage.nginx("return 200;")
+    return Case(stage.settings(brain, f"https://localhost:{nginx.port}"))
+
+
+@scenario(
+    "tls.not_tls",
+    "TLS 47: a service that talks first",
+    "is an SSH server",
+    "SSH-2.0-OpenSSH_9.2p1",
+    hint=("check the port",),
+)
+async def the_port_is_an_ssh_servers(stage: Stage) -> Case:
+    """a server that greets like OpenSSH"""
+    peer = await stage.peer(greeting(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"))
+    return Case({"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"})
+
+
+@scenario(
+    "tls.client_certificate",
+    "TLS 45: TLS 1.3",
+    "asks for a client certificate",
+    "certificate_required",
+    hint=("exempt",),
+)
+async def the_server_wants_a_certificate_in_tls_1_3(stage: Stage) -> Case:
+    """openssl s_server -Verify: the handshake stands on our side before the server refuses"""
+    return await s_server(stage, "-Verify", "1", "-verify_return_error", "-tls1_3")
+
+
+@scenario("tls.client_certificate", "TLS 44: TLS 1.2", "asks for a client certificate", hint=("exempt",))
+async def the_server_wants_a_certificate_in_tls_1_2(stage: Stage) -> Case:
+    """openssl s_server -Verify -tls1_2: the alert is that of an unshared cipher"""
+    return await s_server(stage, "-Verify", "1", "-verify_return_error", "-tls1_2")
+
+
+@scenario("tls.closed", "TLS 48: RST after ClientHello", "reset the connection when it was greeted in TLS")
+async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
+    """a peer that answers ClientHello with RST, as inspecting firewalls do to names they block"""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Peer) -> None:
+        await reader.read(64)
+        await reset(writer)
+
+    peer = await stage.peer(behave)
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"},
+        words=(f"localhost:{peer.port}",),
+    )
+
+
+@scenario("tls.closed", "TLS 48: FIN after ClientHello", "closed the connection when it was greeted in TLS")
+async def a_load_balancer_has_no_server(stage: Stage) -> Case:
+    """a peer that reads ClientHello and closes, as a TCP load balancer without healthy servers"""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Peer) -> None:
+        await reader.read(4096)
+
+    peer = await stage.peer(behave)
+    return Case({"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"})
+
+
+@scenario("tls.timeout", "collision: a TLS blackhole", "did not answer the TLS greeting", timeout_s=1.0)
+async def the_handshake_is_not_answered(stage: Stage) -> Case:
+    """a peer that takes ClientHello and says nothing"""
+    peer = await stage.peer(silent())
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"},
+        words=(f"localhost:{peer.port}",),
+    )
+
+
+@scenario(
+    "tls.timeout", "TCP 20: an MTU blackhole", "did not answer the TLS greeting", hint=("MTU",), timeout_s=1.5
+)
+async def large_packets_are_lost(stage: Stage) -> Case:
+    """nftables drops packets over 600 bytes: TCP connects, the certificate never arrives"""
+    lab, environ = await stage.lab_with_brain(BRAIN_IP)
+    await lab.firewall("tcp sport 443 meta length > 600 drop")
+    return Case(environ, prefix=lab.prefix)
