@@ -76,4 +76,7 @@ def _flushed(code: int) -> int:
                 stream.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = EXIT_INTERNAL
     return code

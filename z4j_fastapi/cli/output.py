@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 
@@ -26,11 +26,16 @@ def emit(text: str) -> None:
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
-        # what is still buffered goes nowhere, instead of failing again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
     except OSError as exc:
+        discard(sys.stdout)
         print(f"Error: the report can't be written to stdout: {exc.strerror}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERNAL) from None
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere, instead of failing again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def note(text: str) -> None:

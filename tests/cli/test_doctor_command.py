@@ -1,0 +1,308 @@
+"""`doctor` from outside: exit status, what is on stdout, what a shell may do to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import command, document, environment, install_plugin, on_terminal, run
+
+TOKEN = "z4j_agent_token_for_tests_0123456789abcdef"
+
+HANGING = """
+    import asyncio
+    from z4j_probes import Code, Probe
+
+    async def run(climb):
+        await asyncio.Event().wait()
+
+    PROBE = Probe("waiting", "Does it ever end?", (), run, "waiting.timeout", network=False,
+                  codes=(Code("waiting.timeout", "it takes too long"),))
+"""
+COUNTING = """
+    from pathlib import Path
+    from z4j_probes import Code, Probe, Status, outcome
+
+    async def run(climb):
+        attempts = Path(climb.settings.environ["ATTEMPTS"])
+        count = len(attempts.read_text()) + 1 if attempts.exists() else 1
+        attempts.write_text("x" * count)
+        if count < 2:
+            return outcome("late.not_yet", "the first attempt is too early")
+        return outcome("late.ok", f"ready at attempt {count}")
+
+    PROBE = Probe("late", "Is it ready?", (), run, "late.not_yet", network=False,
+                  codes=(Code("late.ok", "ready", status=Status.PASS), Code("late.not_yet", "not ready")))
+"""
+WARNING = """
+    from z4j_probes import Code, Probe, Status, outcome
+
+    async def run(climb):
+        return outcome("worn.worn", "it is worn", hint="look after it")
+
+    PROBE = Probe("worn", "Is it worn?", (), run, "worn.worn", network=False,
+                  codes=(Code("worn.worn", "worn", status=Status.WARN),))
+"""
+
+
+def test_missing_settings_are_a_document_and_status_1(tmp_path: Path) -> None:
+    done = run("doctor", "--json", home=tmp_path)
+
+    report = document(done.stdout)
+    assert (done.returncode, report["exit_code"]) == (1, 1)
+    assert report["first_failure"] == "config.missing"
+    assert done.stderr == ""
+
+
+def test_offline_is_green_where_settings_and_disk_are(tmp_path: Path) -> None:
+    env = {"Z4J_TOKEN": TOKEN, "Z4J_BRAIN_URL": "https://brain.invalid"}
+    done = run("doctor", "--offline", "--json", home=tmp_path, env=env)
+
+    report = document(done.stdout)
+    assert done.returncode == 0, report
+    assert report["summary"] == {"pass": 2, "warn": 0, "fail": 0, "skip": 6}
+    assert TOKEN not in done.stdout
+
+
+def test_a_port_where_nobody_listens_is_status_1_with_its_code(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else gets the port
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        done = run("doctor", "--brain-url", url, "--json", home=tmp_path, env={"Z4J_TOKEN": TOKEN})
+
+    assert done.returncode == 1
+    assert document(done.stdout)["first_failure"] == "tcp.refused"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nonsense"], "--nonsense"),
+        (["--only", "tlss"], "tlss"),
+        (["--only", "tls", "--offline"], "--offline"),
+        (["--skip", "config"], "no probe is left"),
+        (["--format", "yaml"], "yaml"),
+        (["--timeout", "0"], "greater than 0"),
+        (["--timeout", "nan"], "greater than 0"),
+        (["--wait", "soon"], "--wait"),
+        (["--wait", "1", "--watch", "1"], "choose one"),
+        (["--output", "/nonexistent/report"], "/nonexistent"),
+    ],
+)
+def test_a_wrong_command_line_is_status_2_and_said_on_stderr(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = run("doctor", "--json", *arguments, home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--token", "s3cr3t-value"], ["--hmac-secret=s3cr3t-value"]])
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    done = run("doctor", *arguments, home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "-file" in done.stderr
+    assert "Z4J_" in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+def test_the_token_comes_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    done = run(
+        "doctor",
+        "--offline",
+        "--json",
+        "--token-file",
+        str(tmp_path / "token"),
+        "--brain-url",
+        "https://brain.invalid",
+        home=tmp_path,
+    )
+
+    assert done.returncode == 0
+    assert document(done.stdout)["config"]["sources"]["token"].startswith("argument")
+
+
+def test_output_replaces_the_file_and_says_so_on_stderr(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    target.write_text("an older report")
+    target.chmod(0o604)
+    done = run("doctor", "--json", "--output", str(target), home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert document(target.read_text())["first_failure"] == "config.missing"
+    assert target.stat().st_mode & 0o777 == 0o604
+    assert str(target) in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
+
+
+def test_a_full_disk_behind_stdout_is_no_verdict(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command("doctor", "--json"),
+            env=environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 70
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["explain"], ["probes"]])
+def test_a_reader_that_has_left_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command(*arguments),
+        env=environment(tmp_path),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)
+
+
+def test_ctrl_c_leaves_a_whole_document_of_what_was_known(tmp_path: Path) -> None:
+    env = {"Z4J_TOKEN": TOKEN, "Z4J_BRAIN_URL": "https://brain.invalid"}
+    env |= install_plugin(tmp_path / "site", "waiting", HANGING)
+    ready = tmp_path / ".z4j"
+    process = subprocess.Popen(
+        command("doctor", "--json", "--only", "buffer", "--only", "waiting", "--timeout", "60"),
+        env=environment(tmp_path, env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not ready.exists() and process.poll() is None:
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+
+    report = document(stdout)
+    assert (process.returncode, report["exit_code"]) == (130, 130)
+    assert report["interrupted"] is True
+    assert report["probes"][0]["code"] == "config.ok"
+    assert report["probes"][-1]["message"] == "not run: interrupted"
+    assert stderr == ""
+
+
+def test_ctrl_c_on_a_terminal_shows_the_rows_and_the_sum(tmp_path: Path) -> None:
+    env = install_plugin(tmp_path / "site", "waiting", HANGING)
+    status, seen = on_terminal(
+        "doctor", "--timeout", "60", home=tmp_path, columns=80, env=env, interrupt_at=b"Does it ever end?"
+    )
+
+    assert status == 130
+    assert b"Interrupted" in seen
+    assert b"config.missing" in seen
+    assert b"Traceback" not in seen
+    assert seen.rstrip().endswith(b"dashboard.") or b"Do first" in seen
+
+
+def test_wait_tries_again_until_green(tmp_path: Path) -> None:
+    env = install_plugin(tmp_path / "site", "late", COUNTING) | {"ATTEMPTS": str(tmp_path / "attempts")}
+    done = run("doctor", "--only", "late", "--wait", "30", "--json", home=tmp_path, env=env)
+
+    assert done.returncode == 0, done.stdout
+    assert document(done.stdout)["probes"][-1]["message"] == "ready at attempt 2"
+    assert "late.not_yet" in done.stderr
+
+
+def test_wait_ends_with_the_last_report_when_the_time_is_up(tmp_path: Path) -> None:
+    done = run("doctor", "--only", "config", "--wait", "0.05", "--json", home=tmp_path)
+
+    assert done.returncode == 1
+    assert document(done.stdout)["first_failure"] == "config.missing"
+
+
+def test_watch_with_json_prints_a_document_a_line_until_ctrl_c(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("doctor", "--json", "--watch", "0.01"),
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    rest, stderr = process.communicate(timeout=30)
+
+    for line in [*lines, *rest.splitlines()]:
+        document(line)
+    assert process.returncode == 130
+    assert stderr == ""
+
+
+def test_strict_makes_a_warning_red(tmp_path: Path) -> None:
+    env = install_plugin(tmp_path / "site", "worn", WARNING)
+    lenient = run("doctor", "--only", "worn", "--json", home=tmp_path, env=env)
+    strict = run("doctor", "--only", "worn", "--json", "--strict", home=tmp_path, env=env)
+
+    assert (lenient.returncode, strict.returncode) == (0, 1)
+    assert document(strict.stdout)["summary"]["warn"] == 1
+
+
+def test_a_plug_in_that_crashes_when_loaded_is_a_failed_row(tmp_path: Path) -> None:
+    env = install_plugin(tmp_path / "site", "broken", "raise RuntimeError('no such table')")
+    done = run("doctor", "--only", "broken", "--json", home=tmp_path, env=env)
+
+    report = document(done.stdout)
+    assert (done.returncode, report["first_failure"]) == (1, "broken.unexpected")
+    assert "no such table" in report["probes"][-1]["message"]
+    assert "plugin-broken" in report["probes"][-1]["hint"]
+
+
+def test_stdout_that_is_closed_is_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command("doctor")],
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+def test_an_ascii_locale_is_no_traceback(tmp_path: Path) -> None:
+    done = run("doctor", home=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+
+    assert done.returncode == 1
+    assert "config.missing" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_service_directory_with_modules_of_our_names_does_not_get_in_the_way(tmp_path: Path) -> None:
+    for name in ("probes.py", "cli.py", "reports.py"):
+        (tmp_path / name).write_text("raise SystemExit('the wrong module')")
+    done = subprocess.run(
+        command("doctor", "--json"),
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert json.loads(done.stdout)["first_failure"] == "config.missing"

@@ -1,0 +1,80 @@
+"""`explain`, `probes` and the options that stand before a command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import install_plugin, run
+from z4j_probes import __version__, default_registry
+from z4j_probes.codes import CATALOGUE
+
+
+def test_a_code_is_explained_with_causes_and_remedy(tmp_path: Path) -> None:
+    done = run("explain", "tls.expired", home=tmp_path)
+
+    assert done.returncode == 0
+    for text in ("tls.expired (fail)", "Usual causes", "What to do", "#tls-expired"):
+        assert text in done.stdout
+
+
+def test_a_code_is_explained_as_json(tmp_path: Path) -> None:
+    row = json.loads(run("explain", "dns.nxdomain", "--json", home=tmp_path).stdout)
+
+    assert (row["code"], row["probe"], row["severity"]) == ("dns.nxdomain", "dns", "fail")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("tls.expird", "tls.expired"), ("TLS.EXPIRED", "tls.expired"), ("nxdomain", "dns.nxdomain")],
+)
+def test_an_unknown_code_is_status_2_with_what_may_be_meant(tmp_path: Path, wrong: str, right: str) -> None:
+    done = run("explain", wrong, home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert right in done.stderr
+
+
+def test_explain_alone_lists_every_code_and_a_probe_its_own(tmp_path: Path) -> None:
+    everything = run("explain", home=tmp_path).stdout.splitlines()
+    of_dns = run("explain", "dns", home=tmp_path).stdout.splitlines()
+
+    assert [line.split()[0] for line in everything] == list(CATALOGUE)
+    assert of_dns
+    assert all(line.startswith("dns.") for line in of_dns)
+
+
+def test_probes_are_listed_in_order_with_their_needs(tmp_path: Path) -> None:
+    table = run("probes", home=tmp_path, env={"COLUMNS": "80"}).stdout
+    listed = json.loads(run("probes", "--json", home=tmp_path).stdout)["probes"]
+
+    assert [probe["name"] for probe in listed] == list(default_registry().names)
+    assert listed[2]["needs"] == ["config"]
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_a_plug_in_is_listed_and_its_codes_are_explained(tmp_path: Path) -> None:
+    source = """
+        from z4j_probes import Code, Probe
+        PROBE = Probe("queue", "Is the queue there?", ("config",), None, "queue.gone",
+                      codes=(Code("queue.gone", "the queue is gone", causes=("it was purged",)),))
+    """
+    env = install_plugin(tmp_path / "site", "queue", source)
+
+    assert "Is the queue there?" in run("probes", home=tmp_path, env=env).stdout
+    assert "it was purged" in run("explain", "queue.gone", home=tmp_path, env=env).stdout
+
+
+def test_the_version(tmp_path: Path) -> None:
+    assert run("--version", home=tmp_path).stdout == f"z4j-fastapi {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["doctor"], ["explain"], ["probes"], ["dev-brain"]])
+def test_help_fits_80_columns(tmp_path: Path, command: list[str]) -> None:
+    done = run(*command, "--help", home=tmp_path, env={"COLUMNS": "80"})
+
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
