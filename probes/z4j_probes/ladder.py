@@ -20,7 +20,7 @@ from z4j_probes import codes
 from z4j_probes._version import __version__
 from z4j_probes.climb import Climb, set_deadline
 from z4j_probes.registry import Probe, Registry
-from z4j_probes.result import ProbeResult, Report
+from z4j_probes.result import ProbeResult, Report, Status
 from z4j_probes.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Ladder:
             )
         try:
             for task in tasks.values():
-                yield await task
+                await asyncio.wait([task])  # `await task` would hand our own cancellation to the probe
+                yield task.result()
         finally:
             for task in tasks.values():
                 task.cancel()
@@ -153,7 +154,7 @@ class Ladder:
         set_deadline(started_s + budget_s)
         try:
             async with asyncio.timeout(budget_s * _BACKSTOP) as backstop:
-                result = await probe.run(climb)
+                result = _checked(probe.name, await probe.run(climb))
         except Exception as exc:  # a probe never raises: this is where that is kept true
             if backstop.expired():
                 result = codes.outcome(probe.timeout_code, f"no end within {budget_s:.3g} s")
@@ -169,6 +170,15 @@ def _user() -> str:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:  # a container's number without a name
         return f"uid {uid}"
+
+
+def _checked(name: str, result: ProbeResult) -> ProbeResult:
+    """The result, if it is one of that probe: a plug-in's author may have mistaken something."""
+    if not isinstance(result, ProbeResult):
+        raise TypeError(f"the probe returned {type(result).__name__}, no ProbeResult")
+    if result.name != name or not isinstance(result.status, Status):
+        raise TypeError(f"the probe returned {result.status!r} for {result.name!r}")
+    return result
 
 
 def _skipped(name: str, message: str) -> ProbeResult:
