@@ -11,6 +11,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from z4j_fastapi.cli.plain import flags_of_doctor
+
 EXIT_USAGE = 2
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong command line
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -25,10 +27,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         _refuse_secrets(sys.argv[1:])
-        from z4j_fastapi.cli.app import app
-
-        app(prog_name=_program_name())
-        code = 0
+        code = _run(sys.argv[1:])
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except KeyboardInterrupt:
@@ -36,6 +35,18 @@ def main() -> NoReturn:
     except Exception as exc:
         code = _internal_error(exc)
     sys.exit(_flushed(code))
+
+
+def _run(arguments: list[str]) -> int:
+    flags = flags_of_doctor(arguments)
+    if flags is not None:
+        from z4j_fastapi.cli.doctor import Options, run
+
+        return run(Options(**flags))
+    from z4j_fastapi.cli.app import app
+
+    app(prog_name=_program_name())
+    return 0
 
 
 def _refuse_secrets(arguments: list[str]) -> None:

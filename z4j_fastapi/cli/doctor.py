@@ -30,32 +30,32 @@ from z4j_probes import (
     default_registry,
     select,
 )
-from z4j_probes.ladder import RUN_BUDGET_S
+from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line of `doctor`."""
+    """The command line of `doctor`; the defaults are what it does where nothing is said."""
 
-    format: str
-    output: Path | None
-    only: tuple[str, ...]
-    skip: tuple[str, ...]
-    no_websocket: bool
-    offline: bool
-    wait_s: float | None
-    watch_s: float | None
-    timeout_s: float
-    strict: bool
-    verbose: bool
-    env_file: str | None
-    brain_url: str | None
-    project_id: str | None
-    agent_name: str | None
-    ca_file: str | None
-    token_file: str | None
-    hmac_secret_file: str | None
+    format: str = "table"
+    output: Path | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    no_websocket: bool = False
+    offline: bool = False
+    wait_s: float | None = None
+    watch_s: float | None = None
+    timeout_s: float = PROBE_TIMEOUT_S
+    strict: bool = False
+    verbose: bool = False
+    env_file: str | None = None
+    brain_url: str | None = None
+    project_id: str | None = None
+    agent_name: str | None = None
+    ca_file: str | None = None
+    token_file: str | None = None
+    hmac_secret_file: str | None = None
 
     def load_settings(self) -> Settings:
         """The settings as they are now: files may have changed since the last climb."""

@@ -9,8 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-import typer
-
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
 from z4j_fastapi.reports.text import printable
 
@@ -18,7 +16,7 @@ from z4j_fastapi.reports.text import printable
 def usage_error(message: str) -> NoReturn:
     """End with status 2 and one line on stderr."""
     print(f"Error: {printable(message)}", file=sys.stderr)
-    raise typer.Exit(EXIT_USAGE)
+    raise SystemExit(EXIT_USAGE)
 
 
 def emit(text: str) -> None:
@@ -30,7 +28,7 @@ def emit(text: str) -> None:
     except OSError as exc:
         discard(sys.stdout)
         print(f"Error: the report can't be written to stdout: {exc.strerror}", file=sys.stderr)
-        raise typer.Exit(EXIT_INTERNAL) from None
+        raise SystemExit(EXIT_INTERNAL) from None
 
 
 def discard(stream: TextIO) -> None:
@@ -63,7 +61,7 @@ def write_file(path: Path, text: str, *, mode: int | None = None) -> None:
             _replace(path.resolve(), text, mode)
     except OSError as exc:
         print(f"Error: {path} can't be written: {exc.strerror or exc}", file=sys.stderr)
-        raise typer.Exit(EXIT_INTERNAL) from None
+        raise SystemExit(EXIT_INTERNAL) from None
 
 
 def _replace(path: Path, text: str, mode: int | None) -> None:
