@@ -121,10 +121,13 @@ def _about_secrets(settings: Settings) -> Iterator[Problem]:
             hint = f"copy it from the dashboard again, bare, and {_source.paste_hint(settings, 'token')}"
             yield _problem(settings, "config.token_malformed", "token", message, hint)
     if settings.hmac_secret is not None and given(settings.hmac_secret):
+        token = settings.token.reveal() if settings.token else ""
         try:
             decode_secret(settings.hmac_secret.reveal())
         except ValueError as exc:
-            message = f"{_source.spoken(settings, 'hmac_secret')}: {exc}"
+            is_token = settings.hmac_secret.reveal().strip() == token.strip()
+            wrong = "that is the token, not the secret" if is_token else exc
+            message = f"{_source.spoken(settings, 'hmac_secret')}: {wrong}"
             hint = f"copy it from the dashboard again and {_source.paste_hint(settings, 'hmac_secret')}"
             yield _problem(settings, "config.secret_malformed", "hmac_secret", message, hint)
 

@@ -110,12 +110,20 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
     if code == "buffer.read_only":
         return f"mount a writable volume at {quoted}, or set Z4J_HOME to a directory on one"
     if code == "buffer.not_a_directory":
-        return f"set Z4J_HOME to a directory: {quoted}, or something above it, is a file"
+        return f"set Z4J_HOME to a directory: {shlex.quote(_file_on_the_way(path))} is a file"
     if os.path.isdir(path):
         return f"sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}"
     return (
         f"sudo install -d -m 0700 -o {uid} {quoted}, or set Z4J_HOME to a directory that uid {uid} may write"
     )
+
+
+def _file_on_the_way(path: str) -> str:
+    """The part of the path that is there and is no directory."""
+    for part in (path, *map(str, Path(path).parents)):
+        if os.path.lexists(part):
+            return part
+    return path
 
 
 def _prove(directory: Path) -> int:
