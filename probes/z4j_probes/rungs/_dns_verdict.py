@@ -104,7 +104,7 @@ def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple
     if code == "dns.system_failure":
         return _system_failure(host, failure, evidence)
     if code == "dns.nxdomain":
-        return _nxdomain(host, failure, evidence), None
+        return _nxdomain(host, failure, evidence), _hint_for_short(host, evidence)
     said = next(s for s, c in _CODES.items() if c == code)
     who = list(evidence.saying(said))
     servers = _servers(who) or list(evidence.servers)
@@ -141,6 +141,17 @@ def _nxdomain(host: str, failure: Failure, evidence: Evidence) -> str:
     others = [name for name in dict.fromkeys(answer.name for answer in denied) if name != evidence.name]
     too = f", nor does {' or '.join(others)}" if others else ""
     return f"{host} does not exist{too}: {_asked(_servers(denied))} answered NXDOMAIN"
+
+
+def _hint_for_short(host: str, evidence: Evidence) -> str | None:
+    """A name without a dot lives by the search list: one of another namespace has to be complete."""
+    if "." in host.rstrip("."):
+        return None
+    domains = ", ".join(evidence.search) or "empty"
+    return (
+        f"write the whole name in Z4J_BRAIN_URL (in Kubernetes {host}.NAMESPACE.svc): "
+        f"the search list that completes it here is {domains}"
+    )
 
 
 def _silence(mute: list[str], evidence: Evidence) -> str:

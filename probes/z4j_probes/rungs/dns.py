@@ -54,7 +54,11 @@ async def run(climb: Climb) -> ProbeResult:
     host, port = (proxy.host, proxy.port) if proxy else (climb.endpoint.host, climb.endpoint.port)
     details: dict[str, Any] = {"host": host}
     if proxy:
-        details |= {"proxy": proxy.authority, "brain_host": climb.endpoint.host}
+        details |= {
+            "proxy": proxy.authority,
+            "variable": proxy.variable,
+            "brain_host": climb.endpoint.host,
+        }
     if _is_literal(host):
         return await _literal(climb, host, port, details)
     reason = malformed(host)
@@ -216,7 +220,10 @@ async def _note_brain(climb: Climb, details: dict[str, Any]) -> None:
 
 def _about_proxy(found: ProbeResult, details: dict[str, Any]) -> ProbeResult:
     message = f"the proxy of {details['brain_host']}: {found.message}"
-    return outcome(found.code, message, hint=found.hint, details=details | dict(found.details))
+    hint = found.hint
+    if found.code in ("dns.nxdomain", "dns.no_address"):  # whose remedy is about the brain's own name
+        hint = f"correct the host in {details['variable']}, or add {details['brain_host']} to NO_PROXY"
+    return outcome(found.code, message, hint=hint, details=details | dict(found.details))
 
 
 def _blame(evidence: Evidence | None) -> str:
