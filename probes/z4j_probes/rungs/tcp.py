@@ -11,6 +11,7 @@ proxy_refused, proxy_auth.
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import socket
 import ssl
@@ -157,7 +158,16 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
         details["cause"] = code
         code = "tcp.proxy_unreachable"
         message = f"the proxy from {climb.proxy.variable}: {message}"
-    return outcome(code, message, details=details)
+    return outcome(code, message, hint=_hint_for(code, found.attempts), details=details)
+
+
+def _hint_for(code: str, attempts: tuple[Attempt, ...]) -> str | None:
+    if code != "tcp.unreachable":
+        return None
+    if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
+        return "see what holds the local ports: `ss -s; sysctl net.ipv4.ip_local_port_range`"
+    ip = attempts[0].address.ip
+    return f"see which way it takes: `ip route get {ip}`; then connect the network or the VPN"
 
 
 def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
