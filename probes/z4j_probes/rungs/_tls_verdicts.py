@@ -19,6 +19,7 @@ from z4j_probes.rungs._tls_faults import Evidence, culprit, issuing_roots
 # Enough of a banner to know the service by.
 _QUOTED = 60
 _NAMES_SHOWN = 5
+_INVALID_CA = 79  # X509_V_ERR_INVALID_CA
 
 Words = tuple[str, str | None]
 
@@ -26,6 +27,8 @@ Words = tuple[str, str | None]
 def verdict(code: str, evidence: Evidence, proxy: Proxy | None = None) -> ProbeResult:
     """The result for this code."""
     message, hint = _WORDS[code](evidence)
+    if proxy is not None:
+        message += f" (through the proxy {proxy.authority})"
     result = outcome(code, message, hint=hint, details=_details(evidence, proxy))
     if code == "tls.not_strict":
         # the catalogue's row is the warning of an older Python; this one has really refused
@@ -229,6 +232,9 @@ def _wrong_purpose(evidence: Evidence) -> Words:
     reason = getattr(evidence.error, "verify_message", "") or "refused"
     code = evidence.verify_code
     name = f' "{evidence.chain[0].name}"' if evidence.chain else ""
+    if code == _INVALID_CA and len(evidence.path) > 1:
+        issuer, host = evidence.path[1].name, evidence.endpoint.host
+        return f'the certificate of {host} was issued by "{issuer}", which is no CA (X509_V_ERR {code})', None
     return f"the certificate{name} may not be used for a server: {reason} (X509_V_ERR {code})", None
 
 
