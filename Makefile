@@ -12,7 +12,7 @@ FAULT_PACKAGES := dnsmasq-base faketime iproute2 nftables nginx-light openssl re
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types test demo clean
+.PHONY: help setup brain apt lint types test fault-table demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ types: setup ## Check types, strictly
 
 test: setup brain apt lint types ## Everything: style, types, all tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
+
+fault-table: setup brain apt ## Run the fault matrix, and write what the doctor said to docs/fault-matrix.md
+	@rows=$$(mktemp -d) && trap 'rm -rf "$$rows"' EXIT && \
+		Z4J_FAULT_ROWS=$$rows $(BIN)/pytest -q $(PYTEST_ARGS) tests/faults/test_matrix.py && \
+		$(BIN)/python -m tests.faults.table "$$rows" docs/fault-matrix.md
 
 demo: setup ## See the doctor green, then red, against an embedded brain
 	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demo.sh

@@ -55,7 +55,7 @@ async def test_the_agent_gives_the_doctors_code(name: str, stage: Stage) -> None
     for word in scenario.words:
         if "within" not in word:  # budgets differ
             assert word in said[0]
-    assert case.environ.get("Z4J_TOKEN", "-").strip() not in said[0]
+    assert case.environ.get("Z4J_TOKEN", "no token").strip() not in said[0]
 
 
 @pytest.mark.parametrize("name", BUFFER_FAULTS)

@@ -8,7 +8,7 @@ from tests.faults.doctor import Said, ask_doctor
 from tests.faults.scenario import HEALTHY, SCENARIOS, Case, Healthy, Scenario
 from tests.faults.scenarios import load
 from tests.faults.stage import Stage
-from tests.faults.table import record
+from tests.faults.table import record, record_sound
 from z4j_probes.codes import CATALOGUE
 
 load()
@@ -43,6 +43,7 @@ async def test_the_doctor_names(scenario: Scenario, stage: Stage) -> None:
 async def test_all_is_green_with(healthy: Healthy, stage: Stage) -> None:
     case = await healthy.make(stage)
     said = await ask_doctor(stage, case, timeout_s=healthy.timeout_s)
+    record_sound(healthy, said)
     not_green = [row["code"] for row in said.report["probes"] if row["status"] not in ("pass", "skip")]
     assert not not_green, said
     skipped = [code for code in said.codes if code.endswith(".skipped")]

@@ -128,7 +128,7 @@ async def the_state_directory_is_a_file(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=path), words=(path,))
 
 
-@scenario("buffer.not_a_directory", "DISK 65: ENOTDIR above it", "EEXIST")
+@scenario("buffer.not_a_directory", "DISK 65: ENOTDIR above it", "EEXIST", hint=("state is a file",))
 async def the_state_directory_is_below_a_file(stage: Stage) -> Case:
     """Z4J_HOME=/etc/hostname/z4j"""
     path = stage.write("state", "") + "/z4j"

@@ -122,7 +122,7 @@ async def the_secret_is_cut_short(stage: Stage) -> Case:
     return case(Z4J_HMAC_SECRET="c2VjcmV0LXNlY3JldC1zZWNyZXQ")
 
 
-@scenario("config.secret_malformed", "the token in the secret's place", "Z4J_HMAC_SECRET")
+@scenario("config.secret_malformed", "the token in the secret's place", "Z4J_HMAC_SECRET: that is the token")
 async def the_secret_is_the_token(stage: Stage) -> Case:
     """Z4J_HMAC_SECRET has the value of Z4J_TOKEN"""
     return case(Z4J_HMAC_SECRET=TOKEN)

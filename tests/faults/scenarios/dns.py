@@ -29,7 +29,13 @@ async def the_name_does_not_exist(stage: Stage) -> Case:
     return case(await lab_with_resolver(stage, "--local=/example.com/"))
 
 
-@scenario("dns.nxdomain", "DNS 9: a search domain", "brain", "brain.shop.svc.cluster.local", "NXDOMAIN")
+@scenario(
+    "dns.nxdomain",
+    "DNS 9: a search domain",
+    "brain.shop.svc.cluster.local",
+    "NXDOMAIN",
+    hint=("brain.NAMESPACE.svc",),
+)
 async def the_service_name_is_of_another_namespace(stage: Stage) -> Case:
     """a single label with a search list, as in Kubernetes; dnsmasq knows neither form"""
     lab = await lab_with_resolver(stage, "--local=/#/")
@@ -205,6 +211,7 @@ async def nsswitch_lacks_dns(stage: Stage) -> Case:
     "the proxy of",
     "proxy.corp.example",
     "NXDOMAIN",
+    hint=("HTTPS_PROXY", "NO_PROXY"),
 )
 async def the_proxys_name_does_not_exist(stage: Stage) -> Case:
     """HTTPS_PROXY names a host of another network; the brain's own name would resolve"""

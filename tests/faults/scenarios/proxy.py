@@ -187,7 +187,7 @@ async def the_proxy_resets(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.closed", "PROXY 24: CONNECT 200, then nothing", "closed the connection when it was greeted in TLS"
+    "tls.closed", "PROXY 24: CONNECT 200, then nothing", "greeted in TLS", "through the proxy 127.0.0.1"
 )
 async def the_tunnel_leads_nowhere(stage: Stage) -> Case:
     """a proxy that answers CONNECT with 200 and then hangs up"""
@@ -200,6 +200,7 @@ async def the_tunnel_leads_nowhere(stage: Stage) -> Case:
     "PROXY 29: a proxy that inspects TLS",
     "Corp Inspection CA",
     "not trusted here",
+    "through the proxy 127.0.0.1",
     hint=("Corp Inspection CA", "Z4J_CA_FILE"),
 )
 async def the_proxy_inspects_tls(stage: Stage) -> Case:

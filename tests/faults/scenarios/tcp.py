@@ -56,7 +56,13 @@ async def the_backlog_is_full(stage: Stage) -> Case:
     return dialling(f"127.0.0.1:{port}", words=(f"127.0.0.1:{port}",))
 
 
-@scenario("tcp.unreachable", "TCP 14: ENETUNREACH", "203.0.113.7:443", "no route", hint=("ip route get",))
+@scenario(
+    "tcp.unreachable",
+    "TCP 14: ENETUNREACH",
+    "203.0.113.7:443",
+    "no route",
+    hint=("ip route get 203.0.113.7",),
+)
 async def there_is_no_route(stage: Stage) -> Case:
     """a machine with one network and no default route"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
@@ -78,7 +84,12 @@ async def there_is_no_ipv6(stage: Stage) -> Case:
     return dialling("[2001:db8:9::1]", prefix=lab.prefix)
 
 
-@scenario("tcp.unreachable", "TCP 18: no local port left", "no local address or port is free")
+@scenario(
+    "tcp.unreachable",
+    "TCP 18: no local port left",
+    "no local address or port is free",
+    hint=("ip_local_port_range",),
+)
 async def the_local_ports_are_used_up(stage: Stage) -> Case:
     """ip_local_port_range of one port, and that one is taken"""
     lab, environ = await stage.lab_with_brain()

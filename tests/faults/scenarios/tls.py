@@ -159,7 +159,7 @@ async def the_certificate_is_a_clients(stage: Stage) -> Case:
     return await serving(stage, issue(stage.root, "localhost", purpose=CLIENT))
 
 
-@scenario("tls.wrong_purpose", "TLS 37: the issuer is no CA", "may not be used for a server")
+@scenario("tls.wrong_purpose", "TLS 37: the issuer is no CA", '"Corp Web Server", which is no CA')
 async def the_issuer_is_no_ca(stage: Stage) -> Case:
     """an ordinary certificate was used to issue another"""
     no_ca = authority("Corp Web Server", stage.root, is_ca=False)
