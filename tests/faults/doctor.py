@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tests.faults.scenario import Case
 from tests.faults.stage import Stage
 from tests.support.namespaces import python_environ
+from tests.support.programs import unavailable
 
 # Far above any budget that the doctor has: it has to end by itself.
 _HUNG_S = 60.0
@@ -41,6 +43,10 @@ class Said:
 
 def environ_of(stage: Stage, case: Case) -> dict[str, str]:
     """The environment of the case's process: nothing of this one's but the way to the interpreter."""
+    if os.geteuid() != 0 and any(
+        part.startswith(("user=", "dead_mount=", "closed=")) for part in case.handicap
+    ):
+        unavailable("another user's process, and one with mounts of its own, need root")
     return python_environ({"HOME": str(stage.home), **case.environ})
 
 

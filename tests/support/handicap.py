@@ -25,12 +25,14 @@ _ENOLCK = 37
 _CONNECT = {"x86_64": 42, "aarch64": 203}
 _EPERM = 1
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
+_CLONE_NEWNS = 0x00020000
+_PRIVATE = 1 << 18 | 1 << 14  # MS_PRIVATE | MS_REC
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
 
 def load_everything() -> None:
     """Import what the project imports late."""
-    for package in ("z4j_probes", "z4j_fastapi"):
+    for package in ("z4j_probes", "z4j_fastapi", "typer"):
         module = importlib.import_module(package)
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
             if ".workers" not in found.name and not found.name.endswith("__main__"):
@@ -73,12 +75,21 @@ def without_connect() -> None:
 def with_a_dead_mount(path: str) -> None:
     """Mount a file system whose server never answers (FUSE); it ends with this process."""
     server = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    _mount("fuse", path, f"fd={server},rootmode=40000,user_id=0,group_id=0")
+
+
+def with_a_closed_directory(path: str) -> None:
+    """Cover a directory by an empty one that root alone may write."""
+    _mount("tmpfs", path, "mode=0755")
+
+
+def _mount(kind: str, path: str, options: str) -> None:
+    """Mount that in a mount table of this process's own."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x00020000) != 0 or libc.mount(b"none", b"/", None, 1 << 18 | 1 << 14, None) != 0:
+    if libc.unshare(_CLONE_NEWNS) != 0 or libc.mount(b"none", b"/", None, _PRIVATE, None) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
-    if libc.mount(b"dead", path.encode(), b"fuse", 0, options) != 0:
-        raise OSError(ctypes.get_errno(), "mount")
+    if libc.mount(b"none", path.encode(), kind.encode(), 0, options.encode()) != 0:
+        raise OSError(ctypes.get_errno(), f"mount {path}")
 
 
 def _forbid(call: int, second_arguments: tuple[int, ...], error: int) -> None:
@@ -119,6 +130,8 @@ def main() -> None:
                 without_connect()
             case "dead_mount":
                 with_a_dead_mount(value)
+            case "closed":
+                with_a_closed_directory(value)
             case "umask":
                 os.umask(int(value, 8))
             case _:
