@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j_fastapi.reconnect import QUICK, SLOW, STABLE_S, UPGRADE, Backoff, schedule_for
+from z4j_fastapi.reconnect import LIMITED, QUICK, SLOW, STABLE_S, UPGRADE, Backoff, schedule_for
 from z4j_probes.codes import CATALOGUE
 
 
@@ -16,10 +16,11 @@ def longest(low: float, high: float) -> float:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("tcp.refused", [1, 2, 4, 8, 16, 30, 30]),
-        ("websocket.closed", [1, 2, 4, 8, 16, 30, 30]),
+        ("tcp.refused", [5, 10, 20, 30, 30]),
+        ("websocket.closed", [5, 10, 20, 30, 30]),
         ("auth.token_rejected", [10, 20, 40, 80, 160, 320, 600, 600]),
         ("auth.address_refused", [10, 20, 40, 80, 160, 320, 600, 600]),
+        ("auth.rate_limited", [10, 20, 40, 80, 120, 120]),
         ("auth.version_skew", [120, 240, 480, 960, 1920, 3600, 3600]),
         ("auth.protocol_unsupported", [120, 240, 480, 960, 1920, 3600, 3600]),
     ],
@@ -38,7 +39,7 @@ def test_every_delay_is_drawn_from_nothing_to_its_ceiling() -> None:
 
     backoff = Backoff(draw)
     assert backoff.next_s("tcp.refused") == 0.0
-    assert asked == [(0.0, 1.0)]
+    assert asked == [(0.0, 5.0)]
 
 
 def test_a_stable_session_forgets_the_failures_before_it() -> None:
@@ -46,14 +47,14 @@ def test_a_stable_session_forgets_the_failures_before_it() -> None:
     backoff.next_s("tcp.refused")
     backoff.next_s("tcp.refused")
     backoff.session_lasted(STABLE_S)
-    assert backoff.next_s("websocket.closed") == 1
+    assert backoff.next_s("websocket.closed") == 5
 
 
 def test_a_session_that_flaps_does_not() -> None:
     backoff = Backoff(longest)
     backoff.next_s("tcp.refused")
     backoff.session_lasted(STABLE_S / 2)
-    assert backoff.next_s("websocket.closed") == 2
+    assert backoff.next_s("websocket.closed") == 10
 
 
 def test_a_thousand_failures_in_a_row_are_no_overflow() -> None:
@@ -64,4 +65,4 @@ def test_a_thousand_failures_in_a_row_are_no_overflow() -> None:
 def test_each_code_with_a_schedule_of_its_own_is_in_the_catalogue() -> None:
     special = {code for code in CATALOGUE if schedule_for(code) is not QUICK}
     assert {"auth.token_rejected", "signing.secret_wrong"} <= special
-    assert {schedule_for(code) for code in special} == {SLOW, UPGRADE}
+    assert {schedule_for(code) for code in special} == {LIMITED, SLOW, UPGRADE}
