@@ -8,6 +8,7 @@ Everything is imported first, since the interpreter and the project may lie wher
 from __future__ import annotations
 
 import codecs
+import contextlib
 import ctypes
 import importlib
 import os
@@ -32,10 +33,16 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
 def load_everything() -> None:
     """Import what the project imports late."""
-    for package in ("z4j_probes", "z4j_fastapi", "typer"):
+    for package in ("z4j_probes", "z4j_fastapi"):
         module = importlib.import_module(package)
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
             if ".workers" not in found.name and not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    import typer
+
+    for found in pkgutil.walk_packages(typer.__path__, "typer."):
+        with contextlib.suppress(ImportError, AssertionError):  # some are for Windows
+            if not found.name.endswith("__main__"):
                 importlib.import_module(found.name)
     late = ("dns.asyncquery", "certifi", "cryptography.x509", "rich.table", "zoneinfo", "uuid")
     for name in late:
