@@ -51,9 +51,9 @@ class Z4JAgent:
     opens nothing and raises nothing for bad settings: those make the agent `disabled` when it is entered.
 
     `preflight` says what a failed first climb does: "warn" (default) logs one error and goes on, "strict"
-    raises PreflightError, "off" does not wait. `role` is web, task, scheduler, beat or other. `redact_keys`
-    adds words to those that mark a value as secret. `allow_plaintext` permits ws:// to a host that is not
-    this machine.
+    raises PreflightError, "off" waits for the buffer alone. `role` is web, task, scheduler, beat or other.
+    `redact_keys` adds words to those that mark a value as secret. `allow_plaintext` permits ws:// to a host
+    that is not this machine.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Z4JAgent:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._buffer: EventBuffer | None = None
         self._supervisor: Supervisor | None = None
-        self._stop: asyncio.Event | None = None
+        self._stop = asyncio.Event()
         self._verdict: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -174,11 +174,17 @@ class Z4JAgent:
             return self
         if not self._start_thread():
             return self
-        mode = self.settings.preflight
-        if mode != "off":
+        try:
             await self._wait(self._verdict, self._preflight_budget_s + _GRACE_S)
+        except asyncio.CancelledError:  # nobody leaves what was never quite entered
+            await self.__aexit__()
+            raise
         report = self._status.report
-        if mode == "strict" and self._status.state is not State.ONLINE and report is not None:
+        if (
+            self.settings.preflight == "strict"
+            and self._status.state is not State.ONLINE
+            and report is not None
+        ):
             await self.__aexit__(None, None, None)
             raise PreflightError(report)
         return self
@@ -192,9 +198,12 @@ class Z4JAgent:
         """Flush within the shutdown budget and stop; what is undelivered stays on disk for the next start."""
         if self._entered_pid is None or self._is_forked:
             return
-        if self._loop is not None and self._stop is not None:
+        loop = self._loop
+        if loop is None:  # not running yet: it will see this when it gets there
+            self._stop.set()
+        else:
             with contextlib.suppress(RuntimeError):  # it has ended by itself
-                self._loop.call_soon_threadsafe(self._stop.set)
+                loop.call_soon_threadsafe(self._stop.set)
         try:
             await self._wait(self._ended, self._shutdown_budget_s + 2 * _GRACE_S)
         finally:
@@ -208,6 +217,7 @@ class Z4JAgent:
 
     def _start_thread(self) -> bool:
         self._verdict, self._ended = concurrent.futures.Future(), concurrent.futures.Future()
+        self._stop = asyncio.Event()
         self._publish(AgentStatus(State.STARTING, datetime.now(UTC)))
         try:
             threading.Thread(target=self._run_thread, name="z4j-agent", daemon=True).start()
@@ -230,12 +240,12 @@ class Z4JAgent:
             self._settle(self._ended)
 
     async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
         # websockets, sqlite3 and ssl load here, not where a web service imports us
         from z4j_fastapi.buffer.opening import open_buffer
         from z4j_fastapi.supervisor import Supervisor
         from z4j_probes import default_registry
 
-        self._stop = asyncio.Event()
         opened = await open_buffer(self.settings, self._preflight_budget_s / 2, self._bounds)
         self._supervisor = Supervisor(
             default_registry(),
@@ -247,9 +257,8 @@ class Z4JAgent:
             publish=self._publish,
         )
         self._buffer = opened.buffer
-        self._loop = asyncio.get_running_loop()
         if self.settings.preflight == "off":
-            self._settle(self._verdict)
+            self._settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
         life = asyncio.create_task(self._supervisor.run(self._preflight_budget_s), name="z4j supervisor")
         stopping = asyncio.create_task(self._stop.wait(), name="z4j stop")
         try:
