@@ -9,6 +9,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from z4j_fastapi.agent import Z4JAgent
+    from z4j_fastapi.errors import ForkedAgentError, PreflightError
+    from z4j_fastapi.events import EventKind
+    from z4j_fastapi.lifespan import z4j_lifespan
+    from z4j_fastapi.status import AgentStatus, State
     from z4j_probes import (
         FrameRejected,
         ProtocolError,
@@ -20,23 +25,37 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "AgentStatus": "z4j_fastapi.status",
+    "EventKind": "z4j_fastapi.events",
+    "ForkedAgentError": "z4j_fastapi.errors",
     "FrameRejected": "z4j_probes",
+    "PreflightError": "z4j_fastapi.errors",
     "ProtocolError": "z4j_probes",
     "RegistryError": "z4j_probes",
     "Settings": "z4j_probes",
+    "State": "z4j_fastapi.status",
     "StorageError": "z4j_probes",
+    "Z4JAgent": "z4j_fastapi.agent",
     "Z4JError": "z4j_probes",
     "__version__": "z4j_probes",
+    "z4j_lifespan": "z4j_fastapi.lifespan",
 }
 
 __all__ = [
+    "AgentStatus",
+    "EventKind",
+    "ForkedAgentError",
     "FrameRejected",
+    "PreflightError",
     "ProtocolError",
     "RegistryError",
     "Settings",
+    "State",
     "StorageError",
+    "Z4JAgent",
     "Z4JError",
     "__version__",
+    "z4j_lifespan",
 ]
 
 

@@ -1,0 +1,125 @@
+"""z4j_lifespan: an agent that lives as long as the application, whatever lifespan that has of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from tests.support.agents import agent_of
+from z4j_fastapi import PreflightError, State, Z4JAgent, z4j_lifespan
+from z4j_fastapi.devbrain import DevBrain
+
+
+@pytest.fixture
+async def brain() -> AsyncIterator[DevBrain]:
+    async with DevBrain() as brain:
+        yield brain
+
+
+def arguments(brain: DevBrain, home: Path) -> dict[str, Any]:
+    credentials = brain.mint("web")
+    return {
+        "brain_url": brain.url,
+        "token": credentials.token,
+        "hmac_secret": credentials.hmac_secret,
+        "home": home / "z4j",
+    }
+
+
+@asynccontextmanager
+async def running(app: Any) -> AsyncIterator[Any]:
+    """What a server does with an application's lifespan; gives what it yields."""
+    async with app.router.lifespan_context(app) as state:
+        yield state
+
+
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+async def test_the_application_has_an_agent_while_it_runs(brain: DevBrain, tmp_path: Path, kind: Any) -> None:
+    app = kind(lifespan=z4j_lifespan(**arguments(brain, tmp_path)))
+    async with running(app):
+        assert app.state.z4j.status.state == State.ONLINE
+        await brain.wait_for_workers(1)
+    assert app.state.z4j.status.state is State.STOPPED
+    await brain.wait_for_workers(0)
+
+
+async def test_each_start_has_an_agent_of_its_own(brain: DevBrain, tmp_path: Path) -> None:
+    app = FastAPI(lifespan=z4j_lifespan(**arguments(brain, tmp_path)))
+    agents = []
+    for _ in range(2):
+        async with running(app):
+            agents.append(app.state.z4j)
+    assert agents[0] is not agents[1]
+    assert len({hello.worker_id for hello in brain.seen.hellos}) == 1
+
+
+async def test_an_agent_that_is_given_is_used_start_after_start(brain: DevBrain, tmp_path: Path) -> None:
+    agent = agent_of(brain, tmp_path)
+    app = FastAPI(lifespan=z4j_lifespan(agent))
+    for _ in range(2):
+        async with running(app):
+            assert app.state.z4j is agent
+            assert agent.status.state is State.ONLINE
+
+
+async def test_the_agent_is_there_for_the_applications_own_lifespan(brain: DevBrain, tmp_path: Path) -> None:
+    seen = []
+
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[dict[str, int]]:
+        seen.append(app.state.z4j.status.state)
+        yield {"answer": 42}
+        seen.append(app.state.z4j.status.state)
+
+    app = FastAPI(lifespan=z4j_lifespan(lifespan=own, **arguments(brain, tmp_path)))
+    async with running(app) as state:
+        assert state == {"answer": 42}
+    assert seen == [State.ONLINE, State.ONLINE]
+
+
+async def test_an_own_lifespan_that_fails_to_start_stops_the_agent(brain: DevBrain, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[None]:
+        raise RuntimeError("no database")
+        yield
+
+    app = FastAPI(lifespan=z4j_lifespan(lifespan=own, **arguments(brain, tmp_path)))
+    with pytest.raises(RuntimeError, match="no database"):
+        async with running(app):
+            pass
+    assert app.state.z4j.status.state is State.STOPPED
+
+
+async def test_a_strict_preflight_keeps_the_application_from_starting(tmp_path: Path) -> None:
+    app = FastAPI(lifespan=z4j_lifespan(preflight="strict", home=tmp_path))
+    with pytest.raises(PreflightError):
+        async with running(app):
+            pass
+
+
+def test_an_agent_and_arguments_for_one_exclude_each_other() -> None:
+    with pytest.raises(TypeError, match="agent_name"):
+        z4j_lifespan(Z4JAgent(), agent_name="web")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20])
+async def test_a_start_that_is_cancelled_leaves_no_agent_behind(
+    brain: DevBrain, tmp_path: Path, steps: int
+) -> None:
+    app = FastAPI(lifespan=z4j_lifespan(agent_of(brain, tmp_path)))
+    starting = asyncio.create_task(running(app).__aenter__())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("z4j")]
+    await brain.wait_for_workers(0)

@@ -1,0 +1,1 @@
+"""Agents for task workers: `workers.arq` and `workers.taskiq`, each of use only where its framework is."""
