@@ -36,6 +36,9 @@ Preflight = Literal["warn", "strict", "off"]
 PREFLIGHT_BUDGET_S = 3.0
 # What a stop may cost: one flush to a brain that answers. Orchestrators kill after 10 s or more.
 SHUTDOWN_BUDGET_S = 2.0
+# How long the first event of a batch waits for company. It also bounds how often `emit` wakes our thread, which
+# costs a caller more than keeping the event does.
+LINGER_S = 0.05
 # On top of either budget, for the thread itself, before the host goes on without waiting for it.
 _GRACE_S = 0.5
 
@@ -157,7 +160,7 @@ class Z4JAgent:
         if not self._nudged and self._loop is not None:
             self._nudged = True
             with contextlib.suppress(RuntimeError):  # the agent has just stopped; the event is on disk
-                self._loop.call_soon_threadsafe(self._nudge)
+                self._loop.call_soon_threadsafe(self._loop.call_later, LINGER_S, self._rouse)
         return True
 
     async def __aenter__(self) -> Self:
@@ -277,11 +280,13 @@ class Z4JAgent:
 
     def _publish(self, status: AgentStatus) -> None:
         self._status = status
+        if status.state is State.DISABLED:
+            self._buffer = None
         if status.state is not State.STARTING:
             self._settle(self._verdict)
 
-    def _nudge(self) -> None:
-        self._nudged = False
+    def _rouse(self) -> None:
+        self._nudged = False  # before the session looks: what comes after its look rouses it again
         if self._supervisor is not None:
             self._supervisor.wake()
 

@@ -1,0 +1,160 @@
+"""Entering an agent: what the first climb's verdict does to the host."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.agents import agent_of, closed_port, errors, silent_peer, status_with
+from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.devbrain import DevBrain
+from z4j_fastapi.errors import PreflightError
+from z4j_fastapi.reconnect import QUICK
+from z4j_fastapi.status import State
+
+
+async def test_an_agent_with_good_settings_is_online_when_it_is_entered(tmp_path: Path) -> None:
+    async with DevBrain() as brain:
+        agent = agent_of(brain, tmp_path)
+        async with agent:
+            entered = agent.status
+            await brain.wait_for_workers(1)
+        assert entered.state is State.ONLINE
+        assert entered.report is not None
+        assert entered.report.ok
+        assert entered.session_id is not None
+        assert brain.seen.connections == 1
+        assert agent.status.state is State.STOPPED
+
+
+async def test_it_introduces_itself_with_names_that_a_restart_keeps(tmp_path: Path) -> None:
+    async with DevBrain() as brain:
+        for _ in range(2):
+            async with agent_of(brain, tmp_path, engines=("arq",), role="task"):
+                await brain.wait_for_workers(1)
+            await brain.wait_for_workers(0)
+        first, second = brain.seen.hellos
+        assert first.worker_id == second.worker_id
+        assert ".task.0." in str(first.worker_id)
+        assert (first.engines, first.worker_role, first.host_name) == (("arq",), "task", "web")
+
+
+async def test_the_disk_path_of_the_buffer_is_told(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        assert agent.status.buffer_path is not None
+        assert "buffer-0.sqlite" in os.listdir(agent.status.buffer_path)
+
+
+async def test_a_failed_first_climb_is_one_error_and_the_host_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closed_port() as port:
+        brain = DevBrain()
+        url = f"http://127.0.0.1:{port}"
+        async with agent_of(brain, tmp_path, brain_url=url) as agent:
+            status = await status_with(agent, State.OFFLINE, "tcp.refused")
+            assert f"127.0.0.1:{port}" in status.reason
+            (said,) = errors(caplog)
+            assert said.startswith("tcp.refused: ")
+            assert "explain tcp.refused" in said
+
+
+async def test_it_comes_online_when_the_brain_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with closed_port() as port:
+        pass
+    brain = DevBrain(port=port)
+    credentials = brain.mint("web")
+    async with agent_of(brain, tmp_path, credentials, brain_url=f"http://127.0.0.1:{port}") as agent:
+        await status_with(agent, State.OFFLINE, "tcp.refused")
+        async with brain:
+            await status_with(agent, State.ONLINE)
+    assert len(errors(caplog)) == 1
+
+
+async def test_strict_raises_with_the_doctors_table(tmp_path: Path) -> None:
+    async with DevBrain() as brain:
+        agent = agent_of(brain, tmp_path, token="not-a-token-of-this-brain", preflight="strict")
+        with pytest.raises(PreflightError) as caught:
+            await agent.__aenter__()
+        failure = caught.value.report.first_failure
+        assert failure is not None
+        assert failure.code == "auth.token_rejected"
+        assert "auth.token_rejected" in str(caught.value)
+        assert failure.hint in " ".join(str(caught.value).split())
+        assert "not-a-token" not in str(caught.value)
+        assert agent.status.state is State.STOPPED
+
+
+async def test_off_does_not_wait(tmp_path: Path) -> None:
+    async with silent_peer() as url:
+        started_s = time.monotonic()
+        async with agent_of(
+            DevBrain(), tmp_path, brain_url=url, preflight="off", shutdown_budget_s=0.1
+        ) as agent:
+            assert time.monotonic() - started_s < 1.0
+            assert agent.status.state is State.STARTING
+
+
+@pytest.mark.parametrize("mode", ["warn", "strict"])
+async def test_a_peer_that_says_nothing_costs_the_budget_and_no_more(tmp_path: Path, mode: str) -> None:
+    async with silent_peer() as url:
+        agent = agent_of(DevBrain(), tmp_path, brain_url=url, preflight=mode, preflight_budget_s=1.0)
+        started_s = time.monotonic()
+        try:
+            await agent.__aenter__()
+        except PreflightError:
+            assert mode == "strict"
+        assert time.monotonic() - started_s < 2.0
+        report = agent.status.report
+        assert report is not None
+        assert report.first_failure is not None
+        assert report.first_failure.code == "websocket.timeout"
+        await agent.__aexit__(None, None, None)
+
+
+async def test_settings_that_are_no_use_disable_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with Z4JAgent(brain_url="ftp://brain.example", token="t" * 20, home=tmp_path) as agent:
+        assert agent.status.state is State.DISABLED
+        assert agent.status.code == "config.unsupported_scheme"
+        assert "stays off" in errors(caplog)[0]
+        assert agent.emit("task.sent", task_id="1") is False
+        assert agent.status.dropped >= 1
+
+
+async def test_a_host_can_disable_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("Z4J_DISABLED", "1")
+    async with Z4JAgent(home=tmp_path) as agent:
+        assert agent.status.state is State.DISABLED
+        assert not os.listdir(tmp_path)
+
+
+async def test_cancelling_a_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with silent_peer() as url:
+        agent = agent_of(DevBrain(), tmp_path, brain_url=url)
+        entering = asyncio.create_task(agent.__aenter__())
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        await agent.__aexit__(None, None, None)
+        assert agent.status.state is State.STOPPED
+
+
+async def test_an_unusable_directory_means_memory_and_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    async with DevBrain() as brain, agent_of(brain, tmp_path, home=tmp_path / "file") as agent:
+        assert agent.status.state is State.ONLINE
+        assert agent.status.buffer_path is None
+        assert errors(caplog)[0].startswith("buffer.not_a_directory: ")
+        assert agent.emit("task.sent", task_id="1")
+        await brain.wait_for_events(1)
+
+
+def test_the_longest_quick_delay_is_what_a_brain_that_restarts_costs() -> None:
+    assert QUICK.cap_s <= 30

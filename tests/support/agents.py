@@ -1,0 +1,81 @@
+"""Agents for tests, peers for them to fail on, and what they logged."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.devbrain import Credentials, DevBrain
+from z4j_fastapi.status import AgentStatus, State
+
+WAIT_S = 15.0
+
+
+def agent_of(
+    brain: DevBrain, directory: Path, credentials: Credentials | None = None, **arguments: Any
+) -> Z4JAgent:
+    """An agent with good settings for this brain, unless `arguments` say otherwise."""
+    credentials = credentials or brain.mint("web")
+    given: dict[str, Any] = {
+        "brain_url": brain.url,
+        "token": credentials.token,
+        "hmac_secret": credentials.hmac_secret,
+        "agent_name": "web",
+        "home": directory / "z4j",
+        **arguments,
+    }
+    return Z4JAgent(**given)
+
+
+async def until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
+    """Return once the condition holds."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        pytest.fail(f"within {timeout_s:g} s it never was so that {what}")
+
+
+async def status_with(agent: Z4JAgent, state: State, code: str = "") -> AgentStatus:
+    """The agent's status once it is in that state for that reason."""
+    await until(
+        lambda: agent.status.state is state and agent.status.code == code,
+        f"the agent was {state} with {code!r}",
+    )
+    return agent.status
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A loopback port on which nobody listens, and which nobody else gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@asynccontextmanager
+async def silent_peer() -> AsyncIterator[str]:
+    """The URL of a peer that accepts and says nothing."""
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the agent logged as errors."""
+    return [r.getMessage() for r in caplog.records if r.name == "z4j.agent" and r.levelname == "ERROR"]
