@@ -9,6 +9,7 @@ from tests.faults.scenario import HEALTHY, SCENARIOS, Case, Healthy, Scenario
 from tests.faults.scenarios import load
 from tests.faults.stage import Stage
 from tests.faults.table import record, record_sound
+from tests.support.namespaces import ROOT
 from z4j_probes.codes import CATALOGUE
 
 load()
@@ -62,6 +63,13 @@ def test_every_code_of_the_catalogue_has_a_scenario() -> None:
 
 def test_no_scenario_is_for_a_code_that_the_catalogue_lacks() -> None:
     assert [s.name for s in SCENARIOS.values() if s.code not in CATALOGUE] == []
+
+
+def test_the_page_of_the_matrix_has_every_scenario() -> None:
+    page = (ROOT / "docs" / "fault-matrix.md").read_text()
+    names = [name.replace("_", " ") for name in (*SCENARIOS, *HEALTHY)]
+    missing = [name for name in names if f" {name} " not in page]
+    assert missing == [], "run `make fault-table`"
 
 
 def test_there_are_many_ways_to_be_healthy() -> None:

@@ -38,6 +38,14 @@ def mounted(stage: Stage, options: str, *, fill: str = "") -> tuple[str, tuple[s
     return str(point), prefix
 
 
+def temporary(stage: Stage) -> str:
+    """A temporary directory as /tmp is, for everybody and sticky."""
+    path = stage.directory / "tmp"
+    path.mkdir()
+    path.chmod(0o1777)
+    return str(path)
+
+
 def read_only(*paths: str, but: str = "") -> tuple[str, ...]:
     """What runs the doctor where these are read-only mounts, and the one directory in them is not."""
     if os.geteuid() != 0:
@@ -60,7 +68,9 @@ def read_only(*paths: str, but: str = "") -> tuple[str, ...]:
 async def the_state_directory_was_made_by_root(stage: Stage) -> Case:
     """~/.z4j was made by `sudo … doctor`, mode 0700, and the service runs as uid 4242"""
     (stage.home / ".z4j").mkdir(mode=0o700)
-    return Case(await plain(stage, TMPDIR="/tmp"), words=(f"{stage.home}/.z4j",), handicap=(f"user={USER}",))
+    return Case(
+        await plain(stage, TMPDIR=temporary(stage)), words=(f"{stage.home}/.z4j",), handicap=(f"user={USER}",)
+    )
 
 
 @scenario(
@@ -71,13 +81,13 @@ async def the_state_directory_was_made_by_root(stage: Stage) -> Case:
 )
 async def the_service_user_has_no_home(stage: Stage) -> Case:
     """HOME=/nonexistent, as adduser --system gives"""
-    return Case(await plain(stage, HOME="/nonexistent", TMPDIR="/tmp"), handicap=(f"user={USER}",))
+    return Case(await plain(stage, HOME="/nonexistent", TMPDIR=temporary(stage)), handicap=(f"user={USER}",))
 
 
 @scenario("buffer.relocated", "a container's uid without a passwd entry", f"uid {USER} has no home directory")
 async def the_uid_is_not_in_passwd(stage: Stage) -> Case:
     """docker run --user 4242, without HOME"""
-    return Case(await plain(stage, HOME="", TMPDIR="/tmp"), handicap=(f"user={USER}",))
+    return Case(await plain(stage, HOME="", TMPDIR=temporary(stage)), handicap=(f"user={USER}",))
 
 
 @scenario(
@@ -86,18 +96,18 @@ async def the_uid_is_not_in_passwd(stage: Stage) -> Case:
 async def the_root_file_system_is_read_only(stage: Stage) -> Case:
     """readOnlyRootFilesystem with a tmpfs on /tmp: Z4J_HOME is on a read-only mount"""
     point, prefix = mounted(stage, "ro")
-    return Case(await plain(stage, Z4J_HOME=f"{point}/z4j", TMPDIR="/tmp"), words=(point,), prefix=prefix)
+    return Case(
+        await plain(stage, Z4J_HOME=f"{point}/z4j", TMPDIR=temporary(stage)), words=(point,), prefix=prefix
+    )
 
 
 @scenario("buffer.relocated", "a name in /tmp taken by another user", "belongs to uid 0", "instead of")
 async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
     """$TMPDIR/z4j-4242 belongs to root: the buffer goes to a fresh private directory beside it"""
-    temporary = stage.directory / "tmp"
-    temporary.mkdir()
-    temporary.chmod(0o1777)
-    (temporary / f"z4j-{USER}").mkdir()
-    environ = await plain(stage, HOME="/nonexistent", TMPDIR=str(temporary))
-    return Case(environ, words=(f"{temporary}/z4j-{USER}-",), handicap=(f"user={USER}",))
+    place = temporary(stage)
+    os.mkdir(f"{place}/z4j-{USER}")
+    environ = await plain(stage, HOME="/nonexistent", TMPDIR=place)
+    return Case(environ, words=(f"{place}/z4j-{USER}-",), handicap=(f"user={USER}",))
 
 
 @scenario(
