@@ -19,17 +19,18 @@ from websockets.exceptions import ConnectionClosed
 from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_fastapi.pace import Pace
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
-from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
+from z4j_probes.protocol import CloseCode, new_frame_id, parse, timestamp
 
 log = logging.getLogger("z4j.agent")
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
 IN_FLIGHT = 4
-# How long the first event of a batch waits for company; a batch that is full leaves at once.
-LINGER_S = 0.05
 # A brain that acknowledges nothing for this long has lost what it was sent, or the path to it is dead. One
 # that is busy takes seconds: 1.13.0 needs 6 to 9 ms an event.
 ACK_TIMEOUT_S = 60.0
+# A peer that vanished without a word is noticed within the sum. The brain has patience for 90 s.
+PING_INTERVAL_S = 20.0
+PING_TIMEOUT_S = 20.0
 # The envelope around a batch: ids, signature and punctuation, generously.
 ENVELOPE_BYTES = 2048
 
@@ -88,6 +89,7 @@ class Session:
 
     async def run(self) -> SessionEnd:
         """Live until the connection ends, and say why it did. Cancelling closes the connection."""
+        self._websocket.ping_interval, self._websocket.ping_timeout = PING_INTERVAL_S, PING_TIMEOUT_S
         self._websocket.start_keepalive()
         self._wake.set()
         try:
@@ -119,8 +121,10 @@ class Session:
             for frame in self._live.pending:
                 await self._handle(frame)
             while True:
-                frame = self._live.verifier.verify(await self._websocket.recv())
-                await self._handle(frame)
+                raw = await self._websocket.recv()
+                verifier = self._live.verifier
+                # without one the climb has warned of it (signing.not_enforced)
+                await self._handle(parse(raw) if verifier is None else verifier.verify(raw))
         except ConnectionClosed as exc:
             raise _Over(_why_closed(exc)) from None
         except FrameRejected as exc:
@@ -168,8 +172,6 @@ class Session:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if self._buffer.depth < self._pace.events and not self._finishing:
-                    await asyncio.sleep(LINGER_S)
                 await self._send_all()
                 if self._finishing:
                     await self._all_acknowledged()
@@ -234,6 +236,11 @@ class Session:
 
 def _why_closed(exc: ConnectionClosed) -> SessionEnd:
     if exc.rcvd is None:
+        if (
+            exc.sent is not None and exc.sent.code == CloseCode.BRAIN_ERROR
+        ):  # what websockets' keepalive sends
+            reason = f"the brain answered no ping for {PING_TIMEOUT_S:g} s: the path to it is dead"
+            return SessionEnd("websocket.closed", reason)
         return SessionEnd("websocket.closed", "the connection to the brain was lost without a close frame")
     code = _CLOSED.get(exc.rcvd.code, "websocket.closed")  # type: ignore[call-overload]
     said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""

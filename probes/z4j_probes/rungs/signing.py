@@ -24,7 +24,7 @@ from z4j_probes.protocol import (
 )
 from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, say
+from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 
 # A third of what is allowed: a clock that drifts gets there within weeks, and nobody watches it.
 WARN_CLOCK_SKEW_S = 20.0
@@ -67,7 +67,9 @@ async def run(climb: Climb) -> ProbeResult:
     await say(climb, signer.sign("event_batch", {"events": []}, frame_id))
     result = await _acknowledgement(climb, verifier, frame_id, heard)
     if result.ok:
-        climb.signer, climb.verifier, climb.pending = signer, verifier, tuple(heard.pending)
+        # a brain that does not sign leaves nothing to verify; whoever keeps the session knows by that
+        climb.verifier = None if result.code == "signing.not_enforced" else verifier
+        climb.signer, climb.pending = signer, tuple(heard.pending)
     return result
 
 
@@ -141,7 +143,8 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
         message = (
             f"the brain refused our signature ({closed}), and not for the clock ({offset_s:+.1f} s off ours)"
         )
-    return outcome(code, message, details=details)
+    hint = hint_for(closed) if code == "signing.closed" else None
+    return outcome(code, message, hint=hint, details=details)
 
 
 def _clocks(offset_s: float) -> str:

@@ -1,0 +1,157 @@
+"""A session's life after the handshake: closes, refusals, commands, doubles, dead peers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.support.agents import agent_of, errors, status_with, until
+from z4j_fastapi import session
+from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
+from z4j_fastapi.status import State
+
+
+async def test_heartbeats_come_at_the_brains_interval_and_tell_what_is_buffered(tmp_path: Path) -> None:
+    async with DevBrain(limits=Limits(heartbeat_interval_s=0.05)) as brain, agent_of(brain, tmp_path):
+        await brain.seen.until(lambda: len(brain.seen.heartbeats) >= 3, "three heartbeats came")
+        payload = brain.seen.heartbeats[0].payload
+        assert payload["buffer_size"] == 0
+        assert payload["dropped_events"] == 0
+        assert payload["adapter_health"] == {"buffer": "ok"}
+
+
+async def test_a_command_that_it_does_not_implement_is_answered(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path):
+        command = await brain.send_command("task.retry", target={"task_id": "1"})
+        await brain.wait_for_result(command)
+        assert command.acknowledged
+        assert command.result is not None
+        assert command.result["status"] == "failed"
+        assert "task.retry" in command.result["error"]
+
+
+async def test_a_token_that_is_revoked_is_named_and_asked_for_slowly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with DevBrain() as brain:
+        credentials = brain.mint("web")
+        async with agent_of(brain, tmp_path, credentials) as agent:
+            await brain.revoke(credentials.token)
+            await status_with(agent, State.OFFLINE, "auth.token_rejected")
+            assert [said.partition(":")[0] for said in errors(caplog)] == [
+                "auth.revoked",
+                "auth.token_rejected",
+            ]
+
+
+async def test_the_same_failure_is_logged_once_however_often_it_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        await brain.stop()
+        await until(lambda: agent.status.code == "tcp.refused", "the climb failed")
+        first = agent.status.since
+        await until(lambda: agent.status.since > first, "it climbed again")
+        assert [said.partition(":")[0] for said in errors(caplog)].count("tcp.refused") == 1
+        await brain.start()
+
+
+async def test_a_frame_that_lost_its_signature_ends_the_session(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        brain.misbehaviour = Misbehaviour(send_unsigned=True)
+        agent.emit("task.sent", task_id="1")
+        await status_with(agent, State.OFFLINE, "signing.brain_signature_invalid")
+
+
+async def test_a_brain_that_never_signs_is_taken_at_its_word_for_acknowledgements(tmp_path: Path) -> None:
+    careless = DevBrain(misbehaviour=Misbehaviour(send_unsigned=True))
+    async with careless as brain, agent_of(brain, tmp_path) as agent:
+        report = agent.status.report
+        assert report is not None
+        assert report.results[-1].code == "signing.not_enforced"
+        agent.emit("task.sent", task_id="1")
+        await brain.wait_for_events(1)
+        await until(lambda: agent.status.buffered == 0, "the event was acknowledged")
+        assert brain.seen.connections == 1
+
+
+async def test_a_brain_that_acknowledges_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ACK_TIMEOUT_S", 0.2)
+    limits = Limits(heartbeat_interval_s=0.1)
+    async with DevBrain(limits=limits) as brain, agent_of(brain, tmp_path) as agent:
+        brain.misbehaviour = Misbehaviour(drop_acks=NEVER)
+        agent.emit("task.sent", task_id="1")
+        await until(lambda: agent.status.code == "signing.no_reply", "it gave up")
+        brain.misbehaviour = Misbehaviour()
+        await status_with(agent, State.ONLINE)
+        await until(lambda: agent.status.buffered == 0, "the event was acknowledged")
+
+
+async def test_a_worker_with_a_double_takes_another_name_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "z4j.agent")
+    async with DevBrain() as brain:
+        credentials = brain.mint("web")
+        # two directories with one name: only a cloned machine has that, so the fingerprint is made equal
+        first = agent_of(brain, tmp_path / "a", credentials)
+        second = agent_of(brain, tmp_path / "b", credentials)
+        same = "host.web.0.12345678"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("z4j_fastapi.introduction.Introduction.worker_id", lambda *_: same)
+            async with first, second:
+                await brain.seen.until(
+                    lambda: any(str(h.worker_id).startswith(f"{same}.") for h in brain.seen.hellos),
+                    "one of them took a suffix",
+                    timeout_s=30,
+                )
+                await brain.wait_for_workers(2)
+        said = [r.getMessage() for r in caplog.records if "cloned machine" in r.getMessage()]
+        assert len(said) in (1, 2)
+
+
+async def test_a_restarted_brain_is_found_again(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        for _ in range(2):
+            await brain.stop()
+            await until(lambda: agent.status.state is State.OFFLINE, "it noticed")
+            await brain.start()
+            await status_with(agent, State.ONLINE)
+
+
+async def test_a_peer_that_vanishes_without_a_word_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-open: the path swallows everything, and no FIN ever comes."""
+    monkeypatch.setattr("z4j_fastapi.session.PING_INTERVAL_S", 0.2)
+    monkeypatch.setattr("z4j_fastapi.session.PING_TIMEOUT_S", 0.3)
+    async with DevBrain() as brain:
+        swallowing = asyncio.Event()
+
+        async def forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                if not swallowing.is_set():
+                    sink.write(data)
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", brain.port)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(forward(reader, upstream_writer))
+                    group.create_task(forward(upstream_reader, writer))
+            finally:
+                writer.close()
+                upstream_writer.close()
+
+        server = await asyncio.start_server(relay, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, agent_of(brain, tmp_path, brain_url=url, shutdown_budget_s=0.2) as agent:
+            assert agent.status.state is State.ONLINE
+            swallowing.set()
+            await status_with(agent, State.OFFLINE, "websocket.closed")
+            assert "ping" in agent.status.reason
