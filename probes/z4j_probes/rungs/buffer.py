@@ -110,7 +110,9 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
     if code == "buffer.read_only":
         return f"mount a writable volume at {quoted}, or set Z4J_HOME to a directory on one"
     if code == "buffer.not_a_directory":
-        return f"set Z4J_HOME to a directory: {shlex.quote(_file_on_the_way(path))} is a file"
+        found = _file_on_the_way(path)
+        what = "a file" if os.path.exists(found) else "a symbolic link that leads nowhere"
+        return f"set Z4J_HOME to a directory: {shlex.quote(found)} is {what}"
     if os.path.isdir(path):
         return f"sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}"
     return (
