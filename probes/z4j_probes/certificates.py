@@ -82,7 +82,7 @@ def issuing_path(chain: Sequence[Certificate]) -> tuple[Certificate, ...]:
 
 
 def strict_faults(ders: Sequence[bytes]) -> list[str]:
-    """What OpenSSL refuses in a chain under X509_STRICT alone (RFC 5280 §4.2.1): from the leaf to the root."""
+    """What OpenSSL refuses in a chain under X509_STRICT alone (RFC 5280 §4.2.1): leaf to root."""
     from cryptography import x509
 
     faults = []
