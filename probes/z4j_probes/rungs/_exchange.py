@@ -14,6 +14,8 @@ from z4j_probes.climb import Climb
 from z4j_probes.protocol import CloseCode
 
 # What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
+# RFC 6455 §7.4.1 and its registry: going away, service restart, try again later.
+_RESTARTING = (1001, 1012, 1013)
 _OUR_COMPLAINTS = (1002, 1007, 1009)
 
 
@@ -63,6 +65,20 @@ async def hear(climb: Climb, at_most_s: float | None = None) -> bytes | Closed |
         return _closed(climb, exc)
     except TimeoutError:
         return _close_frame(climb)
+
+
+def hint_for(closed: Closed | None) -> str | None:
+    """What to do about a close code that is about this moment; None where the catalogue's remedy fits."""
+    if closed is None or closed.code is None:
+        return None
+    if closed.code == CloseCode.REPLACED:
+        return (
+            "another process took this worker id over: see whether a second doctor, or a clone of this "
+            "machine, runs with this token"
+        )
+    if closed.code in _RESTARTING:
+        return "the brain is restarting: try again in a minute (doctor --wait 60)"
+    return None
 
 
 def error_details(climb: Climb, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from z4j_probes.errors import ProtocolError
 from z4j_probes.protocol import CloseCode, HelloAck, parse, utc_now
 from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, say
+from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0
@@ -130,7 +130,8 @@ def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> Prob
     details = error | (closed.details() if closed else {})
     if code == "auth.project_mismatch":
         details["project_configured"] = climb.settings.project_id
-    return outcome(code, message, details=details)
+    hint = hint_for(closed) if code == "auth.closed" else None
+    return outcome(code, message, hint=hint, details=details)
 
 
 def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:

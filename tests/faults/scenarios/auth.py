@@ -126,7 +126,7 @@ async def a_load_balancer_closes_after_the_upgrade(stage: Stage) -> Case:
     return await closing(stage, None, after_hello=False)
 
 
-@scenario("auth.closed", "AUTH 60: a restart", "1012", hint=("log",))
+@scenario("auth.closed", "AUTH 60: a restart", "1012", hint=("doctor --wait 60",))
 async def the_brain_is_restarting(stage: Stage) -> Case:
     """an embedded brain closes with 1012"""
     return await closing(stage, 1012, "service restart")

@@ -110,6 +110,21 @@ async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
     return Case(environ, words=(f"{place}/z4j-{USER}-",), handicap=(f"user={USER}",))
 
 
+@scenario("buffer.not_a_directory", "DISK 65: ELOOP", hint=("state is a symbolic link that leads nowhere",))
+async def the_state_directory_is_a_link_to_itself(stage: Stage) -> Case:
+    """Z4J_HOME is below a symbolic link that leads to itself"""
+    path = f"{stage.directory}/state"
+    os.symlink(path, path)
+    return Case(await plain(stage, Z4J_HOME=f"{path}/z4j", TMPDIR=temporary(stage)), words=(path,))
+
+
+@scenario("buffer.relocated", "DISK 65: ENAMETOOLONG", "File name too long", hint=("Z4J_HOME",))
+async def the_state_directorys_name_is_too_long(stage: Stage) -> Case:
+    """Z4J_HOME has a name of 300 characters, of a template that was filled in twice"""
+    path = f"{stage.directory}/{'z4j' * 100}"
+    return Case(await plain(stage, Z4J_HOME=path, TMPDIR=temporary(stage)), words=(path,))
+
+
 @scenario(
     "buffer.unwritable",
     "DISK 65: EACCES, and no temporary directory",

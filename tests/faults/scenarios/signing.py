@@ -109,7 +109,7 @@ async def the_connection_is_cut_at_the_first_frame(stage: Stage) -> Case:
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(None)))
 
 
-@scenario("signing.closed", "AUTH 64: a double", "4002", hint=("log",))
+@scenario("signing.closed", "AUTH 64: a double", "4002", hint=("took this worker id over",))
 async def a_double_takes_the_session(stage: Stage) -> Case:
     """an embedded brain closes with 4002, as for a newer connection of the same worker id, every time"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(4002, "replaced")))

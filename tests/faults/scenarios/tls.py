@@ -173,6 +173,13 @@ async def the_ca_may_not_issue_for_the_name(stage: Stage) -> Case:
     return await serving(stage, issue(limited, "localhost"))
 
 
+@scenario("tls.wrong_purpose", "TLS 38: the path length", "may not be used for a server", "X509_V_ERR 25")
+async def the_ca_may_not_have_a_ca_below(stage: Stage) -> Case:
+    """a CA whose path length is 0 issued another CA"""
+    last = authority("Corp Issuing CA", stage.root, path_length=0)
+    return await serving(stage, issue(authority("Corp Team CA", last), "localhost"))
+
+
 @scenario("tls.weak", "TLS 38: RSA 1024", "RSA 1024", "too weak")
 async def the_key_is_short(stage: Stage) -> Case:
     """a certificate with an RSA key of 1024 bits"""
