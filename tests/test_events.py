@@ -32,7 +32,8 @@ def test_an_event_has_the_fields_of_the_wire_protocol() -> None:
         "task.failed", task_id="t-1", engine="arq", data={"task_name": "mail"}, occurred_at=moment
     )
     event = json.loads(text)
-    assert uuid.UUID(event.pop("id")).version == 4
+    event_id = uuid.UUID(event.pop("id"))
+    assert (event_id.version, event_id.variant) == (4, uuid.RFC_4122)
     assert event == {
         "engine": "arq",
         "task_id": "t-1",

@@ -36,8 +36,8 @@ Preflight = Literal["warn", "strict", "off"]
 PREFLIGHT_BUDGET_S = 3.0
 # What a stop may cost: one flush to a brain that answers. Orchestrators kill after 10 s or more.
 SHUTDOWN_BUDGET_S = 2.0
-# How long the first event of a batch waits for company. It also bounds how often `emit` wakes our thread, which
-# costs a caller more than keeping the event does.
+# How long the first event of a batch waits for company. It also bounds how often `emit` wakes our thread,
+# which costs a caller more than keeping the event does.
 LINGER_S = 0.05
 # On top of either budget, for the thread itself, before the host goes on without waiting for it.
 _GRACE_S = 0.5

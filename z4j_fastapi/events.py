@@ -83,7 +83,7 @@ class EventEncoder:
         """One event as canonical JSON of at most MAX_EVENT_BYTES."""
         safe = self._mapping(data, 0)
         event = {
-            "id": str(uuid.UUID(bytes=os.urandom(16), version=4)),
+            "id": _uuid4(),
             "engine": _text(str(engine))[:MAX_NAME],
             "task_id": _text(str(task_id))[:MAX_NAME],
             "kind": _text(str(kind))[:MAX_NAME],
@@ -126,6 +126,13 @@ class EventEncoder:
             items = [self._value(item, depth + 1) for item, _ in zip(value, range(MAX_ITEMS), strict=False)]
             return items if len(value) <= MAX_ITEMS else [*items, f"… {len(value) - MAX_ITEMS} more"]
         return _foreign(value)
+
+
+def _uuid4() -> str:
+    """RFC 9562 §5.4, at a third of what the standard library's class costs for each event."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _foreign(value: Any) -> Any:

@@ -205,7 +205,9 @@ def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC; ValueError for a moment that names no zone."""
     if moment.tzinfo is None:
         raise ValueError("a moment without a zone has no place on the wire")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_timestamp(text: str) -> datetime:
