@@ -1,8 +1,9 @@
-"""Fixtures that tests of several rooms share: the real brain."""
+"""Fixtures that tests of several rooms share: the real brain, and agents that are quick to come back."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,13 @@ from tests.support.real_brain import (
     shared_brain,
     stop_shared_brain,
 )
+from z4j_fastapi.reconnect import Backoff
+
+
+@pytest.fixture(autouse=True)
+def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents of this process wait a twentieth of their schedule: tests are about what comes after."""
+    monkeypatch.setattr(Backoff.__init__, "__defaults__", (lambda low, high: random.uniform(low, high) / 20,))
 
 
 @pytest.fixture(scope="session")

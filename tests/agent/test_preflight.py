@@ -72,7 +72,7 @@ async def test_it_comes_online_when_the_brain_does(tmp_path: Path, caplog: pytes
         await status_with(agent, State.OFFLINE, "tcp.refused")
         async with brain:
             await status_with(agent, State.ONLINE)
-    assert len(errors(caplog)) == 1
+            assert len(errors(caplog)) == 1
 
 
 async def test_strict_raises_with_the_doctors_table(tmp_path: Path) -> None:
