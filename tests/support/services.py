@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.support.programs import Program
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+STAND_INS = Path(__file__).parent / "stand_ins"
+"""For packages that can't be installed beside the others."""
 
 
 @asynccontextmanager
@@ -25,7 +27,7 @@ async def service(directory: Path, *arguments: str, environ: Mapping[str, str]) 
         "ignore",
         "-m",
         *arguments,
-        environ={**inherited, "PYTHONPATH": str(EXAMPLES), **environ},
+        environ={**inherited, "PYTHONPATH": f"{EXAMPLES}{os.pathsep}{STAND_INS}", **environ},
     )
     try:
         yield running
