@@ -1,32 +1,26 @@
-"""Z4JAgent: the life of an agent, from `async with` to the last flush.
+"""Z4JAgent: the life of an agent, from `async with` to the last flush, as a host sees it.
 
-The agent lives in a thread of its own, with its own event loop: a host whose loop is blocked keeps its
-session, and nothing of ours runs in the host's loop but `emit`'s append to the buffer.
+What it does meanwhile happens in a thread of its own (`thread`), where a `supervisor` keeps a `session`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.events import EventEncoder
 from z4j_fastapi.introduction import Introduction
 from z4j_fastapi.status import AgentStatus, State
+from z4j_fastapi.thread import AgentThread
 from z4j_probes import Settings
-
-if TYPE_CHECKING:
-    from z4j_fastapi.buffer import EventBuffer
-    from z4j_fastapi.supervisor import Supervisor
 
 log = logging.getLogger("z4j.agent")
 
@@ -36,11 +30,6 @@ Preflight = Literal["warn", "strict", "off"]
 PREFLIGHT_BUDGET_S = 3.0
 # What a stop may cost: one flush to a brain that answers. Orchestrators kill after 10 s or more.
 SHUTDOWN_BUDGET_S = 2.0
-# How long the first event of a batch waits for company. It also bounds how often `emit` wakes our thread,
-# which costs a caller more than keeping the event does.
-LINGER_S = 0.05
-# On top of either budget, for the thread itself, before the host goes on without waiting for it.
-_GRACE_S = 0.5
 
 
 class Z4JAgent:
@@ -108,14 +97,8 @@ class Z4JAgent:
         self._shutdown_budget_s = shutdown_budget_s
         self._status = AgentStatus(State.STOPPED, datetime.now(UTC))
         self._missed = 0
-        self._nudged = False
+        self._thread: AgentThread | None = None
         self._entered_pid: int | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._buffer: EventBuffer | None = None
-        self._supervisor: Supervisor | None = None
-        self._stop = asyncio.Event()
-        self._verdict: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     @property
     def status(self) -> AgentStatus:
@@ -123,7 +106,7 @@ class Z4JAgent:
         status = self._status
         if self._is_forked:
             status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
-        buffer = self._buffer
+        buffer = self._thread.buffer if self._thread else None
         return replace(
             status,
             buffered=buffer.depth if buffer else 0,
@@ -145,8 +128,9 @@ class Z4JAgent:
         `status.dropped`, where this agent is not entered, is disabled, or was forked off. `kind` is one of
         `EventKind`; `data` may hold anything, and is made safe (see `events`). `occurred_at` must be zoned.
         """
-        buffer = self._buffer
-        if buffer is None:
+        thread = self._thread
+        buffer = thread.buffer if thread else None
+        if thread is None or buffer is None:
             self._missed += 1
             return False
         where: dict[str, Any] = {"task_id": task_id, "engine": engine or self._engine}
@@ -157,10 +141,7 @@ class Z4JAgent:
         if not buffer.append(event):
             self._missed += 1
             return False
-        if not self._nudged and self._loop is not None:
-            self._nudged = True
-            with contextlib.suppress(RuntimeError):  # the agent has just stopped; the event is on disk
-                self._loop.call_soon_threadsafe(self._loop.call_later, LINGER_S, self._rouse)
+        thread.nudge()
         return True
 
     async def __aenter__(self) -> Self:
@@ -175,20 +156,31 @@ class Z4JAgent:
         if self.settings.is_disabled:
             self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason="Z4J_DISABLED is set"))
             return self
-        if not self._start_thread():
-            return self
+        thread = AgentThread(
+            self.settings,
+            self._introduction,
+            self._publish,
+            bounds=self._bounds,
+            preflight_budget_s=self._preflight_budget_s,
+            shutdown_budget_s=self._shutdown_budget_s,
+        )
+        self._publish(AgentStatus(State.STARTING, datetime.now(UTC)))
         try:
-            await self._wait(self._verdict, self._preflight_budget_s + _GRACE_S)
+            thread.start()
+        except RuntimeError as exc:  # no more threads: the host is in trouble, and goes first
+            log.error("the agent can't start: %s", exc)  # noqa: TRY400 - the traceback would be ours alone
+            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=str(exc)))
+            return self
+        self._thread, self._entered_pid = thread, os.getpid()
+        try:
+            await thread.decided()
         except asyncio.CancelledError:  # nobody leaves what was never quite entered
             await self.__aexit__()
             raise
         report = self._status.report
-        if (
-            self.settings.preflight == "strict"
-            and self._status.state is not State.ONLINE
-            and report is not None
-        ):
-            await self.__aexit__(None, None, None)
+        strict = self.settings.preflight == "strict"
+        if strict and report is not None and self._status.state is not State.ONLINE:
+            await self.__aexit__()
             raise PreflightError(report)
         return self
 
@@ -199,18 +191,12 @@ class Z4JAgent:
         trace: TracebackType | None = None,
     ) -> None:
         """Flush within the shutdown budget and stop; what is undelivered stays on disk for the next start."""
-        if self._entered_pid is None or self._is_forked:
+        if self._thread is None or self._is_forked:
             return
-        loop = self._loop
-        if loop is None:  # not running yet: it will see this when it gets there
-            self._stop.set()
-        else:
-            with contextlib.suppress(RuntimeError):  # it has ended by itself
-                loop.call_soon_threadsafe(self._stop.set)
         try:
-            await self._wait(self._ended, self._shutdown_budget_s + 2 * _GRACE_S)
+            await self._thread.stop()
         finally:
-            self._entered_pid = None
+            self._thread = self._entered_pid = None
             if self._status.state is not State.DISABLED:
                 self._publish(replace(self._status, state=State.STOPPED, since=datetime.now(UTC)))
 
@@ -218,85 +204,5 @@ class Z4JAgent:
     def _is_forked(self) -> bool:
         return self._entered_pid is not None and self._entered_pid != os.getpid()
 
-    def _start_thread(self) -> bool:
-        self._verdict, self._ended = concurrent.futures.Future(), concurrent.futures.Future()
-        self._stop = asyncio.Event()
-        self._publish(AgentStatus(State.STARTING, datetime.now(UTC)))
-        try:
-            threading.Thread(target=self._run_thread, name="z4j-agent", daemon=True).start()
-        except RuntimeError as exc:  # no more threads: the host is in trouble, and goes first
-            log.error("the agent can't start: %s", exc)  # noqa: TRY400 - the traceback would be ours alone
-            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=str(exc)))
-            return False
-        self._entered_pid = os.getpid()
-        return True
-
-    def _run_thread(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except Exception:
-            log.exception("the agent has stopped by an error of its own; please report it")
-            self._publish(replace(self._status, state=State.DISABLED, reason="stopped by an internal error"))
-        finally:
-            self._loop = None
-            self._settle(self._verdict)
-            self._settle(self._ended)
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        # websockets, sqlite3 and ssl load here, not where a web service imports us
-        from z4j_fastapi.buffer.opening import open_buffer
-        from z4j_fastapi.supervisor import Supervisor
-        from z4j_probes import default_registry
-
-        opened = await open_buffer(self.settings, self._preflight_budget_s / 2, self._bounds)
-        self._supervisor = Supervisor(
-            default_registry(),
-            self.settings,
-            self._introduction,
-            identity=opened.identity,
-            directory=opened.directory,
-            buffer=opened.buffer,
-            publish=self._publish,
-        )
-        self._buffer = opened.buffer
-        if self.settings.preflight == "off":
-            self._settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
-        life = asyncio.create_task(self._supervisor.run(self._preflight_budget_s), name="z4j supervisor")
-        stopping = asyncio.create_task(self._stop.wait(), name="z4j stop")
-        try:
-            await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if stopping.done():
-                await self._supervisor.finish(self._shutdown_budget_s)
-                life.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await life
-            else:
-                await life
-        finally:
-            stopping.cancel()
-            self._buffer = None
-            opened.buffer.close()
-
     def _publish(self, status: AgentStatus) -> None:
         self._status = status
-        if status.state is State.DISABLED:
-            self._buffer = None
-        if status.state is not State.STARTING:
-            self._settle(self._verdict)
-
-    def _rouse(self) -> None:
-        self._nudged = False  # before the session looks: what comes after its look rouses it again
-        if self._supervisor is not None:
-            self._supervisor.wake()
-
-    @staticmethod
-    def _settle(future: concurrent.futures.Future[None]) -> None:
-        with contextlib.suppress(concurrent.futures.InvalidStateError):
-            future.set_result(None)
-
-    @staticmethod
-    async def _wait(future: concurrent.futures.Future[None], seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.shield(asyncio.wrap_future(future))

@@ -85,15 +85,15 @@ class Supervisor:
                 report, live = await self._climb(budget_s)
                 budget_s = RUN_BUDGET_S
                 if live is None:
-                    failure = report.first_failure
-                    code, reason = (failure.code, failure.message) if failure else ("", "")
+                    failure = next(r for r in report.results if not r.ok and r.name != "buffer")
+                    code, reason = failure.code, failure.message
                     if code.startswith("config."):
                         self._change(State.DISABLED, code, reason, report)
-                        self._say(code, f"{reason}; {failure.hint if failure else ''}", will_retry=False)
+                        self._say(code, f"{reason}; {failure.hint}", will_retry=False)
                         adopting.cancel()
                         return
                     self._change(State.OFFLINE, code, reason, report)
-                    self._say(code, f"{reason}; {failure.hint if failure else ''}")
+                    self._say(code, f"{reason}; {failure.hint}")
                 else:
                     code = await self._live(live, report)
                 if self._finishing:

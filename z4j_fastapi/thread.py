@@ -1,0 +1,158 @@
+"""The thread that an entered agent lives in, with an event loop of its own.
+
+A host whose loop is blocked keeps its session, and nothing of ours runs in the host's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from z4j_fastapi.introduction import Introduction
+from z4j_fastapi.status import AgentStatus, State
+from z4j_probes import Settings
+
+if TYPE_CHECKING:
+    from z4j_fastapi.buffer import EventBuffer
+    from z4j_fastapi.supervisor import Supervisor
+
+log = logging.getLogger("z4j.agent")
+
+# How long the first event of a batch waits for company. It also bounds how often `nudge` wakes this thread,
+# which costs a caller more than keeping the event does.
+LINGER_S = 0.05
+# On top of a budget, for the thread itself, before the host goes on without waiting for it.
+_GRACE_S = 0.5
+
+
+class AgentThread:
+    """One life of an agent, from start to stop. `publish` gets each new status, in the thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        introduction: Introduction,
+        publish: Callable[[AgentStatus], None],
+        *,
+        bounds: Mapping[str, int],
+        preflight_budget_s: float,
+        shutdown_budget_s: float,
+    ) -> None:
+        self._settings = settings
+        self._introduction = introduction
+        self._publish_outside = publish
+        self._bounds = bounds
+        self._preflight_budget_s = preflight_budget_s
+        self._shutdown_budget_s = shutdown_budget_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._supervisor: Supervisor | None = None
+        self._stop = asyncio.Event()
+        self._nudged = False
+        self._verdict: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.buffer: EventBuffer | None = None
+
+    def start(self) -> None:
+        """Start the thread. RuntimeError where this process can have no more of them."""
+        threading.Thread(target=self._run, name="z4j-agent", daemon=True).start()
+
+    async def decided(self) -> None:
+        """Wait for the first climb's verdict (with preflight "off", for the buffer), within the budget."""
+        await _wait(self._verdict, self._preflight_budget_s + _GRACE_S)
+
+    async def stop(self) -> None:
+        """Have it flush and end, and wait for that within the shutdown budget."""
+        loop = self._loop
+        if loop is None:  # not running yet: it will see this when it gets there
+            self._stop.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(self._stop.set)
+        await _wait(self._ended, self._shutdown_budget_s + 2 * _GRACE_S)
+
+    def nudge(self) -> None:
+        """There is an event to send; from any thread."""
+        if not self._nudged and self._loop is not None:
+            self._nudged = True
+            with contextlib.suppress(RuntimeError):  # it has just stopped; the event is on disk
+                self._loop.call_soon_threadsafe(self._loop.call_later, LINGER_S, self._rouse)
+
+    def _rouse(self) -> None:
+        self._nudged = False  # before the session looks: what comes after its look rouses it again
+        if self._supervisor is not None:
+            self._supervisor.wake()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception:
+            log.exception("the agent has stopped by an error of its own; please report it")
+            reason = "stopped by an internal error"
+            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=reason))
+        finally:
+            self._loop = None
+            _settle(self._verdict)
+            _settle(self._ended)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        # websockets, sqlite3 and ssl load here, not where a web service imports us
+        from z4j_fastapi.buffer.opening import open_buffer
+        from z4j_fastapi.supervisor import Supervisor
+        from z4j_probes import default_registry
+
+        opened = await open_buffer(self._settings, self._preflight_budget_s / 2, self._bounds)
+        self._supervisor = supervisor = Supervisor(
+            default_registry(),
+            self._settings,
+            self._introduction,
+            identity=opened.identity,
+            directory=opened.directory,
+            buffer=opened.buffer,
+            publish=self._publish,
+        )
+        self.buffer = opened.buffer
+        if self._settings.preflight == "off":
+            _settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
+        try:
+            await self._live(supervisor)
+        finally:
+            self.buffer = None
+            opened.buffer.close()
+
+    async def _live(self, supervisor: Supervisor) -> None:
+        life = asyncio.create_task(supervisor.run(self._preflight_budget_s), name="z4j supervisor")
+        stopping = asyncio.create_task(self._stop.wait(), name="z4j stop")
+        try:
+            await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                await supervisor.finish(self._shutdown_budget_s)
+                life.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await life
+        finally:
+            stopping.cancel()
+
+    def _publish(self, status: AgentStatus) -> None:
+        if status.state is State.DISABLED:
+            self.buffer = None
+        self._publish_outside(status)
+        if status.state is not State.STARTING:
+            _settle(self._verdict)
+
+
+def _settle(future: concurrent.futures.Future[None]) -> None:
+    with contextlib.suppress(concurrent.futures.InvalidStateError):
+        future.set_result(None)
+
+
+async def _wait(future: concurrent.futures.Future[None], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.shield(asyncio.wrap_future(future))
