@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z4j_fastapi.events import MAX_EVENT_BYTES, REDACTED, EventEncoder, EventKind
+from z4j_fastapi.events import MAX_EVENT_BYTES, MAX_VALUES, REDACTED, EventEncoder, EventKind
 from z4j_probes.protocol import FrameSigner, FrameVerifier, render
 
 IDS = ("a", "p", "s")
 
 
-def encode(encoder: EventEncoder | None = None, **data: Any) -> Any:
+def encode(encoder: EventEncoder | None = None, /, **data: Any) -> Any:
     text = (encoder or EventEncoder()).encode(EventKind.TASK_SENT, task_id="t", engine="arq", data=data)
     return json.loads(text)["data"]
 
@@ -107,6 +107,20 @@ def test_a_cycle_ends() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
     assert "nested too deeply" in json.dumps(encode(cycle=cycle))
+
+
+def test_a_large_structure_is_not_walked_to_its_end() -> None:
+    class Counted(list[int]):
+        walked = 0
+
+        def __iter__(self) -> Any:
+            for value in super().__iter__():
+                Counted.walked += 1
+                yield value
+
+    shown = encode(result=[[Counted(range(200)) for _ in range(200)] for _ in range(200)])
+    assert Counted.walked <= 2 * MAX_VALUES
+    assert "more" in json.dumps(shown, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("filler", ["x", "€", "😀"])

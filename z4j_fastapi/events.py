@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -25,6 +25,8 @@ MAX_EVENT_BYTES = 64 * 1024
 # A traceback fits; a file that somebody passed as an argument does not.
 MAX_TEXT = 8 * 1024
 MAX_ITEMS = 200
+# All values of an event together: about a millisecond's work.
+MAX_VALUES = 1000
 MAX_NAME = 512
 MAX_DEPTH = 8
 # Python's own JSON parser refuses integers of more than 4,300 digits; nobody needs a tenth of that.
@@ -81,7 +83,7 @@ class EventEncoder:
         occurred_at: datetime | None = None,
     ) -> str:
         """One event as canonical JSON of at most MAX_EVENT_BYTES."""
-        safe = self._mapping(data, 0)
+        safe = _Walk(self._is_secret).mapping(data, 0)
         event = {
             "id": _uuid4(),
             "engine": _text(str(engine))[:MAX_NAME],
@@ -97,18 +99,29 @@ class EventEncoder:
             text = render({**event, "data": _shrunk(safe, MAX_EVENT_BYTES // 2)})
         return text
 
-    def _mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+
+class _Walk:
+    """One event's data made safe, as far as MAX_VALUES goes: the host's event loop waits for it."""
+
+    __slots__ = ("_is_secret", "_left")
+
+    def __init__(self, is_secret: Callable[[str], bool]) -> None:
+        self._is_secret = is_secret
+        self._left = MAX_VALUES
+
+    def mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         safe: dict[str, Any] = {}
         for index, (key, value) in enumerate(mapping.items()):
-            if index == MAX_ITEMS:
-                safe["…"] = f"{len(mapping) - MAX_ITEMS} more"
+            if index == MAX_ITEMS or self._left <= 0:
+                safe["…"] = f"{len(mapping) - index} more"
                 break
             name = _text(key if isinstance(key, str) else str(key))
             secret = value is not None and self._is_secret(name)
-            safe[name] = REDACTED if secret else self._value(value, depth + 1)
+            safe[name] = REDACTED if secret else self.value(value, depth + 1)
         return safe
 
-    def _value(self, value: Any, depth: int) -> Any:
+    def value(self, value: Any, depth: int) -> Any:
+        self._left -= 1
         kind = type(value)
         if value is None or kind is bool:
             return value
@@ -121,11 +134,19 @@ class EventEncoder:
         if depth > MAX_DEPTH:
             return f"<{kind.__name__}, nested too deeply>"
         if isinstance(value, Mapping):
-            return self._mapping(value, depth)
+            return self.mapping(value, depth)
         if isinstance(value, list | tuple | set | frozenset):
-            items = [self._value(item, depth + 1) for item, _ in zip(value, range(MAX_ITEMS), strict=False)]
-            return items if len(value) <= MAX_ITEMS else [*items, f"… {len(value) - MAX_ITEMS} more"]
+            return self._items(value, depth)
         return _foreign(value)
+
+    def _items(self, values: Collection[Any], depth: int) -> list[Any]:
+        items: list[Any] = []
+        for value in values:
+            if len(items) == MAX_ITEMS or self._left <= 0:
+                items.append(f"… {len(values) - len(items)} more")
+                break
+            items.append(self.value(value, depth + 1))
+        return items
 
 
 def _uuid4() -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from z4j_probes import Settings, __version__
-from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, Hello
+from z4j_probes import Settings
+from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
 from z4j_probes.storage import LastHello, fingerprint
 
 # Room that a worker id keeps for the suffix of a worker that has a double.
@@ -30,7 +30,7 @@ class Introduction:
     def hello(self, settings: Settings, worker_id: str, started_at: datetime) -> Hello:
         """The hello of one climb."""
         return Hello(
-            agent_version=__version__,
+            agent_version=UNRECORDED_VERSION,
             worker_id=worker_id,
             worker_role=self.role,
             worker_pid=os.getpid(),

@@ -12,7 +12,8 @@ from z4j_probes.climb import Climb, LiveSession
 from z4j_probes.codes import Code, outcome
 from z4j_probes.errors import FrameRejected, ProtocolError, RegistryError, StorageError, Z4JError
 from z4j_probes.ladder import Ladder
-from z4j_probes.registry import Probe, Registry, default_registry
+from z4j_probes.probe import Probe
+from z4j_probes.registry import Registry, default_registry
 from z4j_probes.result import ProbeResult, Report, Status
 from z4j_probes.selection import SelectionError, select
 from z4j_probes.settings import Settings

@@ -13,13 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from z4j_probes.climb import Climb
-from z4j_probes.protocol import CloseCode, Hello
+from z4j_probes.protocol import UNRECORDED_VERSION, CloseCode, Hello
 from z4j_probes.result import ProbeResult
 from z4j_probes.storage import LastHello, fingerprint, identity, recall_hello
 from z4j_probes.threads import in_daemon_thread
 
-# A brain takes this for "do not record".
-UNRECORDED_VERSION = "0.0.0"
 # Leaves room in a worker id for role, fingerprint and pid.
 MAX_HOST_LENGTH = 96
 

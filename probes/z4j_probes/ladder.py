@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from z4j_probes import codes
 from z4j_probes._version import __version__
 from z4j_probes.climb import Climb, set_deadline
-from z4j_probes.registry import Probe, Registry
+from z4j_probes.probe import Probe
+from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status
 from z4j_probes.settings import Settings
 

@@ -16,7 +16,8 @@ from importlib.metadata import EntryPoint, entry_points
 from z4j_probes.climb import Climb
 from z4j_probes.codes import common, outcome
 from z4j_probes.errors import RegistryError
-from z4j_probes.registry import Probe, Registry
+from z4j_probes.probe import Probe
+from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult
 
 GROUP = "z4j_fastapi.probes"

@@ -43,6 +43,7 @@ async def test_a_detached_session_stays_open_and_goes_on_where_the_climb_ended(
         session = climb.detach()
 
     await session.websocket.send(session.signer.sign("event_batch", {"events": []}, "the-next-batch"))
+    assert session.verifier is not None
     frame = session.verifier.verify(await session.websocket.recv())
     assert frame["payload"]["acked_id"] == "the-next-batch"
     assert len(brain.online_workers) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from tests.probes.test_registry import probe
 from z4j_probes import Registry, SelectionError, select
-from z4j_probes.registry import Probe
+from z4j_probes.probe import Probe
 
 NEEDS = {
     "config": (),

@@ -12,8 +12,9 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.ladder import Ladder
+from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
-from z4j_probes.registry import Probe, Registry
+from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import auth, signing, websocket
 from z4j_probes.settings import Settings

@@ -22,6 +22,9 @@ DEFAULT_MAX_FRAME_BYTES = 1024 * 1024
 MAX_EVENTS_PER_BATCH = 5_000
 MAX_FRAME_ID_LENGTH = 64
 MAX_WORKER_ID_LENGTH = 128
+# A brain takes it for "do not record". It judges other versions by the releases of its own adapters, on whose
+# scale ours would be "incompatible".
+UNRECORDED_VERSION = "0.0.0"
 
 
 class CloseCode(IntEnum):

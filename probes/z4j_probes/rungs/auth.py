@@ -14,8 +14,8 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import ProtocolError
+from z4j_probes.probe import Probe
 from z4j_probes.protocol import CloseCode, HelloAck, parse, utc_now
-from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 

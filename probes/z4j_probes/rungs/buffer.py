@@ -21,7 +21,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
-from z4j_probes.registry import Probe
+from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
 from z4j_probes.settings import Settings

@@ -19,9 +19,9 @@ from dataclasses import asdict
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint, parse_endpoint
+from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
-from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
 from z4j_probes.rungs._problems import Problem, find_problems, given

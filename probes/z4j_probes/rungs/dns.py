@@ -22,7 +22,7 @@ from typing import Any
 from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.registry import Probe
+from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._dns_verdict import Failure, System, classify, explain, read_error
 from z4j_probes.rungs._hostname import (

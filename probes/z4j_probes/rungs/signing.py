@@ -14,6 +14,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import FrameRejected, ProtocolError
+from z4j_probes.probe import Probe
 from z4j_probes.protocol import (
     MAX_CLOCK_SKEW_S,
     CloseCode,
@@ -22,7 +23,6 @@ from z4j_probes.protocol import (
     new_frame_id,
     parse,
 )
-from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult, Status
 from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 

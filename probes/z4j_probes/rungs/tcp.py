@@ -22,8 +22,8 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
+from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy
-from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _connect_tunnel as tunnel
 from z4j_probes.rungs._eyeballs import Attempt, Race, race

@@ -28,7 +28,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import Presented, Watch, look, verified_chain, verified_facts
-from z4j_probes.registry import Probe
+from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _tls_faults, _tls_verdicts
 from z4j_probes.rungs._connect_tunnel import connect_through, diagnose, encrypt
@@ -48,6 +48,8 @@ SETTLE_S = 0.5
 SOON = timedelta(days=14)
 SOON_FRACTION = 0.2
 
+Peer = tuple[str, int]
+
 
 async def run(climb: Climb) -> ProbeResult:
     """Shake hands on the climb's transport; replace it, or say why that can't be."""
@@ -63,11 +65,12 @@ async def run(climb: Climb) -> ProbeResult:
         return _tls_verdicts.verdict("tls.empty_trust_store", nothing, climb.proxy)
 
     watch = Watch(store.context)
+    peer: Peer = climb.transport.get_extra_info("peername")[:2]  # a transport that was closed has forgotten
     try:
         async with asyncio.timeout(climb.time_left()):
             transport = await _shake_hands(climb, store.context, watch)
     except (OSError, EOFError) as exc:
-        return await _explain(climb, store, exc, watch)
+        return await _explain(climb, peer, store, exc, watch)
     finally:
         watch.stop()
     climb.transport = transport
@@ -80,6 +83,7 @@ async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> a
         raise holding.error or ConnectionResetError
     if holding.received:
         raise _SpokeFirst
+    _mend_force_close(climb.transport)
     transport = await asyncio.get_running_loop().start_tls(
         climb.transport, holding, context, server_hostname=_server_name(climb.endpoint)
     )
@@ -106,7 +110,9 @@ async def _settle(climb: Climb, watch: Watch) -> None:
         raise climb.protocol.error or ConnectionResetError
 
 
-async def _explain(climb: Climb, store: TrustStore, error: Exception, watch: Watch) -> ProbeResult:
+async def _explain(
+    climb: Climb, peer: Peer, store: TrustStore, error: Exception, watch: Watch
+) -> ProbeResult:
     code = _tls_faults.classify(error, alert=watch.alert, certificate_requested=watch.certificate_requested)
     evidence = Evidence(
         climb.endpoint, error, store, datetime.now(UTC), watch.alert, watch.certificate_requested
@@ -118,7 +124,9 @@ async def _explain(climb: Climb, store: TrustStore, error: Exception, watch: Wat
         return _tls_verdicts.verdict(code, evidence, climb.proxy)
 
     watch.stop()
-    presented = await _look_again(climb, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES)
+    presented = await _look_again(
+        climb, peer, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES
+    )
     chain = read_all(presented.chain)
     wants_roots = code in _ABOUT_ROOTS and chain
     roots = read_all(store.context.get_ca_certs(binary_form=True)) if wants_roots else ()
@@ -130,7 +138,9 @@ _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
 _ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
 
 
-async def _look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_date: bool) -> Presented:
+async def _look_again(
+    climb: Climb, peer: Peer, store: TrustStore, *, with_name: bool, ask_date: bool
+) -> Presented:
     """What the server presents to somebody who believes anything, as far as it can be had in time."""
     presented = Presented()
     endpoint = climb.endpoint
@@ -138,19 +148,18 @@ async def _look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_d
     # no header of ours: no token, and no User-Agent
     ask = f"HEAD / HTTP/1.1\r\nHost: {ascii_name(endpoint.authority)}\r\nConnection: close\r\n\r\n".encode()
     with contextlib.suppress(OSError):
-        async with asyncio.timeout(min(LOOK_S, climb.time_left())), _redialled(climb, store) as again:
+        async with asyncio.timeout(min(LOOK_S, climb.time_left())), _redialled(climb, peer, store) as again:
             await look(*again, presented, server_hostname=name, ask=ask if ask_date else None)
     return presented
 
 
 @contextlib.asynccontextmanager
 async def _redialled(
-    climb: Climb, store: TrustStore
+    climb: Climb, peer: Peer, store: TrustStore
 ) -> AsyncIterator[tuple[asyncio.Transport, HoldingProtocol]]:
     """Another connection to the address that tcp found, through the same proxy. OSError where none is had."""
-    host, port = climb.transport.get_extra_info("peername")[:2]
     loop = asyncio.get_running_loop()
-    transport, holding = await loop.create_connection(HoldingProtocol, host, port)
+    transport, holding = await loop.create_connection(HoldingProtocol, *peer)
     try:
         proxy = climb.proxy
         if proxy is not None:
@@ -162,6 +171,25 @@ async def _redialled(
         yield transport, holding
     finally:
         transport.abort()
+
+
+def _mend_force_close(transport: asyncio.Transport) -> None:
+    """In TLS inside TLS, let a failed inner handshake fail as itself.
+
+    asyncio of Python 3.11 (seen in 3.11.7) calls the outer protocol's `_abort` with an argument that it does
+    not take: the TypeError would stand in for the certificate's fault.
+    """
+    broken = getattr(transport, "_force_close", None)
+    if broken is None or transport.get_extra_info("ssl_object") is None:
+        return
+
+    def force_close(exc: Exception | None) -> None:
+        try:
+            broken(exc)
+        except TypeError:
+            transport.abort()
+
+    transport._force_close = force_close  # type: ignore[attr-defined]
 
 
 def _server_name(endpoint: Endpoint) -> str:

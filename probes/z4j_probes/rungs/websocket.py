@@ -26,8 +26,8 @@ from z4j_probes._version import __version__
 from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.climb import CLOSE_S, Climb
 from z4j_probes.codes import lookup, outcome
+from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
-from z4j_probes.registry import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._refusal import banner, classify, explain
 from z4j_probes.transport import HELD_MAX_BYTES
