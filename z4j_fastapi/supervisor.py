@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.introduction import Introduction
@@ -24,7 +23,7 @@ from z4j_fastapi.status import AgentStatus, State
 from z4j_probes import Climb, Ladder, LiveSession, Registry, Report, Settings, StorageError
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
-from z4j_probes.storage import remember_hello
+from z4j_probes.storage import StateDirectory, remember_hello
 from z4j_probes.threads import in_daemon_thread
 
 log = logging.getLogger("z4j.agent")
@@ -45,7 +44,7 @@ class Supervisor:
         introduction: Introduction,
         *,
         identity: str,
-        directory: Path | None,
+        directory: StateDirectory | None,
         buffer: EventBuffer,
         publish: Callable[[AgentStatus], None],
         backoff: Backoff | None = None,
@@ -54,7 +53,8 @@ class Supervisor:
         self._settings = settings
         self._introduction = introduction
         self._identity = identity
-        self._directory = directory
+        self._state_directory = directory
+        self._directory = directory.path if directory else None
         self._buffer = buffer
         self._publish = publish
         self._backoff = backoff or Backoff()
@@ -117,6 +117,8 @@ class Supervisor:
             thorough=False,
         )
         async with ladder.start() as climb:
+            if self._state_directory and not self._buffer.fault:
+                climb.directory = self._state_directory
             results = [result async for result in ladder.climb(climb)]
             report = ladder.report(climb, results)
             # the buffer's verdict is reported, but memory carries events as well
@@ -127,9 +129,9 @@ class Supervisor:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
     async def _live(self, live: LiveSession, report: Report) -> str:
-        self._remember()
         self._session = Session(live, self._buffer, self._health)
         self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
+        self._remember()
         self._said = ""
         log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
         started_s = time.monotonic()

@@ -7,11 +7,10 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from z4j_fastapi.buffer.event_buffer import EventBuffer
 from z4j_probes import Settings, StorageError
-from z4j_probes.storage import choose, identity
+from z4j_probes.storage import StateDirectory, choose, identity
 from z4j_probes.threads import in_daemon_thread
 
 log = logging.getLogger("z4j.agent")
@@ -22,7 +21,7 @@ class OpenedBuffer:
     """A buffer, the state directory that it is in (None: memory), and the identity that it belongs to."""
 
     buffer: EventBuffer
-    directory: Path | None
+    directory: StateDirectory | None
     identity: str
 
 
@@ -60,4 +59,4 @@ def _open(
         )
     if buffer.set_aside:
         log.warning("buffer.corrupt: a damaged buffer was set aside as %s", buffer.set_aside)
-    return OpenedBuffer(buffer, directory.path, name)
+    return OpenedBuffer(buffer, directory, name)
