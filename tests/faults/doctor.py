@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from tests.faults.scenario import Case
 from tests.faults.stage import Stage
+from tests.support.cli import document
 from tests.support.namespaces import python_environ
 from tests.support.programs import unavailable
 
@@ -69,7 +69,7 @@ async def ask_doctor(stage: Stage, case: Case, *, timeout_s: float = 5.0) -> Sai
         raise AssertionError(f"the doctor did not end within {_HUNG_S:.0f} s") from None
     text, errors = stdout.decode(), stderr.decode()
     try:
-        report = json.loads(text)
+        report = document(text)
     except ValueError:
         raise AssertionError(f"exit status {process.returncode}, no JSON: {text}\n{errors}") from None
     return Said(process.returncode or 0, report, text, errors)
