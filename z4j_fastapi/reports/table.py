@@ -7,12 +7,11 @@ status is a word and a symbol: the colour only repeats it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from z4j_fastapi.reports.text import advice, first_step, printable, wrap
+from z4j_fastapi.reports.wording import EXPLAIN, closing_word, counts, culprit, flat
 from z4j_probes.result import ProbeResult, Report, Status
-
-EXPLAIN = "python -m z4j_fastapi explain"
 
 # Lines longer than this are hard to read, however wide the terminal is.
 _WIDEST = 110
@@ -108,22 +107,11 @@ class Table:
         """The sum of it, and as the last line what to do first."""
         yield []
         seconds = f"in {report.duration_ms / 1000:.2f} s"
-        counts = report.summary
-        parts = [
-            f"{counts[status.value]} {word}"
-            for status, word in (
-                (Status.FAIL, "failed"),
-                (Status.WARN, "warned"),
-                (Status.PASS, "passed"),
-                (Status.SKIP, "not run"),
-            )
-            if counts[status.value]
-        ]
         style = "bold green" if report.ok else "bold red"
-        yield [Piece(", ".join(parts), style), Piece(f" {seconds}", "dim")]
+        yield [Piece(counts(report), style), Piece(f" {seconds}", "dim")]
         if report.interrupted:
             yield [Piece("Interrupted: what is above is all that is known.", "bold red")]
-        first = report.first_failure or (_first_warning(report) if not report.ok else None)
+        first = culprit(report)
         if first is not None:
             yield [Piece("Why: ", "bold"), Piece(f"{EXPLAIN} {first.code}")]
             start, *more = advice(first_step(first.hint) or first.message, self._width - len(_FIRST))
@@ -131,7 +119,7 @@ class Table:
             for line in more:
                 yield [Piece(" " * len(_FIRST)), Piece(line)]
         elif report.ok:
-            yield [Piece(_closing_word(report))]
+            yield [Piece(closing_word(report))]
 
     def _hint(self, hint: str) -> Iterator[Line]:
         first, *more = advice(hint, self._width - INDENT - 2)
@@ -142,7 +130,7 @@ class Table:
     def _evidence(self, result: ProbeResult) -> Iterator[Line]:
         if result.status is not Status.SKIP:
             yield [Piece(f"{' ' * INDENT}took {result.duration_ms:.1f} ms", "dim")]
-        for path, value in _flat(result.details):
+        for path, value in flat(result.details):
             label = f"{printable(path)}: "
             lines = wrap(value, self._width - INDENT - 2)
             if len(label) + len(lines[0]) > self._width - INDENT or len(lines) > 1:
@@ -150,29 +138,3 @@ class Table:
             yield [Piece(" " * INDENT), Piece((label + lines[0]).rstrip(), "dim")]
             for line in lines[1:]:
                 yield [Piece(" " * (INDENT + 2)), Piece(line, "dim")]
-
-
-def _first_warning(report: Report) -> ProbeResult | None:
-    return next((r for r in report.results if r.status is Status.WARN), None)
-
-
-def _closing_word(report: Report) -> str:
-    if any(result.code == f"{result.name}.skipped" for result in report.results):
-        return "Nothing failed among the probes that ran."
-    if report.summary["warn"]:
-        return "Nothing failed: the agent can come online. Look at the warnings when you can."
-    return "Everything is in order: the agent can come online."
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested evidence as paths with values."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping | list | tuple) for v in value):
-        for index, inner in enumerate(value):
-            yield from _flat(inner, f"{path}[{index}]")
-    elif isinstance(value, list | tuple):
-        yield path, ", ".join(map(str, value)) or "none"
-    else:
-        yield path, "none" if value is None else str(value)
