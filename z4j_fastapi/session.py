@@ -81,6 +81,7 @@ class Session:
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
         self._finishing = False
+        self._told_of_rejects = False
         self._last_flush_at: datetime | None = None
 
     def wake(self) -> None:
@@ -102,6 +103,7 @@ class Session:
             end = errors[0].end
         finally:
             self._buffer.release_all()
+            self._drained.set()  # whoever waits in `finish` waits for nothing now
             self._websocket.transport.abort()
         return end
 
@@ -139,22 +141,28 @@ class Session:
     async def _handle(self, frame: Mapping[str, Any]) -> None:
         kind, payload = frame["type"], frame["payload"]
         if kind == "event_batch_ack":
-            self._acknowledged(payload.get("acked_id"))
+            self._acknowledged(payload)
         elif kind == "command":
             await self._answer(frame["id"], payload)
         elif kind == "error" and payload.get("fatal"):
             reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
             raise _Over(SessionEnd("auth.closed", reason))
 
-    def _acknowledged(self, frame_id: object) -> None:
+    def _acknowledged(self, payload: Mapping[str, Any]) -> None:
+        frame_id = payload.get("acked_id")
         if not isinstance(frame_id, str) or frame_id not in self._in_flight:
             return
         batch, sent_s = self._in_flight.pop(frame_id)
         now_s = time.monotonic()
-        # a brain works on one batch of a session at a time: this one's turn came with the last one's end
+        # a brain works on one batch of a session at a time: its turn came with the end of the last
         self._pace.acknowledged(len(batch), now_s - max(sent_s, self._acknowledged_s))
         self._acknowledged_s = now_s
         self._buffer.forget(batch)
+        if payload.get("rejected") and not self._told_of_rejects:
+            self._told_of_rejects = True
+            log.warning(
+                "the brain rejected %s of %d events that it was sent", payload["rejected"], len(batch)
+            )
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
 

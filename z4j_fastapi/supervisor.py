@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.introduction import Introduction
 from z4j_fastapi.reconnect import Backoff
-from z4j_fastapi.session import Session
+from z4j_fastapi.session import Session, SessionEnd
 from z4j_fastapi.status import AgentStatus, State
 from z4j_probes import Climb, Ladder, LiveSession, Registry, Report, Settings, StorageError
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
@@ -137,6 +137,9 @@ class Supervisor:
         started_s = time.monotonic()
         try:
             end = await self._session.run()
+        except Exception as exc:
+            log.exception("a session ended by an error of ours; please report it")
+            end = SessionEnd("signing.unexpected", f"{type(exc).__name__} in the session")
         finally:
             self._session = None
         if self._finishing:
@@ -144,8 +147,9 @@ class Supervisor:
         self._backoff.session_lasted(time.monotonic() - started_s)
         if end.close_code == CloseCode.REPLACED:
             self._note_replacement()
-        self._change(State.OFFLINE, end.code, end.reason, report)
-        self._say(end.code, end.reason)
+        reason = self._settings.redactor().excerpt(end.reason)  # it may quote the brain
+        self._change(State.OFFLINE, end.code, reason, report)
+        self._say(end.code, reason)
         return end.code
 
     async def _adopt(self) -> None:

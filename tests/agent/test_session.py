@@ -155,3 +155,42 @@ async def test_a_peer_that_vanishes_without_a_word_is_noticed(
             swallowing.set()
             await status_with(agent, State.OFFLINE, "websocket.closed")
             assert "ping" in agent.status.reason
+
+
+async def test_what_a_brain_says_at_the_end_is_redacted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with DevBrain() as brain:
+        credentials = brain.mint("web")
+        async with agent_of(brain, tmp_path, credentials) as agent:
+            await brain.send_error("bad", f"no {credentials.token} here", fatal=True)
+            await until(lambda: agent.status.code == "auth.closed", "the session ended")
+            assert "[redacted]" in agent.status.reason
+            assert credentials.token not in caplog.text
+
+
+async def test_leaving_does_not_wait_for_a_connection_that_is_lost(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with DevBrain() as brain, agent_of(brain, tmp_path, shutdown_budget_s=10.0) as agent:
+        brain.misbehaviour = Misbehaviour(drop_acks=NEVER)
+        agent.emit("task.sent", task_id="1")
+        await brain.wait_for_events(1)
+        leaving = asyncio.create_task(agent.__aexit__())
+        await asyncio.sleep(0)
+        brain.drop_connections()
+        left_s = loop.time()
+        await leaving
+        assert loop.time() - left_s < 5.0
+
+
+async def test_an_error_of_ours_costs_a_session_and_not_the_agent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        with monkeypatch.context() as patch:
+            patch.setattr("z4j_fastapi.session.new_frame_id", lambda: 1 / 0)
+            agent.emit("task.sent", task_id="1")
+            await until(lambda: agent.status.code == "signing.unexpected", "the session ended")
+        await brain.wait_for_events(1)
+        assert agent.status.state is State.ONLINE
+    assert "please report it" in caplog.text
