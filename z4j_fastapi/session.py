@@ -25,6 +25,8 @@ log = logging.getLogger("z4j.agent")
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
 IN_FLIGHT = 4
+# After a batch that was not full, how long the next one's events wait for company.
+COMPANY_S = 0.05
 # A brain that acknowledges nothing for this long has lost what it was sent, or the path to it is dead. One
 # that is busy takes seconds: 1.13.0 needs 6 to 9 ms an event.
 ACK_TIMEOUT_S = 60.0
@@ -194,7 +196,8 @@ class Session:
                 self._room.clear()
                 await self._room.wait()
             # a comma a row, and the brackets, are in the envelope's reserve
-            batch = self._buffer.claim(self._pace.events, limit - self._pace.events)
+            wanted = self._pace.events
+            batch = self._buffer.claim(wanted, limit - wanted)
             if not batch:
                 return
             if len(batch) == 1 and len(batch.payloads[0].encode()) > limit:
@@ -209,6 +212,8 @@ class Session:
             frame = self._live.signer.sign_rendered("event_batch", body, frame_id)
             self._in_flight[frame_id] = (batch, time.monotonic())
             await self._websocket.send(frame)
+            if len(batch) < wanted and not self._finishing:
+                await asyncio.sleep(COMPANY_S)
 
     async def _all_acknowledged(self) -> None:
         while self._in_flight:
