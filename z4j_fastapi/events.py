@@ -12,7 +12,6 @@ import re
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import lru_cache
 from math import isfinite
@@ -158,6 +157,8 @@ def _uuid4() -> str:
 
 def _foreign(value: Any) -> Any:
     """A value that JSON has no form for. Never its repr: that may hold anything, a secret too."""
+    from decimal import Decimal  # half a megabyte for a type that few hosts use; whoever does has loaded it
+
     if isinstance(value, Enum):
         return _text(str(value.value))
     if isinstance(value, datetime | date | time):

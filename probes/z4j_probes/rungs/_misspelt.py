@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from z4j_probes.settings import VARIABLES
@@ -20,8 +19,10 @@ def unread(environ: Iterable[str]) -> list[str]:
 
 def closest(name: str) -> str | None:
     """The variable that `name` was probably meant to be."""
+    from difflib import get_close_matches  # for a mistake that few make, not for every start
+
     tails = {_tail(known): known for known in READ}
-    found = difflib.get_close_matches(_tail(name), tails, n=1, cutoff=_CLOSE)
+    found = get_close_matches(_tail(name), tails, n=1, cutoff=_CLOSE)
     return tails[found[0]] if found else None
 
 

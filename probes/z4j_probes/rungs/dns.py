@@ -87,7 +87,8 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     No AI_ADDRCONFIG, like every other client in Python: it would hide ::1 on a machine that has no other
     IPv6 address, and a family without a route costs the tcp rung nothing.
     """
-    name = ascii_name(host)
+    # bytes, or the socket module would load its Unicode tables to encode what is ASCII already
+    name = ascii_name(host).encode("ascii")
     infos = await in_daemon_thread(lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
     addresses = [
         Address(
