@@ -11,13 +11,15 @@ import codecs
 import contextlib
 import ctypes
 import importlib
+import importlib.util
 import os
 import pkgutil
 import platform
 import resource
-import runpy
 import struct
 import sys
+from importlib.abc import InspectLoader
+from types import CodeType
 
 # fcntl(2) with F_SETLK, F_SETLKW and their open-file-description forms
 _LOCKING = (6, 7, 37, 38)
@@ -47,6 +49,11 @@ def load_everything() -> None:
     late = ("dns.asyncquery", "certifi", "cryptography.x509", "rich.table", "zoneinfo", "uuid")
     for name in late:
         importlib.import_module(name)
+    with contextlib.suppress(ImportError):  # what typer reaches for at the first command, in newer releases
+        import pydantic
+
+        pydantic.TypeAdapter(int | None).validate_python("1")
+        importlib.import_module("pydantic.plugin._loader")
     for codec in ("ascii", "latin-1", "idna", "utf-8", "unicode-escape", "punycode"):
         codecs.lookup(codec)
 
@@ -124,6 +131,7 @@ def main() -> None:
     """Take away what the arguments name, and run the module."""
     arguments = sys.argv[1:]
     load_everything()
+    program = _load(next(argument for argument in arguments if "=" not in argument))
     while "=" in arguments[0]:
         name, _, value = arguments.pop(0).partition("=")
         match name:
@@ -143,10 +151,20 @@ def main() -> None:
                 os.umask(int(value, 8))
             case _:
                 raise SystemExit(f"no such handicap: {name}")
-    module = arguments.pop(0)
-    sys.argv = [module, *arguments]
-    sys.modules.pop(f"{module}.__main__", None)
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = arguments
+    exec(program, {"__name__": "__main__", "__builtins__": __builtins__})
+
+
+def _load(module: str) -> CodeType:
+    """What `python -m module` would run, read while it can still be."""
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(f"{module}.__main__")
+    assert spec is not None
+    assert isinstance(spec.loader, InspectLoader)
+    code = spec.loader.get_code(spec.name)
+    assert code is not None
+    return code
 
 
 if __name__ == "__main__":
