@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from z4j_probes import ProbeResult, Report, Status
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "brain_url": "https://brain.example",
     "project_id": "default",
     "agent_name": "web-1",
@@ -69,3 +71,47 @@ def expired_certificate(message: str = EXPIRED) -> Report:
     )
     rows = [passed(name) for name in NAMES[:4]]
     return report(*rows, expired, *(skipped(name, "tls failed") for name in NAMES[5:]))
+
+
+# What a network service may say of itself, and every character that some format takes for its own.
+HOSTILE = (
+    "\x1b[31mred\x1b[0m \x00\x08\x0b\x7f\x85 a|b <script>alert(1)</script> \"q\" 'q' \\n ]]> &lt; `tick` "
+    "``two`` [x](javascript:alert(1)) https://evil.example www.evil.example @someone :smile: *bold* __b__ "
+    "~~no~~ # EOF\n# EOF\r\n{} \ud800 \uffff \u202e \U000e0001 {{7*7}} $(id) $x$"
+)
+
+
+def partial_addresses() -> ProbeResult:
+    """A row that warns."""
+    return ProbeResult(
+        "tcp",
+        Status.WARN,
+        "tcp.partial",
+        "203.0.113.7 accepts, [2001:db8::7] does not: connection timed out",
+        hint="mend or withdraw the AAAA record of `brain.example`: `ping -6 -c 3 brain.example`",
+        duration_ms=250.3,
+        details={"addresses": [{"address": "203.0.113.7", "ms": 3.2}, {"address": "2001:db8::7"}]},
+    )
+
+
+def warned() -> Report:
+    """Everything passed, one row with a warning."""
+    return report(*(partial_addresses() if name == "tcp" else passed(name) for name in NAMES))
+
+
+def hostile() -> Report:
+    """A peer tried to write the report, and a person named everything after it."""
+    row = ProbeResult(
+        "websocket",
+        Status.FAIL,
+        "websocket.not_http",
+        HOSTILE,
+        hint=f"look at this: `run {HOSTILE}`; {HOSTILE}",
+        duration_ms=1.0,
+        details={HOSTILE: HOSTILE, "list": [HOSTILE, {"inner": HOSTILE}]},
+    )
+    rows = [passed(name, HOSTILE) for name in NAMES[:5]]
+    made = report(*rows, row, *(skipped(name, HOSTILE) for name in NAMES[6:]))
+    named = dict.fromkeys(("brain_url", "project_id", "agent_name", "user", "buffer_dir"), HOSTILE)
+    sources = dict.fromkeys(CONFIG["sources"], HOSTILE)
+    return replace(made, config=CONFIG | named | {"sources": sources})

@@ -6,10 +6,12 @@ EXIT_INTERNAL where the program itself failed. A person never meets a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import sys
+from itertools import pairwise
 from typing import NoReturn
 
 from z4j_fastapi.cli.plain import flags_of_doctor
@@ -17,6 +19,14 @@ from z4j_fastapi.cli.plain import flags_of_doctor
 EXIT_USAGE = 2
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong command line
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class Verdict(SystemExit):
+    """Ends the process with the status of a report, as the readers of its format understand it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def main() -> NoReturn:
@@ -29,12 +39,14 @@ def main() -> NoReturn:
     try:
         _refuse_secrets(sys.argv[1:])
         code = _run(sys.argv[1:])
+    except Verdict as verdict:
+        code = verdict.status
     except SystemExit as exc:
-        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        code = _without_verdict(exc.code if isinstance(exc.code, int) else int(exc.code is not None))
     except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+        code = _without_verdict(EXIT_INTERRUPTED)
     except Exception as exc:
-        code = _internal_error(exc)
+        code = _without_verdict(_internal_error(exc))
     gc.freeze()  # the interpreter would look through everything that was ever imported, twice, to end
     sys.exit(_flushed(code))
 
@@ -64,6 +76,20 @@ def _refuse_secrets(arguments: list[str]) -> None:
                 file=sys.stderr,
             )
             raise SystemExit(EXIT_USAGE)
+
+
+def _without_verdict(code: int) -> int:
+    """The status of a run without a report. Monitoring would take 2 for CRITICAL: it hears UNKNOWN."""
+    arguments = sys.argv[1:]
+    is_plugin = "--format=nagios" in arguments or ("--format", "nagios") in pairwise(arguments)
+    if not is_plugin or code == 0:
+        return code
+    from z4j_fastapi.reports.nagios import UNKNOWN, verdict
+
+    reason = {EXIT_USAGE: "the command line is wrong", EXIT_INTERRUPTED: "interrupted"}
+    with contextlib.suppress(OSError):  # `_flushed` sees to a stdout that is gone
+        print(verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)"))
+    return UNKNOWN
 
 
 def _program_name() -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from z4j_fastapi.cli import Verdict
 from z4j_fastapi.reports import FORMATS
 
 _EXIT_STATUS = """
@@ -17,6 +18,7 @@ Exit status:
   2    the command line was wrong
   70   the program itself failed, or its report could not be written
   130  interrupted by Ctrl-C; the report says what was known by then
+With --format nagios, as monitoring plug-ins do: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 """
 
 _FORMATS_HELP = f"One of: {', '.join(FORMATS)}."
@@ -36,16 +38,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from z4j_probes._version import __version__
+        from z4j_fastapi.cli.versions import versions
 
-        typer.echo(f"z4j-fastapi {__version__}")
+        for name, version in versions().items():
+            typer.echo(f"{name} {version}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the versions of what matters, and exit.",
+        ),
     ] = False,
 ) -> None:
     """The options that stand before a command."""
@@ -65,6 +74,8 @@ Examples:
   doctor --json | jq -r .first_failure
   doctor --only tls --brain-url https://brain.example
   doctor --wait 60 && exec my-service
+  doctor --format openmetrics -o /var/lib/node_exporter/textfile/z4j.prom
+  doctor --bundle z4j-doctor.zip
   sudo -u www-data python -m z4j_fastapi doctor
 """,
 )
@@ -74,6 +85,12 @@ def doctor(
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of stdout."),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", metavar="FILE", help="Write a zip for whoever helps, without secrets, as well."
+        ),
     ] = None,
     no_websocket: Annotated[
         bool,
@@ -152,6 +169,7 @@ def doctor(
     options = Options(
         format="json" if as_json else format_,
         output=output,
+        bundle=bundle,
         only=tuple(only or ()),
         skip=tuple(skip or ()),
         no_websocket=no_websocket,
@@ -169,7 +187,7 @@ def doctor(
         token_file=token_file,
         hmac_secret_file=hmac_secret_file,
     )
-    raise typer.Exit(run(options))
+    raise Verdict(run(options))
 
 
 @app.command(

@@ -19,7 +19,7 @@ from z4j_fastapi.cli.running import (
     climb_until_green,
     interruptible,
 )
-from z4j_fastapi.reports import FORMATS, renderer
+from z4j_fastapi.reports import FORMATS, exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_probes import (
     Ladder,
@@ -40,6 +40,7 @@ class Options:
 
     format: str = "table"
     output: Path | None = None
+    bundle: Path | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     no_websocket: bool = False
@@ -88,6 +89,10 @@ def _check(options: Options) -> None:
             usage_error(f"--{name.removesuffix('_s')} takes a number of seconds greater than 0")
     if options.output is not None:
         check_target(options.output, "--output")
+    if options.bundle is not None:
+        check_target(options.bundle, "--bundle")
+        if options.watch_s is not None:
+            usage_error("--watch makes reports without end, --bundle holds one: choose one")
 
 
 class _Doctor:
@@ -104,8 +109,9 @@ class _Doctor:
                 add_plugins(self._registry)
         except KeyboardInterrupt:
             ladder = Ladder(self._registry, Settings())
-            self._show(ladder.report(ladder.start(), (), interrupted=True))
-            return EXIT_INTERRUPTED
+            report = ladder.report(ladder.start(), (), interrupted=True)
+            self._show(report)
+            return exit_status(options.format, report)
         try:
             self._excluded = select(
                 self._registry,
@@ -129,7 +135,12 @@ class _Doctor:
         else:
             report = climb_once(self._ladder, Silent())
             self._show(report)
-        return report.exit_code
+        if options.bundle is not None:
+            from z4j_fastapi.cli.bundle import make_bundle
+
+            write_file(options.bundle, make_bundle(report, options.load_settings()))
+            note(f"the bundle is in {options.bundle}; look through it before you pass it on")
+        return exit_status(options.format, report)
 
     def _ladder(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
         options = self._options

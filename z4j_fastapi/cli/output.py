@@ -49,28 +49,29 @@ def check_target(path: Path, option: str) -> None:
         usage_error(f"{option} {path}: there is no directory {path.parent}")
 
 
-def write_file(path: Path, text: str, *, mode: int | None = None) -> None:
+def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
     """Replace a file's content in one step; what is no regular file (a FIFO, /dev/stderr) is written to.
 
     Without a `mode` a new file is as readable as the umask lets it be, and an old one stays as it was.
     """
+    data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
         else:
-            _replace(path.resolve(), text, mode)
+            _replace(path.resolve(), data, mode)
     except OSError as exc:
         print(f"Error: {path} can't be written: {exc.strerror or exc}", file=sys.stderr)
         raise SystemExit(EXIT_INTERNAL) from None
 
 
-def _replace(path: Path, text: str, mode: int | None) -> None:
+def _replace(path: Path, data: bytes, mode: int | None) -> None:
     if mode is None:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(data)
             os.fchmod(descriptor, mode)
         os.replace(name, path)
     except BaseException:

@@ -1,7 +1,7 @@
 """The formats of a report: a Report in, text out.
 
 A format is a module with `render(report) -> str`, whose text ends with a newline; it is imported when it
-is asked for.
+is asked for. One whose readers have a convention of their own for exit statuses has `exit_status(report)`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from z4j_probes.result import Report
 FORMATS = {
     "table": "z4j_fastapi.reports.table",
     "json": "z4j_fastapi.reports.json",
+    "junit": "z4j_fastapi.reports.junit",
+    "nagios": "z4j_fastapi.reports.nagios",
+    "markdown": "z4j_fastapi.reports.markdown",
+    "html": "z4j_fastapi.reports.html",
+    "openmetrics": "z4j_fastapi.reports.openmetrics",
 }
 
 
@@ -26,3 +31,10 @@ def renderer(name: str) -> Callable[[Report], str]:
 def render(name: str, report: Report) -> str:
     """A report in that format."""
     return renderer(name)(report)
+
+
+def exit_status(name: str, report: Report) -> int:
+    """The doctor's exit status for a report in that format."""
+    convention: Callable[[Report], int] | None
+    convention = getattr(importlib.import_module(FORMATS[name]), "exit_status", None)
+    return report.exit_code if convention is None else convention(report)

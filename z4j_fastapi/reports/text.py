@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator
 
 _COMMAND = re.compile(r"`([^`\n]* [^`\n]*)`")
+_NAME = re.compile(r"`([^`\n]+)`")
 _NARROWEST = 20
 
 
@@ -29,15 +30,30 @@ def wrap(text: str, width: int) -> list[str]:
     return lines or [""]
 
 
-def advice(hint: str, width: int) -> Iterator[str]:
-    """The lines of a hint, with each command on its own, indented by two and unbroken."""
+def parts(hint: str) -> Iterator[tuple[str, bool]]:
+    """The sentences and the commands of a hint in turn, printable; True marks a command."""
     for index, part in enumerate(_COMMAND.split(hint)):
         if index % 2:
-            yield f"  {printable(part)}"
+            yield printable(part), True
             continue
         # what joined the sentence to the command is not needed where a line break parts them
         text = part.strip().lstrip(",;.:) ") if index else part.strip()
         if text:
+            yield "\n".join(map(printable, text.splitlines())), False
+
+
+def spans(sentence: str) -> Iterator[tuple[str, bool]]:
+    """A sentence without its backticks, in pieces; True marks what stood between two of them: a name."""
+    for index, piece in enumerate(_NAME.split(sentence)):
+        yield piece, index % 2 == 1
+
+
+def advice(hint: str, width: int) -> Iterator[str]:
+    """The lines of a hint, with each command on its own, indented by two and unbroken."""
+    for text, is_command in parts(hint):
+        if is_command:
+            yield f"  {text}"
+        else:
             yield from wrap(text, width)
 
 

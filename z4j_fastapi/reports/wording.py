@@ -35,6 +35,11 @@ def culprit(report: Report) -> ProbeResult | None:
     return report.first_failure or (first_warning if report.strict else None)
 
 
+def message(result: ProbeResult) -> str:
+    """What a row says where its status stands beside it: "not run" need not be said twice."""
+    return result.message.removeprefix("not run: ")
+
+
 def closing_word(report: Report) -> str:
     """What a report that is not red comes to."""
     if any(result.code == f"{result.name}.skipped" for result in report.results):

@@ -1,0 +1,110 @@
+"""The report as one HTML page, for people: to be mailed, kept with a build, or served by `health`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from z4j_fastapi.reports.page import advice, document, prose, text
+from z4j_fastapi.reports.text import first_step
+from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, closing_word, counts, culprit, flat, message
+from z4j_probes.result import ProbeResult, Report, Status
+
+# The shapes differ, not only the colours. Paths in a square of 24.
+_SHAPES = {
+    Status.PASS: "M7.5 12.5l3 3 6-7",
+    Status.WARN: "M12 7v6M12 16.75v.1",
+    Status.FAIL: "M8.5 8.5l7 7M15.5 8.5l-7 7",
+    Status.SKIP: "M8 12h8",
+}
+_WORDS = {Status.PASS: "passed", Status.WARN: "warning", Status.FAIL: "failed", Status.SKIP: "not run"}
+_SETTINGS = (
+    ("Brain", "brain_url"),
+    ("Project", "project_id"),
+    ("Agent", "agent_name"),
+    ("Token", "token"),
+    ("Secret", "hmac_secret"),
+    ("State directory", "buffer_dir"),
+    ("Runs as", "user"),
+)
+
+
+def render(report: Report) -> str:
+    """The page."""
+    agent = text(report.config.get("agent_name") or "")
+    doctor = f"<span><strong>z4j doctor</strong> {text(report.version)}</span>"
+    brow = f'<p class="brow">{doctor}<span>{agent}</span></p>'
+    return document(f"{_tone(report).upper()} – z4j doctor", brow, *sections(report))
+
+
+def sections(report: Report) -> Iterable[str]:
+    """The parts of the page: the verdict and what to do first, the ladder, the settings."""
+    return _verdict(report), _ladder(report), _settings(report)
+
+
+def pairs(rows: Iterable[tuple[str, object]]) -> str:
+    """Names and values."""
+    return f'<dl class="pairs">{"".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in rows)}</dl>'
+
+
+def _verdict(report: Report) -> str:
+    worst = culprit(report)
+    if worst is not None:
+        title = f"<span>{text(worst.name)} {_WORDS[worst.status]}:</span> {text(worst.message)}"
+    elif report.interrupted:
+        title = f"<span>{INTERRUPTED}</span>"
+    else:
+        title = f"<span>{text(closing_word(report))}</span>"
+    started = text(report.to_dict()["started_at"])
+    moment = text(f"{report.started_at:%Y-%m-%d %H:%M:%S} UTC")
+    parts = [
+        f"<h1>{title}</h1>",
+        f'<p class="facts">{text(counts(report))} in {report.duration_ms / 1000:.2f} s · '
+        f'<time datetime="{started}">{moment}</time></p>',
+    ]
+    if worst is not None and worst.hint:
+        first = advice(first_step(worst.hint))
+        parts.append(f'<div class="first"><h2>Do first</h2><div class="advice">{first}</div></div>')
+    return f'<header class="verdict {_tone(report)}">{"".join(parts)}</header>'
+
+
+def _ladder(report: Report) -> str:
+    rungs = "\n".join(map(_rung, report.results))
+    return f'<section><h2>The ladder, rung by rung</h2><ol class="ladder">\n{rungs}\n</ol></section>'
+
+
+def _rung(result: ProbeResult) -> str:
+    status = result.status
+    troubled = status in (Status.FAIL, Status.WARN)
+    took = "" if status is Status.SKIP else f'<span class="took">{result.duration_ms:.1f} ms</span>'
+    code = f'<span class="code">{text(result.code)}</span>' if troubled else ""
+    mark = f'<svg viewBox="0 0 24 24"><path d="{_SHAPES[status]}"/></svg>'
+    head = f'<h3>{text(result.name)}</h3><span class="status">{_WORDS[status]}</span>{code}{took}'
+    parts = [
+        f'<span class="mark" aria-hidden="true">{mark}</span><div class="head">{head}</div>',
+        f"<p>{prose(message(result))}</p>",
+    ]
+    if troubled:
+        why = f'<p class="facts">Why: <code>{text(f"{EXPLAIN} {result.code}")}</code></p>'
+        parts.append(f'<div class="advice">{advice(result.hint)}{why}</div>')
+    if result.details:
+        unfolded = " open" if status is Status.FAIL else ""
+        parts.append(f"<details{unfolded}><summary>Evidence</summary>{pairs(flat(result.details))}</details>")
+    return f'<li class="rung {status.value}">{"".join(parts)}</li>'
+
+
+def _settings(report: Report) -> str:
+    sources = report.config.get("sources", {})
+    rows = []
+    for label, key in _SETTINGS:
+        value = report.config.get(key) or "missing"
+        source = f" <small>({text(sources[key])})</small>" if key in sources else ""
+        kind = ' class="missing"' if value == "missing" else ""
+        rows.append(f"<dt>{label}</dt><dd{kind}>{text(value)}{source}</dd>")
+    return f'<section><h2>Settings</h2><dl class="pairs">{"".join(rows)}</dl></section>'
+
+
+def _tone(report: Report) -> str:
+    """The colour of the whole, by the name of a status."""
+    if not report.ok:
+        return "fail"
+    return "warn" if report.summary["warn"] else "pass"

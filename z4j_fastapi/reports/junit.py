@@ -1,0 +1,88 @@
+"""The report as JUnit XML, for CI systems: Jenkins, GitLab, GitHub actions that show test results.
+
+The dialect is the one that Maven's surefire writes and Jenkins reads: one `testsuite`, one `testcase` a
+probe. The dialect knows no warnings: one is a test that passed, with the warning as its output, and with
+`strict` it is a failure.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from z4j_fastapi.reports.text import printable
+from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, counts, flat, is_failure
+from z4j_probes.result import ProbeResult, Report, Status
+
+SUITE = "z4j.doctor"
+_PROPERTIES = ("brain_url", "project_id", "agent_name", "user", "buffer_dir", "token", "hmac_secret")
+
+
+def render(report: Report) -> str:
+    """The document. Characters that XML has no way to write are replaced."""
+    failed = [result for result in report.results if is_failure(report, result)]
+    numbers = {
+        "tests": len(report.results) + report.interrupted,
+        "failures": len(failed),
+        "errors": int(report.interrupted),
+        "skipped": report.summary["skip"],
+        "time": _seconds(report.duration_ms),
+    }
+    root = _element(None, "testsuites", name=SUITE, **numbers)
+    # without a zone: the dialect's pattern has no place for one
+    started = report.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    suite = _element(root, "testsuite", name=SUITE, **numbers, timestamp=started)
+    properties = _element(suite, "properties")
+    _element(properties, "property", name="version", value=report.version)
+    for key in _PROPERTIES:
+        if report.config.get(key) is not None:
+            _element(properties, "property", name=key, value=report.config[key])
+    for result in report.results:
+        _case(suite, report, result)
+    if report.interrupted:
+        # without it, a run that was cut short could pass for a green one
+        case = _element(suite, "testcase", classname=SUITE, name="run", time=_seconds(report.duration_ms))
+        _element(case, "error", message=INTERRUPTED, type="interrupted")
+    _text(_element(suite, "system-out"), [counts(report)])
+    ET.indent(root)
+    body = ET.tostring(root, encoding="unicode", short_empty_elements=True)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def _case(suite: ET.Element, report: Report, result: ProbeResult) -> None:
+    time = _seconds(result.duration_ms)
+    case = _element(suite, "testcase", classname=SUITE, name=result.name, time=time)
+    if result.status is Status.SKIP:
+        _element(case, "skipped", message=result.message)
+        return
+    if is_failure(report, result):
+        failure = _element(case, "failure", message=f"{result.message} ({result.code})", type=result.code)
+        _text(failure, [result.message, *_advice(result)])
+    _text(_element(case, "system-out"), _output(result))
+
+
+def _output(result: ProbeResult) -> list[str]:
+    """The warning, where there is one, and the evidence."""
+    lines = [f"{result.status.value}: {result.message} ({result.code})"]
+    if result.status is Status.WARN:
+        lines += _advice(result)
+    return lines + [f"{path}: {value}" for path, value in flat(result.details)]
+
+
+def _advice(result: ProbeResult) -> list[str]:
+    hint = [f"what to do: {result.hint}"] if result.hint else []
+    return [*hint, f"why: {EXPLAIN} {result.code}"]
+
+
+def _element(parent: ET.Element | None, tag: str, **attributes: Any) -> ET.Element:
+    shown = {name: printable(str(value)) for name, value in attributes.items()}
+    return ET.Element(tag, shown) if parent is None else ET.SubElement(parent, tag, shown)
+
+
+def _text(element: ET.Element, lines: list[str]) -> None:
+    element.text = "\n".join(printable(line) for text in lines for line in text.splitlines())
+
+
+def _seconds(duration_ms: float) -> str:
+    return f"{duration_ms / 1000:.3f}"

@@ -1,0 +1,127 @@
+"""The report as Markdown (CommonMark with GitHub's tables): for issues, merge requests, CI summaries.
+
+What probes say is text and stays text: nothing in it can be a link, a mention, an image or a tag.
+"""
+
+from __future__ import annotations
+
+import re
+
+from z4j_fastapi.reports.text import parts, printable, spans
+from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, closing_word, counts, culprit, flat, message
+from z4j_probes.result import ProbeResult, Report, Status
+
+_LOOK = {
+    Status.PASS: "✅ pass",
+    Status.WARN: "⚠️ **warn**",
+    Status.FAIL: "❌ **fail**",
+    Status.SKIP: "➖ skip",
+}
+_SETTINGS = (
+    ("Brain", "brain_url"),
+    ("Project", "project_id"),
+    ("Agent", "agent_name"),
+    ("Token", "token"),
+    ("Secret", "hmac_secret"),
+    ("Buffer", "buffer_dir"),
+    ("User", "user"),
+)
+# All that can begin a construct inside a line; and what GitHub makes a link (https://…, www.…) or a picture
+# (:name:) of without any mark.
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|:(?=//|\w+:)|(?<=www)\.")
+
+
+def render(report: Report) -> str:
+    """The document."""
+    blocks = [f"## {_headline(report)}", _summary(report), _table(report)]
+    blocks += [_trouble(result) for result in report.results if result.status in (Status.FAIL, Status.WARN)]
+    blocks += [_settings(report), _evidence(report)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _headline(report: Report) -> str:
+    worst = culprit(report)
+    if worst is not None:
+        return f"❌ z4j doctor: {_code(worst.code)}"
+    if report.interrupted:
+        return "❔ z4j doctor: interrupted"
+    return "⚠️ z4j doctor: green, with warnings" if report.summary["warn"] else "✅ z4j doctor: green"
+
+
+def _summary(report: Report) -> str:
+    said = f"{counts(report)} in {report.duration_ms / 1000:.2f} s."
+    if report.interrupted:
+        return f"{said} {INTERRUPTED}"
+    return f"{said} {closing_word(report)}" if report.ok else said
+
+
+def _table(report: Report) -> str:
+    rows = ["| Probe | Verdict | What was seen | Took |", "|---|---|---|---:|"]
+    for result in report.results:
+        took = "" if result.status is Status.SKIP else f"{result.duration_ms:.1f} ms"
+        rows.append(f"| {_code(result.name)} | {_LOOK[result.status]} | {_text(message(result))} | {took} |")
+    return "\n".join(rows)
+
+
+def _trouble(result: ProbeResult) -> str:
+    """What to do about one row, with each command in a block from which it can be copied."""
+    blocks = [f"### {_code(result.code)}", _text(result.message)]
+    label = "**What to do:** "
+    for text, is_command in parts(result.hint):
+        if is_command:
+            blocks.append(_fenced(text, "sh"))
+        else:
+            blocks.append(label + _prose(text))
+            label = ""
+    blocks.append(f"Why: {_code(f'{EXPLAIN} {result.code}')}")
+    return "\n\n".join(blocks)
+
+
+def _settings(report: Report) -> str:
+    sources = report.config.get("sources", {})
+    rows = ["| Setting | Value | From |", "|---|---|---|"]
+    for label, key in _SETTINGS:
+        value = report.config.get(key)
+        if value is not None:
+            rows.append(f"| {label} | {_text(str(value))} | {_text(str(sources.get(key, '')))} |")
+    return _folded("Settings", "\n".join(rows))
+
+
+def _evidence(report: Report) -> str:
+    lines = [
+        f"{result.name}.{path}: {value}" for result in report.results for path, value in flat(result.details)
+    ]
+    lines.append(f"version: {report.version}")
+    lines.append(f"started_at: {report.to_dict()['started_at']}")
+    return _folded("Evidence", _fenced("\n".join(map(printable, lines)), "text"))
+
+
+def _folded(title: str, block: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{block}\n\n</details>"
+
+
+def _prose(text: str) -> str:
+    """A sentence of a hint, in which backticks mark names."""
+    return "".join(_code(piece) if is_name else _text(piece) for piece, is_name in spans(text))
+
+
+def _text(text: str) -> str:
+    escaped = _SPECIAL.sub(lambda special: f"\\{special[0]}", printable(text))
+    # GitHub mentions people even in escaped text: a joiner that nobody sees parts the sign from the name
+    return re.sub(r"@(?=\w)", "@\u2060", escaped)
+
+
+def _code(text: str) -> str:
+    """A code span: nothing in it is special but backticks (and in a table the bar, which no name has)."""
+    ticks = "`" * (_longest_run(text) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{ticks}{pad}{printable(text)}{pad}{ticks}"
+
+
+def _fenced(text: str, language: str) -> str:
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)

@@ -1,0 +1,75 @@
+"""The report as a Nagios plug-in prints it, for Nagios, Icinga, Naemon, Checkmk and the like.
+
+One line with the verdict, `|`, performance data; then, as long output, a line for each probe. The exit
+status is the plug-in's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (see `exit_status`).
+"""
+
+from __future__ import annotations
+
+from z4j_fastapi.reports.text import first_step, printable
+from z4j_fastapi.reports.wording import INTERRUPTED, counts, culprit, is_failure, message
+from z4j_probes.result import ProbeResult, Report, Status
+
+SERVICE = "Z4J"
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+# Nagios keeps so much of a plug-in's first line; performance data has to fit in as well.
+_HEADLINE_LENGTH = 500
+_PROBE_WORDS = {Status.PASS: "OK", Status.WARN: "WARNING", Status.FAIL: "CRITICAL", Status.SKIP: "not run"}
+
+
+def render(report: Report) -> str:
+    """What the plug-in prints."""
+    lines = [f"{verdict(exit_status(report), _headline(report))} | {_performance(report)}"]
+    for result in report.results:
+        lines += _rows(report, result)
+    return "\n".join(lines) + "\n"
+
+
+def exit_status(report: Report) -> int:
+    """The plug-in's status. A run that was interrupted proves nothing, unless it has found a failure."""
+    if any(is_failure(report, result) for result in report.results):
+        return CRITICAL
+    if report.interrupted:
+        return UNKNOWN
+    return WARNING if report.summary["warn"] else OK
+
+
+def verdict(status: int, text: str) -> str:
+    """A first line without its performance data."""
+    return f"{SERVICE} {WORDS[status]} - {_plain(text)}"
+
+
+def _headline(report: Report) -> str:
+    reason = culprit(report) or next((r for r in report.results if r.status is Status.WARN), None)
+    if reason is None:
+        said = INTERRUPTED if report.interrupted else f"{report.config.get('brain_url')} can be reached"
+        return f"{said} ({counts(report)})"
+    said = reason.message
+    if len(said) > _HEADLINE_LENGTH:
+        said = f"{said[:_HEADLINE_LENGTH]} …"
+    return f"{reason.code}: {said} ({counts(report)})"
+
+
+def _rows(report: Report, result: ProbeResult) -> list[str]:
+    word = "CRITICAL" if is_failure(report, result) else _PROBE_WORDS[result.status]
+    rows = [_plain(f"[{word}] {result.name}: {message(result)}")]
+    if result.status in (Status.FAIL, Status.WARN):
+        rows[0] += f" ({result.code})"
+        rows += [f"  do: {_plain(first_step(result.hint))}"] if result.hint else []
+    return rows
+
+
+def _performance(report: Report) -> str:
+    """Durations and counts. A label with an equals sign or a quote can't be written; ours have none."""
+    ran = [result for result in report.results if result.status is not Status.SKIP]
+    values = [f"time={report.duration_ms / 1000:.4f}s;;;0"]
+    values += [f"{status}={count};;;0" for status, count in report.summary.items()]
+    values += [f"{result.name}={result.duration_ms / 1000:.4f}s;;;0" for result in ran]
+    return " ".join(values)
+
+
+def _plain(text: str) -> str:
+    """One line without the character that begins performance data."""
+    return " ".join(printable(text).replace("|", "¦").split())

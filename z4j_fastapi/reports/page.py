@@ -1,0 +1,69 @@
+"""The shell of an HTML page: one file, no script, nothing loaded from anywhere.
+
+Its content security policy says the same to the browser, so that even a mistake of ours in escaping what a
+peer sent could neither run nor fetch anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from html import escape
+from pathlib import Path
+
+from z4j_fastapi.reports.text import parts, printable, spans
+
+
+def document(title: str, *sections: str) -> str:
+    """The page around these sections, which are HTML; the title is text."""
+    style = _style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; base-uri 'none'"
+    )
+    body = "\n".join(sections)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<link rel="icon" href="data:,">
+<title>{text(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def text(value: object) -> str:
+    """Text for the inside of an element or of a quoted attribute, without control characters."""
+    return escape(printable(str(value)))
+
+
+def prose(value: str) -> str:
+    """A sentence in which backticks mark names."""
+    return "".join(
+        f"<code>{text(piece)}</code>" if is_name else text(piece) for piece, is_name in spans(value)
+    )
+
+
+def advice(hint: str) -> str:
+    """What a hint says, with each command in a box in which one click selects it."""
+    return "".join(
+        f'<pre class="command">{text(part)}</pre>' if is_command else f"<p>{prose(part)}</p>"
+        for part, is_command in parts(hint)
+    )
+
+
+@functools.cache
+def _style() -> str:
+    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
