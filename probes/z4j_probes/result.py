@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 SCHEMA = "z4j.doctor/1"
 
@@ -40,6 +40,12 @@ class ProbeResult:
     def ok(self) -> bool:
         """False only for a failure: a warning and a skipped probe are not failures."""
         return self.status is not Status.FAIL
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """The result that `to_dict` made this element of."""
+        fields = {name: row[name] for name in ("name", "code", "message", "hint", "duration_ms", "details")}
+        return cls(status=Status(row["status"]), **fields)
 
     def to_dict(self) -> dict[str, Any]:
         """This result as one element of the report's `probes`."""
@@ -93,6 +99,19 @@ class Report:
     def first_failure(self) -> ProbeResult | None:
         """The lowest rung that failed: the thing to mend first."""
         return next((r for r in self.results if r.status is Status.FAIL), None)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The report that `to_dict` made this document of."""
+        return cls(
+            version=document["version"],
+            started_at=datetime.fromisoformat(document["started_at"]),
+            duration_ms=document["duration_ms"],
+            config=document["config"],
+            results=tuple(ProbeResult.from_dict(row) for row in document["probes"]),
+            strict=document["strict"],
+            interrupted=document["interrupted"],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The document of schema `z4j.doctor/1`."""

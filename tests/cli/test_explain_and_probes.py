@@ -68,7 +68,7 @@ def test_a_plug_in_is_listed_and_its_codes_are_explained(tmp_path: Path) -> None
 
 
 def test_the_version(tmp_path: Path) -> None:
-    assert run("--version", home=tmp_path).stdout == f"z4j-fastapi {__version__}\n"
+    assert run("--version", home=tmp_path).stdout.splitlines()[0] == f"z4j-fastapi {__version__}"
 
 
 @pytest.mark.parametrize("command", [[], ["doctor"], ["explain"], ["probes"], ["dev-brain"]])

@@ -18,7 +18,8 @@ Exit status:
   2    the command line was wrong
   70   the program itself failed, or its report could not be written
   130  interrupted by Ctrl-C; the report says what was known by then
-With --format nagios, as monitoring plug-ins do: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+With --format nagios as monitoring plug-ins have it:
+  0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
 """
 
 _FORMATS_HELP = f"One of: {', '.join(FORMATS)}."
@@ -76,6 +77,7 @@ Examples:
   doctor --wait 60 && exec my-service
   doctor --format openmetrics -o /var/lib/node_exporter/textfile/z4j.prom
   doctor --bundle z4j-doctor.zip
+  sudo python -m z4j_fastapi doctor --unit my-service
   sudo -u www-data python -m z4j_fastapi doctor
 """,
 )
@@ -137,6 +139,14 @@ def doctor(
             "--env-file", metavar="FILE", help="Read Z4J_* from a dotenv file or systemd EnvironmentFile."
         ),
     ] = None,
+    pid: Annotated[
+        int | None,
+        typer.Option("--pid", metavar="PID", min=1, help="As that running process (root, Linux)."),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", metavar="NAME", help="As that systemd service, running or not (root)."),
+    ] = None,
     brain_url: Annotated[
         str | None, typer.Option("--brain-url", metavar="URL", help="Instead of Z4J_BRAIN_URL.")
     ] = None,
@@ -180,6 +190,8 @@ def doctor(
         strict=strict,
         verbose=verbose,
         env_file=env_file,
+        pid=pid,
+        unit=unit,
         brain_url=brain_url,
         project_id=project_id,
         agent_name=agent_name,

@@ -51,6 +51,8 @@ class Options:
     strict: bool = False
     verbose: bool = False
     env_file: str | None = None
+    pid: int | None = None
+    unit: str | None = None
     brain_url: str | None = None
     project_id: str | None = None
     agent_name: str | None = None
@@ -87,6 +89,12 @@ def _check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and not value > 0:  # NaN is not greater than anything
             usage_error(f"--{name.removesuffix('_s')} takes a number of seconds greater than 0")
+    if options.pid is not None and options.unit is not None:
+        usage_error("--pid and --unit both say as whom: choose one")
+    if options.bundle is not None and (options.pid is not None or options.unit is not None):
+        usage_error(
+            "--bundle describes the process that makes it: run it as the service, without --pid or --unit"
+        )
     if options.output is not None:
         check_target(options.output, "--output")
     if options.bundle is not None:
@@ -123,17 +131,17 @@ class _Doctor:
         except SelectionError as exc:
             usage_error(str(exc))
         if options.watch_s is not None:
-            climb_forever(lambda: climb_once(self._ladder, Silent()), options.watch_s, self._show_change)
+            climb_forever(self._climb, options.watch_s, self._show_change)
             return EXIT_INTERRUPTED
         if options.wait_s is not None:
-            report = climb_until_green(self._ladder, options.wait_s, note)
+            report = climb_until_green(self._climb, options.wait_s, note)
             self._show(report)
-        elif self._is_table:
+        elif self._is_table and not self._is_stand_in:
             printer = self._printer()
             report = climb_once(self._ladder, printer)
             printer.finish(report)
         else:
-            report = climb_once(self._ladder, Silent())
+            report = self._climb()
             self._show(report)
         if options.bundle is not None:
             from z4j_fastapi.cli.bundle import make_bundle
@@ -141,6 +149,22 @@ class _Doctor:
             write_file(options.bundle, make_bundle(report, options.load_settings()))
             note(f"the bundle is in {options.bundle}; look through it before you pass it on")
         return exit_status(options.format, report)
+
+    @property
+    def _is_stand_in(self) -> bool:
+        return self._options.pid is not None or self._options.unit is not None
+
+    def _climb(self, *, budget_s: float | None = None) -> Report:
+        """One climb that nobody watches, as whom the options say."""
+        if not self._is_stand_in:
+            return climb_once(self._ladder, Silent(), budget_s=budget_s)
+        from z4j_fastapi.cli.pid import service_of_process
+        from z4j_fastapi.cli.stand_in import climb_as
+        from z4j_fastapi.cli.unit import service_of_unit
+
+        pid, unit = self._options.pid, self._options.unit
+        service = service_of_process(pid) if pid is not None else service_of_unit(unit or "")
+        return climb_as(service, lambda: climb_once(self._ladder, Silent(), budget_s=budget_s))
 
     def _ladder(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
         options = self._options

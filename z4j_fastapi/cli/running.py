@@ -83,7 +83,14 @@ def climb_once(make_ladder: MakeLadder, observer: Observer, *, budget_s: float |
     return ladder.report(climb, results)
 
 
-def climb_until_green(make_ladder: MakeLadder, wait_s: float, tell: Callable[[str], None]) -> Report:
+class Climber(Protocol):
+    """Makes one climb, with no more than this budget, unless one probe needs more."""
+
+    def __call__(self, *, budget_s: float | None = None) -> Report:
+        """Its report."""
+
+
+def climb_until_green(climb: Climber, wait_s: float, tell: Callable[[str], None]) -> Report:
     """Climb until the report is green or the time is up; the last report. `tell` hears of the others.
 
     What could not heal by itself is tried again too: a container's secrets may be mounted any moment.
@@ -92,7 +99,7 @@ def climb_until_green(make_ladder: MakeLadder, wait_s: float, tell: Callable[[st
     pause_s = FIRST_PAUSE_S
     while True:
         left_s = deadline_s - time.monotonic()
-        report = climb_once(make_ladder, Silent(), budget_s=max(left_s, 0))
+        report = climb(budget_s=max(left_s, 0))
         left_s = deadline_s - time.monotonic()
         if report.ok or report.interrupted or left_s <= 0:
             return report

@@ -1,0 +1,215 @@
+"""`doctor --pid`: the diagnosis that a running process would have made itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import cli
+from tests.support.agents import closed_port
+from tests.support.programs import unavailable
+from z4j_fastapi.devbrain import DevBrain
+
+USER = 4242
+SETTINGS = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN": "tok-of-the-service"}
+
+# Says that it is there once it has become what the test wants, and lives until its stdin ends.
+SERVICE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for step in sys.argv[1:]:
+    kind, _, value = step.partition("=")
+    if kind == "unshare" and libc.unshare(int(value, 16)) != 0:
+        sys.exit(f"unshare: {os.strerror(ctypes.get_errno())}")
+    if kind == "tmpfs" and libc.mount(b"none", value.encode(), b"tmpfs", 0, b"mode=0700,uid=4242") != 0:
+        sys.exit(f"mount: {os.strerror(ctypes.get_errno())}")
+    if kind == "user":
+        os.setgroups([4300]); os.setresgid(int(value), int(value), int(value))
+        os.setresuid(int(value), int(value), int(value))
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def service(directory: Path, environ: dict[str, str], *steps: str) -> Iterator[int]:
+    """A process with that environment and directory; its pid."""
+    if os.geteuid() != 0:
+        unavailable("standing in for another process needs root")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, *steps],
+        env=environ,
+        cwd=directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != "there\n":
+            assert process.stderr is not None
+            unavailable(f"this machine does not permit it: {process.stderr.read()}")
+        yield process.pid
+    finally:
+        process.communicate()
+
+
+def diagnose(home: Path, pid: int, *arguments: str) -> tuple[int, dict[str, Any]]:
+    process = cli.run("doctor", "--pid", str(pid), "--json", *arguments, home=home)
+    assert process.stderr == ""
+    return process.returncode, cli.document(process.stdout)
+
+
+def row(report: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(probe for probe in report["probes"] if probe["name"] == name)
+    return found
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A directory that every user can get to."""
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_uid == 0 and directory != Path("/"):
+            directory.chmod(directory.stat().st_mode | 0o055)
+    return tmp_path
+
+
+async def test_a_service_with_good_settings_is_green(open_path: Path) -> None:
+    state = open_path / "state"
+    state.mkdir(mode=0o700)
+    async with DevBrain() as brain:
+        environ = brain.environment(brain.mint("web")) | {"Z4J_HOME": str(state)}
+        if os.geteuid() == 0:
+            os.chown(state, USER, USER)
+        with service(open_path, environ, f"user={USER}") as pid:
+            status, report = await asyncio.to_thread(diagnose, open_path, pid)
+    assert (status, report["first_failure"]) == (0, None)
+    assert report["config"]["buffer_dir"] == str(state)
+    assert str(USER) in report["config"]["user"]
+    assert list(state.iterdir()) == []
+
+
+def test_what_the_service_cant_read_is_not_read(open_path: Path) -> None:
+    secret = open_path / "token"
+    secret.write_text("tok-for-root-alone")
+    secret.chmod(0o600)
+    environ = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN_FILE": str(secret)}
+    with service(open_path, environ, f"user={USER}") as pid:
+        status, report = diagnose(open_path, pid, "--offline")
+    assert (status, report["first_failure"]) == (1, "config.secret_unreadable")
+    assert str(secret) in row(report, "config")["message"]
+
+
+def test_what_the_service_cant_write_is_not_written(open_path: Path) -> None:
+    state = open_path / "state"
+    state.mkdir(mode=0o700)
+    environ = SETTINGS | {"Z4J_HOME": str(state), "TMPDIR": str(open_path)}
+    with service(open_path, environ, f"user={USER}") as pid:
+        _, report = diagnose(open_path, pid, "--offline")
+    assert row(report, "buffer")["code"] in ("buffer.relocated", "buffer.unwritable")
+    assert list(state.iterdir()) == []
+
+
+def test_relative_paths_are_the_services(open_path: Path) -> None:
+    (open_path / "token").write_text("tok-in-its-directory")
+    environ = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN_FILE": "token", "Z4J_HOME": str(open_path)}
+    with service(open_path, environ) as pid:
+        _, report = diagnose(open_path, pid, "--only", "config")
+    assert row(report, "config")["code"] == "config.ok"
+
+
+def test_this_shells_own_settings_play_no_part(open_path: Path) -> None:
+    with service(open_path, {"Z4J_BRAIN_URL": "http://127.0.0.1:1"}) as pid:
+        process = cli.run("doctor", "--pid", str(pid), "--json", home=open_path, env=SETTINGS)
+    assert cli.document(process.stdout)["first_failure"] == "config.missing"
+
+
+async def test_the_network_is_the_services(open_path: Path) -> None:
+    async with DevBrain() as brain:
+        environ = brain.environment(brain.mint("web")) | {"Z4J_HOME": str(open_path / "state")}
+        with service(open_path, environ, "unshare=40000000") as pid:  # CLONE_NEWNET, with its lo down
+            status, report = await asyncio.to_thread(diagnose, open_path, pid)
+        assert status == 1
+        assert report["first_failure"] in ("tcp.unreachable", "tcp.refused")
+        assert brain.seen.connections == 0
+
+
+def test_the_file_system_is_the_services(open_path: Path) -> None:
+    state = open_path / "state"
+    state.mkdir(mode=0o700)
+    environ = SETTINGS | {"Z4J_HOME": str(state)}
+    steps = ("unshare=20000", f"tmpfs={state}", f"user={USER}")
+    with service(open_path, environ, *steps) as pid:
+        _, report = diagnose(open_path, pid, "--offline")
+    # outside, that directory is root's and nobody else's
+    assert row(report, "buffer")["code"] in ("buffer.ok", "buffer.low_space")
+
+
+def test_a_process_that_is_gone_is_a_usage_error(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    process = cli.run("doctor", "--pid", str(gone.pid), home=tmp_path)
+    assert process.returncode == 2
+    assert "no such process" in process.stderr or "root" in process.stderr
+
+
+def test_without_root_it_says_so(tmp_path: Path) -> None:
+    user = 65534 if os.geteuid() == 0 else None
+    try:
+        process = subprocess.run(
+            cli.command("doctor", "--pid", "1"),
+            env=cli.environment(tmp_path),
+            capture_output=True,
+            text=True,
+            user=user,
+            check=False,
+        )
+    except PermissionError:
+        pytest.skip("another user can't read this interpreter")
+    if "No module named" in process.stderr:
+        pytest.skip("another user can't read this checkout")
+    assert process.returncode == 2, process.stderr
+    assert "root" in process.stderr
+
+
+def test_every_right_is_given_up(open_path: Path) -> None:
+    """Groups, capabilities and the way back: nothing of root's is left in the child."""
+    if os.geteuid() != 0:
+        unavailable("giving up root needs root")
+    code = f"""
+import os
+from z4j_fastapi.cli.stand_in import Service, become
+become(Service("x", {USER}, {USER}, (4300,), {{}}))
+fields = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
+print(os.getresuid(), os.getresgid(), os.getgroups())
+print({{name: int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}})
+print("NoNewPrivs", fields["NoNewPrivs"].strip())
+try:
+    os.setuid(0)
+except PermissionError:
+    print("no way back")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"({USER}, {USER}, {USER}) ({USER}, {USER}, {USER}) [4300]",
+        "{'CapInh': 0, 'CapPrm': 0, 'CapEff': 0, 'CapBnd': 0, 'CapAmb': 0}",
+        "NoNewPrivs 1",
+        "no way back",
+    ]
+
+
+def test_closed_ports_are_told_apart_by_whose_they_are(open_path: Path) -> None:
+    with closed_port() as port:
+        environ = SETTINGS | {"Z4J_BRAIN_URL": f"http://127.0.0.1:{port}", "Z4J_HOME": str(open_path / "s")}
+        with service(open_path, environ) as pid:
+            _, report = diagnose(open_path, pid)
+    assert report["first_failure"] == "tcp.refused"
