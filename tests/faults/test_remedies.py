@@ -25,9 +25,14 @@ load()
 pytestmark = pytest.mark.faults
 
 
+def command_in(hint: str) -> str:
+    """The command to paste, which stands between backticks."""
+    return hint.split("`")[1]
+
+
 async def test_chown_and_chmod_as_the_hint_says(stage: Stage) -> None:
     case, hint = await broken(stage, "the_state_directory_was_made_by_root")
-    await run_as_root(hint)
+    await run_as_root(command_in(hint))
     await is_green(stage, case)
 
 
@@ -43,7 +48,7 @@ async def test_a_secret_file_made_readable_as_the_hint_says(stage: Stage) -> Non
 
 async def test_a_state_directory_made_as_the_hint_says(stage: Stage) -> None:
     case, hint = await broken(stage, "the_service_user_has_no_home")
-    command, home = re.fullmatch(r"give it a place: (sudo .*), and set Z4J_HOME=(\S+)", hint).groups()  # type: ignore[union-attr]
+    command, home = re.fullmatch(r"give it a place: `(sudo .*)`, and set Z4J_HOME=(\S+)", hint).groups()  # type: ignore[union-attr]
     here = f"{stage.directory}{home}"
     os.makedirs(os.path.dirname(here))
     await run_as_root(command.replace(home, here))

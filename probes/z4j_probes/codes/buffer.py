@@ -23,6 +23,16 @@ CODES = (
         "what is in a temporary directory may be gone after a restart",
     ),
     Code(
+        "buffer.wrong_user",
+        "the state directory belongs to another user than the one that asks",
+        status=Status.WARN,
+        causes=(
+            "the doctor was run as root, while the service runs as a user of its own",
+            "the service itself runs as root by mistake",
+        ),
+        remedy="run the doctor as the service's user, or as root with --pid or --unit",
+    ),
+    Code(
         "buffer.unwritable",
         "neither the state directory nor a temporary one can be written",
         causes=(

@@ -4,8 +4,8 @@ Evidence: the directory that the runtime would choose, a real SQLite database wr
 the space that is left, and in a thorough climb how the service's own buffers begin. No agent's buffer is
 written or locked.
 
-Codes: ok, relocated, unwritable, not_a_directory, read_only, disk_full, unsafe_directory, corrupt, locked,
-low_space, timeout.
+Codes: ok, relocated, wrong_user, unwritable, not_a_directory, read_only, disk_full, unsafe_directory,
+corrupt, locked, low_space, timeout.
 
 Whoever climbs with a buffer of its own open in a directory leaves that in the climb: it is proof enough, and
 a fleet that reconnects is spared a dozen fsyncs each time.
@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
 from z4j_probes.settings import Settings
 from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, proof
+from z4j_probes.storage.faults import UNSAFE_DIRECTORY
 from z4j_probes.threads import in_daemon_thread
 
 # Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
@@ -54,7 +57,7 @@ async def run(climb: Climb) -> ProbeResult:
         return outcome(
             "buffer.timeout",
             f"{asked_for} did not answer in time: a write or a look at it hangs",
-            hint=f"see which mount it is on, and whether its server is there: findmnt -T {asked_for}",
+            hint=f"see which mount it is on, and whether its server is there: `findmnt -T {asked_for}`",
             details={"directory": asked_for, "uid": uid},
         )
     except StorageError as exc:
@@ -85,12 +88,35 @@ def judge(
         if chosen.refused:
             message += f"; {chosen.refused}"
         requested = str(chosen.requested) if chosen.requested else None
+        owner = _owner(requested) if uid == 0 and chosen.code == UNSAFE_DIRECTORY else None
+        if owner:  # a chown would take the directory away from the service: it is this user that is wrong
+            return _wrong_user(requested, owner, details)
         hint = mend(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
         return outcome("buffer.relocated", message, hint=hint, details=details)
     if low:
-        hint = f"make room there: df -h {shlex.quote(str(chosen.path))}"
+        hint = f"make room there: `df -h {shlex.quote(str(chosen.path))}`"
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=hint, details=details)
     return outcome("buffer.ok", f"uid {uid} can write {chosen.path} ({space})", details=details)
+
+
+def _owner(path: str | None) -> str | None:
+    """The name, or else the uid, of whoever but root owns the path."""
+    try:
+        uid = os.stat(path or "").st_uid
+    except OSError:
+        return None
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"#{uid}"  # as sudo takes a uid
+    return name if uid else None
+
+
+def _wrong_user(path: str | None, owner: str, details: dict[str, Any]) -> ProbeResult:
+    command = f"sudo -u {shlex.quote(owner)} {sys.executable} -m z4j_fastapi doctor"
+    message = f"{path} belongs to {owner}, and this is root: it says nothing about what {owner} can do"
+    hint = f"run it as the service's user: `{command}` (or as root with --pid or --unit)"
+    return outcome("buffer.wrong_user", message, hint=hint, details=details | {"owner": owner})
 
 
 def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> str:
@@ -98,19 +124,18 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
     quoted = shlex.quote(path) if path else ""
     if code == "buffer.disk_full":
         return (
-            f"free space, inodes or quota on its file system: df -h {quoted}; df -i {quoted}; quota -u {uid}"
+            f"free space, inodes or quota on its file system: "
+            f"`df -h {quoted}; df -i {quoted}; quota -u {uid}`"
         )
     if code == "buffer.corrupt":
-        return (
-            f"its disk or file system is at fault: findmnt -T {quoted}, dmesg | tail, then fsck it unmounted"
-        )
+        return f"its disk or file system is at fault: `findmnt -T {quoted}; dmesg | tail`; fsck it unmounted"
     if code == "buffer.locked":
-        return f"see who holds it: fuser -v {quoted}/*; on a network mount, put Z4J_HOME on a local disk"
+        return f"see who holds it: `fuser -v {quoted}/*`; on a network mount, put Z4J_HOME on a local disk"
     if unit:
-        return f"systemctl edit {unit}: [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
+        return f"`sudo systemctl edit {unit}`: [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
     if path is None or not (home_is_set or os.path.isdir(os.path.dirname(path))):
         return (
-            f"give it a place: sudo install -d -m 0700 -o {uid} /var/lib/z4j, and set Z4J_HOME=/var/lib/z4j"
+            f"give it a place: `sudo install -d -m 0700 -o {uid} /var/lib/z4j`, and set Z4J_HOME=/var/lib/z4j"
         )
     if code == "buffer.read_only":
         return f"mount a writable volume at {quoted}, or set Z4J_HOME to a directory on one"
@@ -119,9 +144,10 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
         what = "a file" if os.path.exists(found) else "a symbolic link that leads nowhere"
         return f"set Z4J_HOME to a directory: {shlex.quote(found)} is {what}"
     if os.path.isdir(path):
-        return f"sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}"
+        return f"give it back: `sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}`"
     return (
-        f"sudo install -d -m 0700 -o {uid} {quoted}, or set Z4J_HOME to a directory that uid {uid} may write"
+        f"make it: `sudo install -d -m 0700 -o {uid} {quoted}`, "
+        f"or set Z4J_HOME to a directory that uid {uid} may write"
     )
 
 

@@ -235,3 +235,16 @@ async def the_mounts_server_is_away(stage: Stage) -> Case:
     return Case(
         await plain(stage, Z4J_HOME=str(point)), words=(str(point),), handicap=(f"dead_mount={point}",)
     )
+
+
+@scenario(
+    "buffer.wrong_user", "DISK 68: root runs the doctor, the service runs as another user", hint=("sudo -u",)
+)
+async def root_looks_at_the_directory_of_a_service(stage: Stage) -> Case:
+    """Z4J_HOME belongs to the service's user, and the doctor is run as root"""
+    if os.geteuid() != 0:
+        unavailable("being root needs root")
+    home = stage.directory / "theirs"
+    home.mkdir(mode=0o700)
+    os.chown(home, USER, USER)
+    return Case(await plain(stage, Z4J_HOME=str(home)), words=(str(home), "belongs to", str(USER)))
