@@ -12,7 +12,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types test fault-table demo clean
+.PHONY: help setup brain apt lint types test fault-table demo pictures clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fault-table: setup brain apt ## Run the fault matrix, and write what the doctor 
 
 demo: setup ## See the doctor green, then red, against an embedded brain
 	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demo.sh
+
+pictures: setup ## Draw the pictures of the README from what the doctor really prints
+	@$(BIN)/python docs/pictures.py
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .brain .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
