@@ -12,7 +12,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types test fault-table demo pictures clean
+.PHONY: help setup brain apt lint types test fault-table demo pictures docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ demo: setup ## See the doctor green, then red, against an embedded brain
 
 pictures: setup ## Draw the pictures of the README from what the doctor really prints
 	@$(BIN)/python docs/pictures.py
+
+docs: setup ## Build the documentation as a site, and fail on a warning
+	@$(BIN)/python $(PIP) install --group docs
+	@$(BIN)/python docs/write_codes.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .brain .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
