@@ -15,10 +15,9 @@ Leaves the encrypted transport in place of the plain one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,20 +25,15 @@ from typing import Any
 from z4j_probes.certificates import read_all, strict_faults
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.endpoint import Endpoint
-from z4j_probes.handshake import Presented, Watch, look, verified_chain, verified_facts
+from z4j_probes.handshake import Presented, Watch, verified_chain, verified_facts
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _tls_faults, _tls_verdicts
-from z4j_probes.rungs._connect_tunnel import connect_through, diagnose, encrypt
-from z4j_probes.rungs._hostname import ascii_name
 from z4j_probes.rungs._tls_faults import Evidence
+from z4j_probes.rungs._tls_look import Peer, look_again, server_name
 from z4j_probes.threads import in_daemon_thread
-from z4j_probes.transport import HoldingProtocol
 from z4j_probes.trust import TrustStore, load_trust
 
-# A look after a failure is one round trip or two more; a server that is slower leaves us without evidence.
-LOOK_S = 2.0
 # How long a TLS 1.3 server that asked for a certificate may take to say what it thinks of having got none.
 # Most say so at once (with a session ticket or an alert); one that says nothing is not waited for.
 SETTLE_S = 0.5
@@ -47,8 +41,6 @@ SETTLE_S = 0.5
 # certificates that live longer and still have two weeks: nobody acts on a warning months ahead.
 SOON = timedelta(days=14)
 SOON_FRACTION = 0.2
-
-Peer = tuple[str, int]
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -85,7 +77,7 @@ async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> a
         raise _SpokeFirst
     _mend_force_close(climb.transport)
     transport = await asyncio.get_running_loop().start_tls(
-        climb.transport, holding, context, server_hostname=_server_name(climb.endpoint)
+        climb.transport, holding, context, server_hostname=server_name(climb.endpoint)
     )
     if transport is None:  # closed under the handshake
         raise ConnectionResetError
@@ -124,7 +116,7 @@ async def _explain(
         return _tls_verdicts.verdict(code, evidence, climb.proxy)
 
     watch.stop()
-    presented = await _look_again(
+    presented = await look_again(
         climb, peer, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES
     )
     chain = read_all(presented.chain)
@@ -136,41 +128,6 @@ async def _explain(
 
 _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
 _ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
-
-
-async def _look_again(
-    climb: Climb, peer: Peer, store: TrustStore, *, with_name: bool, ask_date: bool
-) -> Presented:
-    """What the server presents to somebody who believes anything, as far as it can be had in time."""
-    presented = Presented()
-    endpoint = climb.endpoint
-    name = _server_name(endpoint) if with_name else None
-    # no header of ours: no token, and no User-Agent
-    ask = f"HEAD / HTTP/1.1\r\nHost: {ascii_name(endpoint.authority)}\r\nConnection: close\r\n\r\n".encode()
-    with contextlib.suppress(OSError):
-        async with asyncio.timeout(min(LOOK_S, climb.time_left())), _redialled(climb, peer, store) as again:
-            await look(*again, presented, server_hostname=name, ask=ask if ask_date else None)
-    return presented
-
-
-@contextlib.asynccontextmanager
-async def _redialled(
-    climb: Climb, peer: Peer, store: TrustStore
-) -> AsyncIterator[tuple[asyncio.Transport, HoldingProtocol]]:
-    """Another connection to the address that tcp found, through the same proxy. OSError where none is had."""
-    loop = asyncio.get_running_loop()
-    transport, holding = await loop.create_connection(HoldingProtocol, *peer)
-    try:
-        proxy = climb.proxy
-        if proxy is not None:
-            if proxy.secure:  # verified: it is sent the proxy's credentials
-                transport = await encrypt(transport, holding, proxy, store.context)
-            reply = await connect_through(transport, holding, climb.endpoint, proxy)
-            if diagnose(reply) is not None:
-                raise ConnectionRefusedError
-        yield transport, holding
-    finally:
-        transport.abort()
 
 
 def _mend_force_close(transport: asyncio.Transport) -> None:
@@ -190,12 +147,6 @@ def _mend_force_close(transport: asyncio.Transport) -> None:
             transport.abort()
 
     transport._force_close = force_close  # type: ignore[attr-defined]
-
-
-def _server_name(endpoint: Endpoint) -> str:
-    """The name for SNI and for the comparison with the certificate: without the root's dot."""
-    host = endpoint.host.rstrip(".")
-    return host if endpoint.address else ascii_name(host)
 
 
 class _SpokeFirst(OSError):
