@@ -33,10 +33,16 @@ MAY_BE_IMPORTED_ONLY_BY = {
         "z4j_fastapi.cli",
         "z4j_fastapi.lifespan",
         "z4j_fastapi.workers",
+        "z4j_fastapi.health",
     },
     "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
-    "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_fastapi.cli", "z4j_fastapi.errors"},
+    "z4j_fastapi.reports": {
+        "z4j_fastapi.reports",
+        "z4j_fastapi.cli",
+        "z4j_fastapi.errors",
+        "z4j_fastapi.health",
+    },
 }
 """`z4j_fastapi` itself is the package's front door, its `__init__`, and not everything that is inside it."""
 

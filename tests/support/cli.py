@@ -55,8 +55,13 @@ def run(
 def document(stdout: str) -> dict[str, Any]:
     """The report on stdout, held to the schema."""
     report: dict[str, Any] = json.loads(stdout)
-    jsonschema.validate(report, _SCHEMA, cls=jsonschema.Draft202012Validator)
+    check(report)
     return report
+
+
+def check(report: dict[str, Any]) -> None:
+    """Hold a report to the schema."""
+    jsonschema.validate(report, _SCHEMA, cls=jsonschema.Draft202012Validator)
 
 
 def on_terminal(
