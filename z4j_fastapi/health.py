@@ -8,7 +8,7 @@
 | `GET /ready` | 200 while the agent is online, else 503; JSON with state and code | everybody |
 | `GET /status` | the agent's status with its last report, as JSON | whom `authorize` lets in |
 | `GET /` | the same as a page for people | whom `authorize` lets in |
-| `POST /doctor` | runs the doctor in this process: its user, environment, network | whom `authorize` lets in |
+| `POST /doctor` | runs the doctor in this process, as its user, with its network | whom `authorize` lets in |
 
 Without `authorize` only `/ready` is open. It is called with the ASGI scope (headers, client, and what the
 host's own middleware left there) and answers a bool, or an awaitable of one. The doctor runs in a thread of
