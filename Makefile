@@ -7,7 +7,8 @@ BRAIN_VERSION := 1.13.0
 # One worker a core; overridable, e.g. `make test PYTEST_ARGS="-n 2 tests/rungs"`.
 PYTEST_ARGS ?= -n auto
 PIP := -m pip --disable-pip-version-check --no-input -qq
-# What the fault matrix breaks on purpose, and a browser for the pages. Tests whose component is missing say so and skip.
+# What the fault matrix breaks on purpose, and a browser for the pages. Tests whose component is missing
+# say so and skip.
 FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light openssl redis-server tinyproxy-bin \
 	unbound util-linux
 

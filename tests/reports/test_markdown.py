@@ -21,14 +21,15 @@ OURS = ("<details><summary>Settings</summary>", "<details><summary>Evidence</sum
 
 def page(report: Report) -> etree._Element:
     """The document as it is shown."""
-    return html.fragment_fromstring(_PARSER.render(render(report)), create_parent=True)
+    root: etree._Element = html.fragment_fromstring(_PARSER.render(render(report)), create_parent=True)
+    return root
 
 
 def rows(report: Report) -> list[list[str]]:
     """The first table's rows."""
     table = page(report).find(".//table/tbody")
     assert table is not None
-    return [["".join(cell.itertext()) for cell in row] for row in table]
+    return [["".join(map(str, cell.itertext())) for cell in row] for row in table]
 
 
 def tokens(report: Report) -> Iterator[Token]:
@@ -68,7 +69,7 @@ def test_the_title_is_the_verdict(report: Report, title: str) -> None:
     heading = page(report).find("h2")
 
     assert heading is not None
-    assert "".join(heading.itertext()) == title
+    assert "".join(map(str, heading.itertext())) == title
 
 
 def test_commands_stand_in_blocks_of_their_own() -> None:
@@ -97,5 +98,5 @@ def test_what_a_peer_says_stays_text() -> None:
 def test_nobody_is_mentioned_and_nothing_is_linked_by_itself() -> None:
     text = render(expired_certificate(message="@someone https://evil.example www.evil.example :smile:"))
 
-    for mark in ("@someone", "https://evil", "www.evil", ":smile:"):
+    for mark in ("@someone", "https://evil", "www.evil", " :smile:"):
         assert mark not in text

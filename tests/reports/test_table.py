@@ -73,6 +73,16 @@ def test_what_a_peer_sends_can_neither_colour_nor_move_nor_forge_a_row() -> None
     assert not re.search(r"^  ✓ pass", text, re.MULTILINE)
 
 
+def test_a_name_in_a_hint_is_not_taken_for_the_end_of_a_command() -> None:
+    hint = "mend the record of `brain.example`: `ping -6 brain.example`; then `dig` knows it"
+    row = ProbeResult("tcp", Status.FAIL, "tcp.refused", "refused", hint=hint)
+    lines = [line.strip(" >") for line in table.render(report(row)).splitlines()]
+
+    assert "mend the record of `brain.example`:" in lines
+    assert "ping -6 brain.example" in lines
+    assert "then `dig` knows it" in lines
+
+
 def test_a_warning_has_its_hint_and_is_no_failure() -> None:
     worn = ProbeResult("tls", Status.WARN, "tls.expiring_soon", "3 days left", hint="renew it")
     text = table.render(report(passed("config"), worn))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 import tempfile
 from pathlib import Path
 
@@ -40,6 +42,23 @@ async def screenshot(url: str, file: Path, *, width: int, height: int, dark: boo
     scheme = ("--blink-settings=preferredColorScheme=0",) if dark else ()
     await _run(url, f"--screenshot={file}", f"--window-size={width},{height}", *scheme)
     return await asyncio.to_thread(file.read_bytes)
+
+
+async def widths(page: str, directory: Path, width: int) -> tuple[int, int]:
+    """How wide the page's window and its content are, where the window is so wide.
+
+    A frame stands for the window: browsers make none that is as narrow as a phone's.
+    """
+    wrapper = directory / f"frame-{width}.html"
+    text = f"""<iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(page)}"></iframe>
+        <output></output><script>onload = () => {{
+            const seen = document.querySelector("iframe").contentDocument.documentElement;
+            document.querySelector("output").textContent = `${{seen.clientWidth}} ${{seen.scrollWidth}}`;
+        }}</script>"""
+    await asyncio.to_thread(wrapper.write_text, text, encoding="utf-8")
+    found = re.search(r"<output>(\d+) (\d+)</output>", await dom(wrapper.as_uri()))
+    assert found is not None
+    return int(found[1]), int(found[2])
 
 
 async def _run(url: str, *flags: str) -> tuple[str, str]:

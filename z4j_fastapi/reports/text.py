@@ -11,8 +11,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-_COMMAND = re.compile(r"`([^`\n]* [^`\n]*)`")
-_NAME = re.compile(r"`([^`\n]+)`")
+_QUOTED = re.compile(r"`([^`\n]+)`")
 _NARROWEST = 20
 
 
@@ -32,19 +31,27 @@ def wrap(text: str, width: int) -> list[str]:
 
 def parts(hint: str) -> Iterator[tuple[str, bool]]:
     """The sentences and the commands of a hint in turn, printable; True marks a command."""
-    for index, part in enumerate(_COMMAND.split(hint)):
-        if index % 2:
-            yield printable(part), True
+    sentence, follows_command = "", False
+    for piece, is_quoted in spans(hint):
+        if not (is_quoted and " " in piece):
+            sentence += f"`{piece}`" if is_quoted else piece
             continue
-        # what joined the sentence to the command is not needed where a line break parts them
-        text = part.strip().lstrip(",;.:) ") if index else part.strip()
-        if text:
-            yield "\n".join(map(printable, text.splitlines())), False
+        yield from _sentence(sentence, follows_command)
+        yield printable(piece), True
+        sentence, follows_command = "", True
+    yield from _sentence(sentence, follows_command)
+
+
+def _sentence(text: str, follows_command: bool) -> Iterator[tuple[str, bool]]:
+    # what joined the sentence to the command is not needed where a line break parts them
+    text = text.strip().lstrip(",;.:) ") if follows_command else text.strip()
+    if text:
+        yield "\n".join(map(printable, text.splitlines())), False
 
 
 def spans(sentence: str) -> Iterator[tuple[str, bool]]:
-    """A sentence without its backticks, in pieces; True marks what stood between two of them: a name."""
-    for index, piece in enumerate(_NAME.split(sentence)):
+    """A sentence without its backticks, in pieces; True marks what stood between two of them."""
+    for index, piece in enumerate(_QUOTED.split(sentence)):
         yield piece, index % 2 == 1
 
 
@@ -59,6 +66,6 @@ def advice(hint: str, width: int) -> Iterator[str]:
 
 def first_step(hint: str) -> str:
     """The hint up to its first semicolon that does not stand in a command: the row has the rest of it."""
-    masked = _COMMAND.sub(lambda command: "x" * len(command[0]), hint)
+    masked = _QUOTED.sub(lambda quoted: "x" * len(quoted[0]), hint)
     end = masked.find("; ")
     return hint if end < 0 else hint[:end]
