@@ -1,0 +1,59 @@
+"""What is answered to a request, and how it is sent over ASGI."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# What is true of a process now is neither kept nor shown inside another site's page.
+_ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "x-frame-options": "DENY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response."""
+
+    status: int
+    body: str = ""
+    kind: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    async def send(self, send: Send, *, with_body: bool) -> None:
+        """Send it; that the client has left is nothing to tell the host."""
+        body = self.body.encode("utf-8", errors="replace")
+        headers = {
+            "content-type": self.kind,
+            "content-length": str(len(body)),
+            **_ALWAYS,
+            **dict(self.headers),
+        }
+        pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        with contextlib.suppress(OSError):
+            await send({"type": "http.response.start", "status": self.status, "headers": pairs})
+            await send({"type": "http.response.body", "body": body if with_body else b""})
+
+
+def as_json(status: int, value: Any, **headers: str) -> Answer:
+    """A JSON document."""
+    return Answer(status, json.dumps(value, default=str), headers=tuple(headers.items()))
+
+
+def as_page(page: str) -> Answer:
+    """A page for people."""
+    return Answer(200, page, "text/html; charset=utf-8")
+
+
+def refusal(exc: Exception) -> Answer | None:
+    """The answer that an HTTPException stands for; None for any other exception."""
+    status = getattr(exc, "status_code", None)
+    if not isinstance(status, int):
+        return None
+    headers = tuple((str(k), str(v)) for k, v in dict(getattr(exc, "headers", None) or {}).items())
+    return Answer(status, json.dumps({"error": str(getattr(exc, "detail", ""))}), headers=headers)

@@ -1,0 +1,142 @@
+"""The routes: who may ask for what, and what is answered."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.health.answer import Answer, Receive, Scope, Send, as_json, as_page, refusal
+from z4j_fastapi.health.doctor import ResidentDoctor
+from z4j_fastapi.status import State
+from z4j_probes.threads import in_daemon_thread
+
+log = logging.getLogger("z4j.health")
+
+Authorize = Callable[[Scope], bool | Awaitable[bool]]
+
+# A doctor is a connection to the brain, which counts them: a page that is reloaded must not be a flood.
+DOCTOR_EVERY_S = 30.0
+
+_ROUTES = {"/ready": ("GET", "HEAD"), "/status": ("GET", "HEAD"), "/": ("GET", "HEAD"), "/doctor": ("POST",)}
+
+
+def health_app(
+    agent: Callable[[], Z4JAgent],
+    *,
+    authorize: Authorize | None = None,
+    doctor_every_s: float = DOCTOR_EVERY_S,
+) -> HealthApp:
+    """The application; `agent` is asked for the agent at each request, since a lifespan makes it later."""
+    return HealthApp(agent, authorize, doctor_every_s)
+
+
+class HealthApp:
+    """An ASGI 3 application. Made by `health_app`; never raises into its host."""
+
+    def __init__(
+        self, agent: Callable[[], Z4JAgent], authorize: Authorize | None, doctor_every_s: float
+    ) -> None:
+        self._agent = agent
+        self._authorize = authorize
+        self._doctor = ResidentDoctor(doctor_every_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; a lifespan that comes along is the host's business."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        if scope["type"] == "http":
+            answer = await self._answer(scope)
+            await answer.send(send, with_body=scope["method"] != "HEAD")
+
+    async def _answer(self, scope: Scope) -> Answer:
+        try:
+            return await self._route(scope)
+        except Exception:
+            log.exception("a health request failed")
+            return as_json(500, {"error": "internal error; the log says more"})
+
+    async def _route(self, scope: Scope) -> Answer:
+        path, method = _path(scope), scope["method"]
+        if path not in _ROUTES:
+            return as_json(404, {"error": f"no such route; there are: {', '.join(_ROUTES)}"})
+        if method not in _ROUTES[path]:
+            return as_json(405, {"error": f"{path} takes {_ROUTES[path][0]}"}, allow=", ".join(_ROUTES[path]))
+        if path == "/ready":
+            return self._ready()
+        denied = await self._denied(scope)
+        if denied is not None:
+            return denied
+        agent = self._present_agent()
+        if agent is None:
+            return as_json(503, {"error": "there is no agent in this process yet"})
+        if path == "/status":
+            return as_json(200, agent.status.to_dict())
+        if path == "/doctor":
+            return await self._examine(agent, scope)
+        return await self._page(agent, scope)
+
+    def _ready(self) -> Answer:
+        agent = self._present_agent()
+        if agent is None:
+            return as_json(503, {"ready": False, "state": "absent", "code": ""})
+        status = agent.status
+        ready = status.state is State.ONLINE or (
+            status.state is State.DISABLED and agent.settings.is_disabled  # switched off on purpose
+        )
+        answer = {"ready": ready, "state": status.state.value, "code": status.code}
+        return as_json(200 if ready else 503, answer)
+
+    def _present_agent(self) -> Z4JAgent | None:
+        try:
+            return self._agent()
+        except (AttributeError, KeyError, LookupError):  # the host has not come to it: `app.state.z4j`
+            return None
+
+    async def _denied(self, scope: Scope) -> Answer | None:
+        if self._authorize is None:
+            return as_json(403, {"error": "closed: see `authorize` of health_app"})
+        if scope["method"] == "POST" and _header(scope, b"sec-fetch-site") in (b"cross-site", b"same-site"):
+            return as_json(403, {"error": "not from another site's page"})
+        try:
+            verdict = self._authorize(scope)
+            may_enter = await verdict if inspect.isawaitable(verdict) else verdict
+        except Exception as exc:
+            answer = refusal(exc)
+            if answer is None:
+                raise
+            return answer
+        return None if may_enter else as_json(403, {"error": "not for you: `authorize` has refused"})
+
+    async def _examine(self, agent: Z4JAgent, scope: Scope) -> Answer:
+        rests_s = math.ceil(self._doctor.rests_s)
+        report = await self._doctor.report(agent.settings)
+        if b"text/html" in _header(scope, b"accept"):
+            return Answer(303, headers=(("location", "./"),))  # so that reloading does not ask again
+        return as_json(200, report.to_dict(), **({"retry-after": str(rests_s)} if rests_s else {}))
+
+    async def _page(self, agent: Z4JAgent, scope: Scope) -> Answer:
+        # relative, since a proxy may have cut off a part of the path that nobody told us of
+        path = str(scope["path"])
+        action = "doctor" if path.endswith("/") else f"{path.rpartition('/')[2]}/doctor"
+        status, doctor = agent.status, self._doctor
+
+        def render() -> str:
+            from z4j_fastapi.health.page import render
+
+            return render(status, doctor.last, action=action, rests_s=doctor.rests_s)
+
+        return as_page(await in_daemon_thread(render))
+
+
+def _path(scope: Scope) -> str:
+    """The path below the mount point; servers and frameworks differ in whether they cut it off."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    below = path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path
+    return below.rstrip("/") or "/"
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((bytes(value) for name, value in scope["headers"] if name.lower() == wanted), b"")

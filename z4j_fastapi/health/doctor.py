@@ -1,0 +1,54 @@
+"""The doctor inside a service, as its user and with its network: in a thread of its own, not too often."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from z4j_probes import Report, Settings
+from z4j_probes.threads import in_daemon_thread
+
+
+class ResidentDoctor:
+    """Runs one at a time: whoever comes meanwhile waits for the same report."""
+
+    def __init__(self, every_s: float) -> None:
+        self.last: Report | None = None
+        self._every_s = every_s
+        self._ended_s = -every_s
+        self._running: asyncio.Task[Report] | None = None
+
+    @property
+    def rests_s(self) -> float:
+        """How long it will answer with its last report; 0 where it would run."""
+        if self.last is None or self._running is not None:
+            return 0.0
+        return max(0.0, self._ended_s + self._every_s - time.monotonic())
+
+    async def report(self, settings: Settings) -> Report:
+        """A fresh report, or the last one while it rests. A caller that is cancelled does not end the run."""
+        if self.last is not None and self.rests_s:
+            return self.last
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(settings), name="z4j doctor")
+        return await asyncio.shield(self._running)
+
+    async def _run(self, settings: Settings) -> Report:
+        try:
+            self.last = await in_daemon_thread(lambda: asyncio.run(_examine(settings)))
+            return self.last
+        finally:
+            self._ended_s, self._running = time.monotonic(), None
+
+
+async def _examine(settings: Settings) -> Report:
+    # this is the doctor's own thread: what it takes to climb is loaded here, not in the host's loop
+    from z4j_probes import Ladder, default_registry
+    from z4j_probes.introduction import introduce_second_doctor, was_replaced
+    from z4j_probes.plugins import add_plugins
+
+    registry = add_plugins(default_registry())
+    report = await Ladder(registry, settings).run()
+    if was_replaced(report.results):
+        report = await Ladder(registry, settings, introduce=introduce_second_doctor).run()
+    return report
