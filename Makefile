@@ -13,7 +13,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types test fault-table demo pictures docs clean
+.PHONY: help setup brain apt lint types test fault-table demo pictures docs peer bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,5 +65,19 @@ docs: setup ## Build the documentation as a site, and fail on a warning
 	@$(BIN)/python docs/write_codes.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+peer: .peer/.ready-$(BRAIN_VERSION)
+
+.peer/.ready-$(BRAIN_VERSION):
+	@echo "peer: installing upstream's adapter in .peer"
+	@PYTHON="$(PYTHON)" .ci/venv .peer
+	@.peer/bin/python $(PIP) install 'z4j-fastapi==$(BRAIN_VERSION)' 'z4j-bare==$(BRAIN_VERSION)'
+	@touch $@
+
+bench: setup brain peer ## Measure this project and its peer side by side, and write docs/benchmarks.md
+	@$(BIN)/python -m tests.bench --page
+
+bench-smoke: setup brain peer ## Run each benchmark once, as small as it works
+	@$(BIN)/python -m tests.bench --smoke
+
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .brain .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .brain .peer site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
