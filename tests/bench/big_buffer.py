@@ -1,0 +1,35 @@
+"""What two million undelivered events cost the next start, and the events after it."""
+
+from __future__ import annotations
+
+import socket
+
+from tests.bench.measure import Bar, Measure, percentile
+from tests.bench.stage import Stage
+
+
+def measure(stage: Stage) -> list[Measure]:
+    """The start is `async with` without a preflight: until the buffer is open."""
+    events = stage.size(2_000_000, 2000)
+    full, empty = stage.fresh_home(), stage.fresh_home()
+    p99: dict[bool, list[float]] = {True: [], False: []}
+    start: dict[bool, list[float]] = {True: [], False: []}
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        filled = stage.program("ours", "fill", str(events), home=full, env={"Z4J_BRAIN_URL": url})
+        assert filled.said["depth"] == events
+        for _ in range(stage.rounds + 1):
+            for is_full, home in ((True, full), (False, empty)):
+                count = str(stage.size(5000, 10))
+                said = stage.program("ours", "emit", count, home=home, env={"Z4J_BRAIN_URL": url}).said
+                assert (said["buffered"] >= events) == is_full
+                p99[is_full].append(percentile(said["took_us"], 0.99))
+                start[is_full].append(said["start_ms"])
+    return [
+        Measure(what, unit, tuple(of[True][1:]), tuple(of[False][1:]), "empty buffer", Bar(limit))
+        for what, unit, of, limit in (
+            ("`emit` above 2 million buffered events, p99", "µs", p99, 1.5),
+            ("start above 2 million buffered events", "ms", start, 2),
+        )
+    ]

@@ -1,0 +1,27 @@
+"""Events until they are acknowledged: by the real brain, and by one that is faster than the agent."""
+
+from __future__ import annotations
+
+from tests.bench.dev_brain import dev_brain_process
+from tests.bench.measure import Bar, Measure
+from tests.bench.stage import Stage
+
+
+def measure(stage: Stage) -> list[Measure]:
+    """Whole deliveries, from the first emit to the last acknowledgement."""
+    ours, peer = [], []
+    count = stage.size(200, 10)
+    for _ in range(min(stage.rounds, 5)):
+        ours.append(count / stage.program("ours", "deliver", str(count)).said["took_s"])
+        peer.append(count / stage.program("peer", "deliver", str(count)).said["took_s"])
+    alone = []
+    for _ in range(min(stage.rounds, 5)):
+        with dev_brain_process() as brain:
+            said = stage.program("ours", "drain", str(stage.size(100_000, 1000)), env=brain.settings).said
+            alone.append(said["events"] / said["took_s"])
+    return [
+        Measure("events delivered, real brain", "/s", tuple(ours), tuple(peer), bar=Bar(3, at_least=True)),
+        Measure(
+            "events delivered, dev brain", "/s", tuple(alone), bar=Bar(10_000, of_ratio=False, at_least=True)
+        ),
+    ]
