@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,12 @@ def test_a_pipe_gets_no_escape_codes_even_if_colours_are_forced(tmp_path: Path) 
     done = run("doctor", home=tmp_path, env={"FORCE_COLOR": "1"})
 
     assert "\x1b" not in done.stdout
+
+
+def test_a_long_source_has_a_line_of_its_own() -> None:
+    made = green()
+    path = "/etc/a-service/with/a/rather/long/path/to/its.env"
+    long = replace(made, config={**made.config, "sources": {"brain_url": f"file {path} Z4J_BRAIN_URL"}})
+    text = table.render(long, width=80)
+    assert path in text
+    assert max(map(len, text.splitlines())) <= 80

@@ -81,7 +81,13 @@ class Table:
             source = printable(sources.get(key, ""))
             missing = shown == "missing"
             line = [Piece(f"  {label:<9}"), Piece(shown, "yellow" if missing else "bold")]
-            yield [*line, Piece(f"  ({source})", "dim")] if source else line
+            if not source:
+                yield line
+            elif 11 + len(shown) + len(source) + 4 <= self._width:
+                yield [*line, Piece(f"  ({source})", "dim")]
+            else:
+                yield line
+                yield [Piece(f"{'':<11}({source})", "dim")]
         yield []
 
     def row(self, result: ProbeResult) -> Iterator[Line]:
