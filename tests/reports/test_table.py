@@ -126,7 +126,7 @@ def test_a_pipe_gets_no_escape_codes_even_if_colours_are_forced(tmp_path: Path) 
 
 def test_a_long_source_has_a_line_of_its_own() -> None:
     made = green()
-    path = "/etc/a-service/with/a/rather/long/path/to/its.env"
+    path = "/etc/a-service/with/a/rather/long/path.env"
     long = replace(made, config={**made.config, "sources": {"brain_url": f"file {path} Z4J_BRAIN_URL"}})
     text = table.render(long, width=80)
     assert path in text
