@@ -86,6 +86,10 @@ class Watch:
             self.settled.set()
 
 
+class SpokeFirst(OSError):
+    """The server spoke before the handshake. In TLS the client speaks first: this is another protocol."""
+
+
 @dataclass(slots=True)
 class Presented:
     """What a peer shows to one that verifies nothing. `said` is the raw beginning of what it sent."""

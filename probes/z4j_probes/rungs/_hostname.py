@@ -6,6 +6,8 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 
+from z4j_probes.endpoint import Endpoint
+
 # RFC 1035 §2.3.4
 _LABEL_MAX = 63
 _NAME_MAX = 253
@@ -87,3 +89,9 @@ def _names(line: str) -> Iterable[str]:
 def _reason(exc: UnicodeError) -> str:
     # the codec wraps the label's own error; a label may be long or hold a character that IDNA forbids
     return str(exc.__cause__ or exc).partition("\n")[0]
+
+
+def server_name(endpoint: Endpoint) -> str:
+    """The name for SNI and for the comparison with the certificate: without the root's dot."""
+    host = endpoint.host.rstrip(".")
+    return host if endpoint.address else ascii_name(host)

@@ -7,10 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from z4j_probes.climb import Climb
-from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import Presented, look
 from z4j_probes.rungs._connect_tunnel import connect_through, diagnose, encrypt
-from z4j_probes.rungs._hostname import ascii_name
+from z4j_probes.rungs._hostname import ascii_name, server_name
 from z4j_probes.transport import HoldingProtocol
 from z4j_probes.trust import TrustStore
 
@@ -53,9 +52,3 @@ async def _redialled(
         yield transport, holding
     finally:
         transport.abort()
-
-
-def server_name(endpoint: Endpoint) -> str:
-    """The name for SNI and for the comparison with the certificate: without the root's dot."""
-    host = endpoint.host.rstrip(".")
-    return host if endpoint.address else ascii_name(host)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from z4j_probes.certificates import strict_faults
@@ -14,6 +13,7 @@ from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import ALERTS
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import ProbeResult, Status
+from z4j_probes.rungs._spans import day, span
 from z4j_probes.rungs._tls_faults import Evidence, culprit, issuing_roots
 
 # Enough of a banner to know the service by.
@@ -34,21 +34,6 @@ def verdict(code: str, evidence: Evidence, proxy: Proxy | None = None) -> ProbeR
         # the catalogue's row is the warning of an older Python; this one has really refused
         return replace(result, status=Status.FAIL)
     return result
-
-
-def span(delta: timedelta) -> str:
-    """A length of time in its one most telling unit."""
-    seconds = abs(delta).total_seconds()
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds:.0f} seconds"
-
-
-def day(moment: datetime) -> str:
-    """The date of a moment in UTC."""
-    return moment.strftime("%Y-%m-%d")
 
 
 def s_client(endpoint: Endpoint, more: str = "") -> str:

@@ -2,8 +2,8 @@
 
 Evidence: the handshake itself on the connection that tcp (or the proxy) opened. After a failure, one more
 connection that verifies nothing and sends nothing of ours shows what the server presents; only where dates
-are the failure, a bare HEAD over it reads the server's clock. `_tls_faults.py` decides, `_tls_verdicts.py`
-words it.
+are the failure, a bare HEAD over it reads the server's clock. `_tls_failure.py` leads through that:
+`_tls_faults.py` decides, `_tls_verdicts.py` words it.
 
 Codes: ok, not_used, expired, not_yet_valid, clock_suspect, hostname_mismatch, self_signed, unknown_ca,
 incomplete_chain, empty_trust_store, wrong_purpose, weak, not_strict, expiring_soon, protocol_version,
@@ -18,19 +18,16 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from z4j_probes.certificates import read_all, strict_faults
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.handshake import Presented, Watch, verified_chain, verified_facts
+from z4j_probes.handshake import SpokeFirst, Watch, verified_chain, verified_facts
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import _tls_faults, _tls_verdicts
-from z4j_probes.rungs._tls_faults import Evidence
-from z4j_probes.rungs._tls_look import Peer, look_again, server_name
+from z4j_probes.rungs._hostname import server_name
+from z4j_probes.rungs._spans import day, span
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.trust import TrustStore, load_trust
 
@@ -53,16 +50,22 @@ async def run(climb: Climb) -> ProbeResult:
     except TimeoutError:
         return outcome("tls.timeout", "reading the trust store took too long: is it on a dead network mount?")
     if store.is_empty:
-        nothing = Evidence(climb.endpoint, LookupError("no certificates"), store, datetime.now(UTC))
-        return _tls_verdicts.verdict("tls.empty_trust_store", nothing, climb.proxy)
+        from z4j_probes.rungs._tls_failure import explain_empty_store
+
+        return explain_empty_store(climb, store)
 
     watch = Watch(store.context)
-    peer: Peer = climb.transport.get_extra_info("peername")[:2]  # a transport that was closed has forgotten
+    peer: tuple[str, int] = climb.transport.get_extra_info("peername")[
+        :2
+    ]  # a transport that was closed has forgotten
     try:
         async with asyncio.timeout(climb.time_left()):
             transport = await _shake_hands(climb, store.context, watch)
     except (OSError, EOFError) as exc:
-        return await _explain(climb, peer, store, exc, watch)
+        # what tells failures apart is a third of this probe's code: loaded when there is one
+        from z4j_probes.rungs._tls_failure import explain
+
+        return await explain(climb, peer, store, exc, watch)
     finally:
         watch.stop()
     climb.transport = transport
@@ -74,7 +77,7 @@ async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> a
     if holding.eof or holding.lost:  # start_tls would wait for an answer that can't come
         raise holding.error or ConnectionResetError
     if holding.received:
-        raise _SpokeFirst
+        raise SpokeFirst
     _mend_force_close(climb.transport)
     transport = await asyncio.get_running_loop().start_tls(
         climb.transport, holding, context, server_hostname=server_name(climb.endpoint)
@@ -102,34 +105,6 @@ async def _settle(climb: Climb, watch: Watch) -> None:
         raise climb.protocol.error or ConnectionResetError
 
 
-async def _explain(
-    climb: Climb, peer: Peer, store: TrustStore, error: Exception, watch: Watch
-) -> ProbeResult:
-    code = _tls_faults.classify(error, alert=watch.alert, certificate_requested=watch.certificate_requested)
-    evidence = Evidence(
-        climb.endpoint, error, store, datetime.now(UTC), watch.alert, watch.certificate_requested
-    )
-    if isinstance(error, _SpokeFirst):
-        said = Presented(said=climb.protocol.take())
-        return _tls_verdicts.verdict("tls.not_tls", replace(evidence, presented=said), climb.proxy)
-    if code == "tls.timeout":
-        return _tls_verdicts.verdict(code, evidence, climb.proxy)
-
-    watch.stop()
-    presented = await look_again(
-        climb, peer, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES
-    )
-    chain = read_all(presented.chain)
-    wants_roots = code in _ABOUT_ROOTS and chain
-    roots = read_all(store.context.get_ca_certs(binary_form=True)) if wants_roots else ()
-    evidence = replace(evidence, presented=presented, chain=chain, roots=roots)
-    return _tls_verdicts.verdict(_tls_faults.refine(code, evidence), evidence, climb.proxy)
-
-
-_ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
-_ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
-
-
 def _mend_force_close(transport: asyncio.Transport) -> None:
     """In TLS inside TLS, let a failed inner handshake fail as itself.
 
@@ -149,10 +124,6 @@ def _mend_force_close(transport: asyncio.Transport) -> None:
     transport._force_close = force_close  # type: ignore[attr-defined]
 
 
-class _SpokeFirst(OSError):
-    """In TLS the client speaks first: a banner is another protocol's."""
-
-
 async def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> ProbeResult:
     facts = verified_facts(tls)
     now, host = datetime.now(UTC), climb.endpoint.host
@@ -170,21 +141,20 @@ async def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> Probe
     }
     faults: list[str] = []
     if climb.thorough and sys.version_info < (3, 13):
+        from z4j_probes.certificates import strict_faults
+
         faults = await in_daemon_thread(lambda: strict_faults(verified_chain(tls)))
     if faults:
         details["strict_faults"] = faults
     left = _not_after(soonest) - now
     if left < SOON and left < SOON_FRACTION * (_not_after(soonest) - _moment(soonest, "notBefore")):
         which = "" if soonest is leaf else f' depends on "{_short(soonest["subject"])}", which'
-        message = (
-            f"the certificate of {host}{which} runs out in {_tls_verdicts.span(left)} "
-            f"({_tls_verdicts.day(_not_after(soonest))})"
-        )
+        message = f"the certificate of {host}{which} runs out in {span(left)} ({day(_not_after(soonest))})"
         return outcome("tls.expiring_soon", message, details=details)
     if faults:
         message = f"verifies here, but Python 3.13 and later would refuse it: {'; '.join(faults)}"
         return outcome("tls.not_strict", message, details=details)
-    issuer, valid = _short(leaf["issuer"]), _tls_verdicts.span(_not_after(leaf) - now)
+    issuer, valid = _short(leaf["issuer"]), span(_not_after(leaf) - now)
     message = f'{tls.version()}, {host} by "{issuer}", valid for {valid} more'
     return outcome("tls.ok", message, details=details)
 
