@@ -49,7 +49,7 @@ async def run(climb: Climb) -> ProbeResult:
     problems = find_problems(settings)
     try:
         async with asyncio.timeout(climb.time_left()):
-            ca_problem = await in_daemon_thread(lambda: load_ca_file(settings))
+            ca_problem = await in_daemon_thread(lambda: load_ca_file(settings)) if settings.ca_file else []
     except TimeoutError:  # a dead network mount
         hint = f"is it on a network mount that is gone? findmnt -T {settings.ca_file}"
         ca_problem = _ca_problem(settings, "could not be read in time", hint)

@@ -55,9 +55,8 @@ async def run(climb: Climb) -> ProbeResult:
         return explain_empty_store(climb, store)
 
     watch = Watch(store.context)
-    peer: tuple[str, int] = climb.transport.get_extra_info("peername")[
-        :2
-    ]  # a transport that was closed has forgotten
+    # now, since a transport that was closed has forgotten
+    peer: tuple[str, int] = climb.transport.get_extra_info("peername")[:2]
     try:
         async with asyncio.timeout(climb.time_left()):
             transport = await _shake_hands(climb, store.context, watch)
