@@ -14,5 +14,5 @@ async def add(ctx: dict[str, Any], a: int, b: int) -> int:
 
 @z4j_worker(agent_name="arq")
 class WorkerSettings:
-    functions = [add]  # noqa: RUF012 - arq's own form
+    functions = [add]
     redis_settings = RedisSettings.from_dsn(os.environ.get("REDIS_URL", "redis://localhost"))

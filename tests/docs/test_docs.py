@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
+import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import cli
+from tests.support.pages import DOCS, PAGE_IDS, PAGES, blocks, load, rows
+from z4j_fastapi import agent, reconnect
+from z4j_fastapi.buffer import event_buffer
+from z4j_fastapi.health import DOCTOR_EVERY_S
+from z4j_fastapi.reports import FORMATS, openmetrics
+from z4j_probes import Report, default_registry
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.settings import VARIABLES
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")])
-IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 PROBES = {row.probe for row in CATALOGUE.values()}
-
-
-def load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
@@ -40,7 +28,7 @@ def anchors(page: Path) -> set[str]:
     return explicit | {re.sub(r"[^\w\s-]", "", h).strip().lower().replace(" ", "-") for h in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_internal_link_leads_somewhere(page: Path) -> None:
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
@@ -53,20 +41,20 @@ def test_every_internal_link_leads_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_python_block_is_python(page: Path) -> None:
     for block in blocks(page, "python"):
         compile(block, str(page), "exec")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_code_that_is_named_is_in_the_catalogue(page: Path) -> None:
     named = re.findall(r"`([a-z]+\.[a-z_]+)`", page.read_text())
     unknown = {code for code in named if code.partition(".")[0] in PROBES} - CATALOGUE.keys()
     assert unknown == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_every_variable_that_is_named_is_read(page: Path) -> None:
     known = {name for v in VARIABLES for name in (v.name, v.file_name)}
     known |= {"Z4J_TEST_BRAIN"}
@@ -81,7 +69,8 @@ def test_every_option_that_is_named_is_one(tmp_path: Path) -> None:
     for page in PAGES:
         if page.name == "fault-matrix.md":
             continue
-        commands = re.findall(r"(?:z4j_fastapi|z4j-fastapi) .*", page.read_text())
+        text = page.read_text().replace('", "', " ")  # commands in YAML are lists
+        commands = re.findall(r"(?:z4j_fastapi|z4j-fastapi) .*", text)
         named = {option for line in commands for option in re.findall(r"(?<=\s)--[a-z][a-z-]+", line)}
         assert named <= real, page
 
@@ -89,35 +78,59 @@ def test_every_option_that_is_named_is_one(tmp_path: Path) -> None:
 def test_the_reference_has_every_option_of_the_doctor(tmp_path: Path) -> None:
     shown = cli.run("doctor", "--help", home=tmp_path).stdout
     options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shown, flags=re.MULTILINE)) - {"--help"}
-    text = (ROOT / "docs" / "doctor.md").read_text()
+    text = (DOCS / "doctor.md").read_text()
     assert {option for option in options if f"`{option}" not in text} == set()
 
 
 def test_the_page_of_codes_is_the_catalogue() -> None:
-    page = (ROOT / "docs" / "codes.md").read_text()
-    assert page == load(ROOT / "docs" / "write_codes.py").page(), "run `python docs/write_codes.py`"
+    page = (DOCS / "codes.md").read_text()
+    assert page == load(DOCS / "write_codes.py").page(), "run `python docs/write_codes.py`"
     for row in CATALOGUE.values():
         assert f"{{ #{row.anchor} }}" in page
 
 
-@pytest.mark.parametrize("example", ["fastapi_app", "arq_worker", "taskiq_worker"])
-def test_the_readme_shows_the_examples_as_they_are(example: str) -> None:
-    text = (ROOT / "docs" / "examples" / f"{example}.py").read_text()
-    parts = [part for block in blocks(ROOT / "README.md", "python") for part in block.split("\n\n\n")]
-    mine = [part.strip("\n") for part in parts if part.strip("\n") in text]
-    assert len(mine) >= 2
+def test_the_reference_has_the_probes_with_their_questions() -> None:
+    table = {row[0]: row[1] for row in rows(DOCS / "doctor.md")}
+    for probe in default_registry():
+        assert table[f"[`{probe.name}`](codes.md#{probe.name})"] == probe.question
 
 
-async def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
-    example, misbehaviours = blocks(ROOT / "docs" / "testing.md", "python")
-    namespace: dict[str, Any] = {}
-    exec(compile(example, "docs/testing.md", "exec"), namespace)
-    exec(compile(misbehaviours, "docs/testing.md", "exec"), namespace)
-    test = namespace["test_my_service_tells_of_its_work"]
-    assert inspect.iscoroutinefunction(test)
-    await test(tmp_path)
+def test_the_reference_has_every_setting_with_its_variable() -> None:
+    text = (DOCS / "doctor.md").read_text()
+    assert {v.name for v in VARIABLES if f"`{v.name}`" not in text} == set()
 
 
-def test_the_page_of_plug_ins_shows_the_example_as_it_is() -> None:
-    (block, *_) = blocks(ROOT / "docs" / "plugins.md", "python")
-    assert block == (ROOT / "docs" / "examples" / "redis_probe" / "redis_probe.py").read_text()
+def test_the_reference_has_every_format() -> None:
+    text = (DOCS / "doctor.md").read_text()
+    assert {name for name in FORMATS if f"`{name}`" not in text} == set()
+
+
+def test_the_json_that_is_shown_is_of_the_schema() -> None:
+    (block,) = blocks(DOCS / "doctor.md", "json")
+    cli.document(block)
+
+
+def test_the_metrics_that_are_named_are_written() -> None:
+    (block,) = blocks(DOCS / "doctor.md", "json")
+    written = openmetrics.render(Report.from_dict(json.loads(block)))
+    for name in re.findall(r"\bz4j_doctor\w+", (DOCS / "operations.md").read_text()):
+        assert f"# TYPE {name} " in written
+
+
+def test_the_numbers_that_are_named_are_those_of_the_code() -> None:
+    text = " ".join((DOCS / "agent.md").read_text().split())
+    assert f"{event_buffer.MAX_EVENTS:,} events or {event_buffer.MAX_BYTES // 2**30} GiB" in text
+    assert f"({agent.PREFLIGHT_BUDGET_S:.0f} seconds)" in text
+    assert schedule(reconnect.QUICK) == (5, 30)
+    assert "after 5 seconds doubling to 30;" in text
+    assert schedule(reconnect.LIMITED) == (10, 120)
+    assert "after 10 seconds doubling to 2 minutes;" in text
+    assert schedule(reconnect.SLOW) == (10, 600)
+    assert "after 10 seconds doubling to 10 minutes;" in text
+    assert schedule(reconnect.UPGRADE) == (120, 3600)
+    assert "after 2 minutes doubling to an hour." in text
+    assert f"`doctor_every_s` seconds ({DOCTOR_EVERY_S:.0f})" in (DOCS / "operations.md").read_text()
+
+
+def schedule(one: reconnect.Schedule) -> tuple[float, float]:
+    return one.base_s, one.cap_s

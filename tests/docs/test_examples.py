@@ -1,0 +1,112 @@
+"""The code that the documentation shows: it is what the examples are, and it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import cli
+from tests.support.nginx import Nginx
+from tests.support.pages import DOCS, ROOT, blocks, load, namespace
+from z4j_fastapi.devbrain import DevBrain
+
+EXAMPLES = DOCS / "examples"
+# Ten lines with something in them is what a newcomer is asked to paste.
+TEN = 10
+
+
+@pytest.mark.parametrize("example", ["fastapi_app", "arq_worker", "taskiq_worker"])
+def test_the_readme_shows_the_example_whole_and_it_has_ten_lines(example: str) -> None:
+    _docstring, _, code = (EXAMPLES / f"{example}.py").read_text().partition('"""\n\n')
+    assert code in blocks(ROOT / "README.md", "python")
+    assert len([line for line in code.splitlines() if line]) <= TEN
+
+
+@pytest.mark.parametrize("number", range(len(blocks(DOCS / "agent.md", "python"))))
+def test_each_block_of_the_agents_page_stands_alone(number: int) -> None:
+    namespace(blocks(DOCS / "agent.md", "python")[number])
+
+
+async def test_the_example_by_hand_delivers_its_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with DevBrain() as brain:
+        for name, value in brain.environment(brain.mint("cron")).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("Z4J_HOME", str(tmp_path))
+        await namespace(blocks(DOCS / "agent.md", "python")[-1])["main"]()
+        await brain.wait_for_events(1)
+    (event,) = brain.seen.events.values()
+    assert event["data"]["task_name"] == "nightly"
+
+
+async def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
+    example, misbehaviours = blocks(DOCS / "testing.md", "python")
+    namespace(misbehaviours)
+    await namespace(example)["test_my_service_tells_of_its_work"](tmp_path)
+
+
+async def test_the_health_routes_of_the_example_are_open_to_this_machine_alone() -> None:
+    (block,) = blocks(DOCS / "operations.md", "python")
+    app = namespace(block)["app"]
+    for client, status in (("127.0.0.1", 503), ("192.0.2.7", 403)):  # 503: no agent without a lifespan
+        transport = httpx.ASGITransport(app, client=(client, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+            assert (await http.get("/z4j/status")).status_code == status
+            assert (await http.get("/z4j/ready")).status_code == 503
+
+
+def test_the_page_of_plug_ins_shows_the_example_as_it_is() -> None:
+    (block, *_) = blocks(DOCS / "plugins.md", "python")
+    assert block == (EXAMPLES / "redis_probe" / "redis_probe.py").read_text()
+
+
+async def test_the_quick_start_tells_what_a_newcomer_will_see(tmp_path: Path) -> None:
+    text = " ".join((DOCS / "quickstart.md").read_text().split())
+    async with DevBrain() as brain:
+        environ = brain.environment(brain.mint("dev"))
+        assert len(environ) == 5
+        assert "prints five `export` lines" in text
+        green = await asyncio.to_thread(cli.run, "doctor", home=tmp_path, env=environ)
+        red = await asyncio.to_thread(cli.run, "doctor", home=tmp_path, env=environ | {"Z4J_TOKEN": "wrong"})
+    assert "7 passed, 1 not run" in green.stdout
+    assert "Seven rows pass, and `tls` is not run" in text
+    assert "Everything is in order" in green.stdout
+    assert 'says "Everything is in order"' in text
+    assert "FAIL  auth" in red.stdout
+    assert "The row `auth` has failed" in text
+
+
+@pytest.mark.faults
+async def test_nginx_as_the_page_sets_it_up_passes_the_upgrade_on(tmp_path: Path) -> None:
+    (block,) = blocks(DOCS / "proxies-and-tls.md", "nginx")
+    nginx = Nginx(tmp_path / "nginx")
+    async with DevBrain() as brain:
+        assert "http://127.0.0.1:7700" in block
+        await nginx.start(block.replace("127.0.0.1:7700", f"127.0.0.1:{brain.port}"))
+        try:
+            environ = brain.environment(brain.mint("dev")) | {
+                "Z4J_BRAIN_URL": f"http://127.0.0.1:{nginx.port}"
+            }
+            done = await asyncio.to_thread(cli.run, "doctor", "--json", home=tmp_path, env=environ)
+        finally:
+            await nginx.stop()
+    assert cli.document(done.stdout)["first_failure"] is None
+
+
+async def test_the_pictures_are_what_the_doctor_prints() -> None:
+    for name, svg in (await load(DOCS / "pictures.py").pictures()).items():
+        assert not re.search(r"url\(\s*[\"']?(?!#)|href|@import", svg), "it loads something from elsewhere"
+        committed = (DOCS / "pictures" / f"{name}.svg").read_text()
+        assert printed(committed) == printed(svg), "run `make pictures`"
+
+
+def printed(svg: str) -> str:
+    """A picture's text, without the moments that something took."""
+    text = html.unescape("".join(re.findall(r"<text[^>]*>(.*?)</text>", svg, flags=re.DOTALL)))
+    return re.sub(r"[\d.]+\s(ms|s)\b", r"… \1", re.sub(r"\s+", " ", text))
