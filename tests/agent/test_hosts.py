@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -14,38 +13,14 @@ import pytest
 
 from tests.support.agents import agent_of, until
 from tests.support.brain_thread import brain_elsewhere
+from tests.support.uvicorn import APP, Uvicorn
 from z4j_fastapi.devbrain import DevBrain, Limits
 from z4j_fastapi.errors import ForkedAgentError
 from z4j_fastapi.status import State
 
-APP = """
-from contextlib import asynccontextmanager
 
-from z4j_fastapi import Z4JAgent
-
-
-@asynccontextmanager
-async def lifespan(app):
-    async with Z4JAgent() as agent:
-        app["agent"] = agent
-        yield
-
-
-state = {}
-
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        await receive()
-        async with lifespan(state):
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    state["agent"].emit("task.sent", task_id=scope["path"])
-    await send({"type": "http.response.start", "status": 204, "headers": []})
-    await send({"type": "http.response.body"})
-"""
+def settings_of(brain: DevBrain) -> dict[str, str]:
+    return brain.environment(brain.mint("web"))
 
 
 async def test_a_host_whose_loop_is_blocked_keeps_its_session_and_loses_nothing(tmp_path: Path) -> None:
@@ -127,37 +102,8 @@ async def test_a_fork_has_no_agent(tmp_path: Path) -> None:
         assert {e["task_id"] for e in brain.seen.events.values()} == {"parent", "parent again"}
 
 
-class Uvicorn:
-    """`uvicorn app:app` in a directory of its own, with an agent for `brain`."""
-
-    def __init__(self, brain: DevBrain, directory: Path, *arguments: str) -> None:
-        (directory / "app.py").write_text(APP)
-        self._environment = os.environ | brain.environment(brain.mint("web"))
-        self._environment |= {"Z4J_HOME": str(directory / "z4j")}
-        self._directory = directory
-        self._arguments = ["--port", "0", "--log-level", "info", *arguments]
-
-    async def __aenter__(self) -> asyncio.subprocess.Process:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "app:app",
-            *self._arguments,
-            cwd=self._directory,
-            env=self._environment,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        return self.process
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(self.process.wait(), 20)
-
-
 async def test_sigterm_under_uvicorn_stops_it_cleanly_and_fast(tmp_path: Path) -> None:
-    async with DevBrain() as brain, Uvicorn(brain, tmp_path) as process:
+    async with DevBrain() as brain, Uvicorn(settings_of(brain), tmp_path) as process:
         await brain.wait_for_workers(1)
         started_s = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -169,7 +115,7 @@ async def test_sigterm_under_uvicorn_stops_it_cleanly_and_fast(tmp_path: Path) -
 
 async def test_sigterm_stops_it_fast_while_the_brain_is_away(tmp_path: Path) -> None:
     brain = DevBrain()
-    async with brain, Uvicorn(brain, tmp_path) as process:
+    async with brain, Uvicorn(settings_of(brain), tmp_path) as process:
         await brain.wait_for_workers(1)
         await brain.stop()
         started_s = time.monotonic()
@@ -181,7 +127,7 @@ async def test_sigterm_stops_it_fast_while_the_brain_is_away(tmp_path: Path) -> 
 async def test_four_workers_are_four_workers_of_one_agent_however_often_they_start(tmp_path: Path) -> None:
     async with DevBrain() as brain:
         for _ in range(2):
-            async with Uvicorn(brain, tmp_path, "--workers", "4"):
+            async with Uvicorn(settings_of(brain), tmp_path, "--workers", "4"):
                 await brain.wait_for_workers(4)
             await brain.wait_for_workers(0)
         names = {hello.worker_id for hello in brain.seen.hellos}
@@ -190,7 +136,7 @@ async def test_four_workers_are_four_workers_of_one_agent_however_often_they_sta
 
 
 async def test_a_reload_is_the_same_worker_again(tmp_path: Path) -> None:
-    async with DevBrain() as brain, Uvicorn(brain, tmp_path, "--reload"):
+    async with DevBrain() as brain, Uvicorn(settings_of(brain), tmp_path, "--reload"):
         await brain.wait_for_workers(1)
 
         def changed() -> bool:  # again and again: the reloader may not have taken its first look yet
