@@ -24,7 +24,8 @@ async def test_four_workers_are_four_rows_of_one_agent(real_brain: BrainApi, tmp
     for _ in range(2):
         async with Uvicorn(settings, tmp_path, "--workers", "4"):
             async with asyncio.timeout(60):
-                while len(await asyncio.to_thread(online, real_brain, credentials)) < 4:
+                # the brain announces nothing
+                while len(await asyncio.to_thread(online, real_brain, credentials)) < 4:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             rows = real_brain.workers(credentials)
             assert len(rows) == 4
