@@ -2,11 +2,11 @@
 
 import os
 
-from taskiq_redis import ListQueueBroker
+from taskiq_redis import RedisStreamBroker
 
 from z4j_fastapi.workers.taskiq import Z4JMiddleware
 
-broker = ListQueueBroker(os.environ.get("REDIS_URL", "redis://localhost")).with_middlewares(
+broker = RedisStreamBroker(os.environ.get("REDIS_URL", "redis://localhost")).with_middlewares(
     Z4JMiddleware(agent_name="taskiq")
 )
 

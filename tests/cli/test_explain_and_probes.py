@@ -64,7 +64,9 @@ def test_a_plug_in_is_listed_and_its_codes_are_explained(tmp_path: Path) -> None
     env = install_plugin(tmp_path / "site", "queue", source)
 
     assert "Is the queue there?" in run("probes", home=tmp_path, env=env).stdout
-    assert "it was purged" in run("explain", "queue.gone", home=tmp_path, env=env).stdout
+    explained = run("explain", "queue.gone", home=tmp_path, env=env).stdout
+    assert "it was purged" in explained
+    assert "docs/codes.md" not in explained, "that page has no codes of plug-ins"
 
 
 def test_the_version(tmp_path: Path) -> None:

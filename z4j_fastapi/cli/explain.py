@@ -36,8 +36,13 @@ def _as_dict(row: Code) -> dict[str, Any]:
         "title": row.title,
         "causes": list(row.causes),
         "remedy": row.remedy,
-        "docs": f"{DOCS_PAGE}#{row.anchor}",
+        "docs": _docs(row),
     }
+
+
+def _docs(row: Code) -> str | None:
+    """Where the documentation has it; a plug-in's codes are not in there."""
+    return f"{DOCS_PAGE}#{row.anchor}" if row.probe in default_registry() else None
 
 
 def _document(value: dict[str, Any]) -> str:
@@ -55,7 +60,9 @@ def _page(row: Code) -> str:
             lines += [f"  - {first}", *(f"    {line}" for line in more)]
     if row.remedy:
         lines += ["", "What to do:", *(f"  {line}" for line in advice(row.remedy, 76))]
-    lines += ["", f"More: {DOCS_PAGE}#{row.anchor}"]
+    docs = _docs(row)
+    if docs is not None:
+        lines += ["", f"More: {docs}"]
     return "\n".join(lines) + "\n"
 
 

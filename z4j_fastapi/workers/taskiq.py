@@ -49,7 +49,7 @@ _current: ContextVar[_Execution | None] = ContextVar("z4j_taskiq_execution", def
 class Z4JMiddleware(TaskiqMiddleware):
     """Tell a brain what happens to a broker's tasks.
 
-        broker = ListQueueBroker(url).with_middlewares(Z4JMiddleware())
+        broker = RedisStreamBroker(url).with_middlewares(Z4JMiddleware())
 
     In a worker process (and with InMemoryBroker) it starts an agent from `agent_arguments`, those of
     Z4JAgent, and `Z4J_*`; tasks find it in the broker's state as `z4j`. In a process that only sends tasks

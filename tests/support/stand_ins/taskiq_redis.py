@@ -1,4 +1,4 @@
-"""The part of taskiq-redis that an example uses, for tests: lists in Redis.
+"""The part of taskiq-redis that an example uses, for tests: a queue in Redis.
 
 The real one wants a newer Redis client than arq allows, so one environment can't hold both.
 """
@@ -13,8 +13,8 @@ from taskiq import AsyncBroker, BrokerMessage
 WAKE_UP_EVERY_S = 0.5
 
 
-class ListQueueBroker(AsyncBroker):
-    """Tasks in a list: sent at its left end, taken from its right."""
+class RedisStreamBroker(AsyncBroker):
+    """Tasks in a list: sent at its left end, taken from its right. The real one has a stream, and groups."""
 
     def __init__(self, url: str, queue_name: str = "taskiq") -> None:
         super().__init__()
