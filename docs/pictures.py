@@ -74,7 +74,7 @@ def evened(text: str, home: str, port: int) -> str:
 def drawn(name: str, text: str, title: str) -> str:
     """One SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi(text))
+    console.print(Text.from_ansi(text + "\n"))  # an empty line, or the last one loses its underscores
     svg = console.export_svg(title=title, unique_id=name)
     # no fonts from elsewhere: a picture that calls home is none for a README
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
