@@ -134,3 +134,8 @@ def test_the_numbers_that_are_named_are_those_of_the_code() -> None:
 
 def schedule(one: reconnect.Schedule) -> tuple[float, float]:
     return one.base_s, one.cap_s
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_page_names_a_path_of_the_machine_that_wrote_it(page: Path) -> None:
+    assert str(ROOT) not in page.read_text()
