@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 
@@ -21,6 +22,11 @@ class Address:
         if self.family == socket.AF_INET6:
             return (self.ip, self.port, 0, self.scope_id)
         return (self.ip, self.port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine's own."""
+        return ipaddress.ip_address(self.ip).is_loopback
 
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if self.family == socket.AF_INET6 else f"{self.ip}:{self.port}"

@@ -45,6 +45,11 @@ class Endpoint:
         return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.path}"
 
     @property
+    def health_url(self) -> str:
+        """The page with which a brain says that it is well, to anybody."""
+        return f"{'https' if self.secure else 'http'}://{self.authority}{self.prefix}/api/v1/health"
+
+    @property
     def is_loopback(self) -> bool:
         """True where the host is this machine by definition (RFC 6761 §6.3 for the names)."""
         name = self.host.rstrip(".").lower()

@@ -9,6 +9,7 @@ from tests.faults.scenario import HEALTHY, SCENARIOS, Case, Healthy, Scenario
 from tests.faults.scenarios import load
 from tests.faults.stage import Stage
 from tests.faults.table import record, record_sound
+from tests.support.hints import says_what_to_do
 from tests.support.namespaces import ROOT
 from z4j_probes.codes import CATALOGUE
 
@@ -31,7 +32,7 @@ async def test_the_doctor_names(scenario: Scenario, stage: Stage) -> None:
         assert word in row["message"], f"{word!r} is missing in {row['message']!r}"
     for word in scenario.hint:
         assert word in row["hint"], f"{word!r} is missing in {row['hint']!r}"
-    assert row["hint"], "a fault without a hint"
+    assert says_what_to_do(row["hint"]), row["hint"]
     assert row["duration_ms"] <= scenario.timeout_s * 1000 * 1.2 + 200
     failed = row["status"] == "fail"
     if scenario.alone:

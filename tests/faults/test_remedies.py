@@ -42,7 +42,7 @@ async def test_a_secret_file_made_readable_as_the_hint_says(stage: Stage) -> Non
     environ = stage.settings(brain, HOME="", Z4J_HOME=owned_directory(stage))
     path = stage.write("token", environ.pop("Z4J_TOKEN"), 0o600)
     assert path in hint
-    await run_as_root(hint[hint.index("sudo") :])
+    await run_as_root(command_in(hint))
     await is_green(stage, replace(case, environ={**environ, "Z4J_TOKEN_FILE": path}))
 
 
@@ -61,6 +61,15 @@ async def test_a_ca_file_named_as_the_hint_says(stage: Stage) -> None:
     variable = re.search(r"name it in (\w+)", hint)
     assert variable is not None
     await is_green(stage, replace(case, environ={**case.environ, variable[1]: stage.ca_file}))
+
+
+async def test_a_ca_file_made_pem_as_the_hint_says(stage: Stage) -> None:
+    environ = stage.settings(await stage.brain()) | {"Z4J_CA_FILE": stage.write("ca.cer", stage.root.der)}
+    said = await ask_doctor(stage, Case(environ))
+    assert said.report["first_failure"] == "config.ca_unreadable"
+    hint = said.probe("config")["hint"]
+    await run_as_root(command_in(hint))
+    await is_green(stage, Case(environ | {"Z4J_CA_FILE": hint.partition("set Z4J_CA_FILE=")[2]}))
 
 
 async def test_a_variable_unset_as_the_hint_says(stage: Stage) -> None:
@@ -119,8 +128,7 @@ async def test_a_token_pasted_as_the_hint_says(stage: Stage) -> None:
     )
     said = await ask_doctor(stage, case)
     assert said.report["first_failure"] == "config.token_malformed"
-    command = said.probe("config")["hint"].partition("write it with: ")[2]
-    await run_as_root(command, typed=environ["Z4J_TOKEN"])
+    await run_as_root(command_in(said.probe("config")["hint"]), typed=environ["Z4J_TOKEN"])
     await is_green(stage, case)
 
 

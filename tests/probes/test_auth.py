@@ -130,7 +130,7 @@ async def test_an_unknown_token_is_rejected_and_not_shown() -> None:
 async def test_a_close_code_and_its_reason_are_shown() -> None:
     result = await verdict(Misbehaviour(close_after_hello=Close(1011, "database is gone")))
     assert result.code == "auth.closed"
-    assert "1011 brain error: database is gone" in result.message
+    assert "1011 (database is gone)" in result.message
 
 
 async def test_a_cut_connection_is_closed_without_a_code() -> None:

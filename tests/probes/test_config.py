@@ -208,7 +208,7 @@ async def test_a_secret_file_that_is_not_there(tmp_path: Path) -> None:
     assert f"{path} can't be read (Z4J_TOKEN_FILE): No such file or directory" in result.message
     assert "Z4J_BRAIN_URL is not set" in result.message
     assert "Z4J_TOKEN is not set" not in result.message
-    assert f"ls -l {path}" in result.hint
+    assert f"`ls -la {tmp_path}`" in result.hint
 
 
 async def test_a_secret_file_that_is_a_directory_is_a_mount_without_a_source(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def common(probe: str) -> tuple[Code, Code]:
             f"{probe}.unexpected",
             f"the {probe} probe met something that it has no name for",
             causes=("a fault that is not in the catalogue yet", "a bug in the probe"),
-            remedy="run it again with --verbose, and report the evidence: what is known gets a name",
+            remedy="report the evidence, so that it gets a name: `python -m z4j_fastapi doctor --verbose`",
         ),
     )
 

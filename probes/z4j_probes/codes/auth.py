@@ -34,13 +34,13 @@ CODES = (
         "auth.protocol_unsupported",
         "the brain speaks another version of the protocol",
         causes=("the brain is much newer or much older than this agent",),
-        remedy="upgrade the older of the two: this agent (pip install -U z4j-fastapi) or the brain",
+        remedy="upgrade the older of the two: this agent with `pip install -U z4j-fastapi`, or the brain",
     ),
     Code(
         "auth.version_skew",
         "the brain does not support this build of the agent",
         causes=("the agent is outside of the range of versions that the brain supports",),
-        remedy="pip install -U z4j-fastapi, or upgrade the brain where it is the older one",
+        remedy="upgrade this agent: `pip install -U z4j-fastapi`, or the brain where that is the older one",
     ),
     Code(
         "auth.rate_limited",

@@ -30,7 +30,7 @@ CODES = (
             "the doctor was run as root, while the service runs as a user of its own",
             "the service itself runs as root by mistake",
         ),
-        remedy="run the doctor as the service's user, or as root with --pid or --unit",
+        remedy="run it as the service's user: `sudo -u USER python -m z4j_fastapi doctor` (or --pid, --unit)",
     ),
     Code(
         "buffer.unwritable",
@@ -63,7 +63,7 @@ CODES = (
         "buffer.disk_full",
         "the state directory's file system has no room left",
         causes=("the disk is full", "it is out of inodes", "the user's quota is used up"),
-        remedy="free space (df -h, df -i, quota): what is buffered stays where it is",
+        remedy="free space, inodes or quota: `df -h; df -i; quota`; what is buffered stays where it is",
     ),
     Code(
         "buffer.unsafe_directory",
@@ -72,7 +72,7 @@ CODES = (
             "it belongs to another user, or every user may write it",
             "a name in the temporary directory was taken by somebody else, or is a symbolic link",
         ),
-        remedy="give the directory to the service's user alone: chown, and chmod 0700",
+        remedy="give the directory to the service's user alone: `chown -R USER DIR && chmod 0700 DIR`",
     ),
     Code(
         "buffer.corrupt",
@@ -104,6 +104,6 @@ CODES = (
         "buffer.timeout",
         "the state directory did not answer in time",
         causes=("a network mount whose server is away", "a disk that is failing or overloaded"),
-        remedy="see to the mount (findmnt -T), or put Z4J_HOME on a local disk",
+        remedy="mend the mount, or put Z4J_HOME on a local disk: `findmnt -T DIR`",
     ),
 )

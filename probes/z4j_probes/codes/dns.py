@@ -36,7 +36,7 @@ CODES = (
             "a VPN that is down",
             "a name server that ignores AAAA queries",
         ),
-        remedy="see whether the name servers in /etc/resolv.conf can be reached from here on port 53",
+        remedy="open port 53 to the name servers in /etc/resolv.conf; whether they answer: `dig NAME`",
     ),
     Code(
         "dns.servfail",
@@ -108,6 +108,6 @@ CODES = (
             "a resolver library or configuration that is missing in a minimal image",
             "a process that is out of file descriptors",
         ),
-        remedy="compare `getent ahosts NAME` with `dig NAME`, and look at /etc/nsswitch.conf",
+        remedy="see where the two differ: `getent ahosts NAME; dig NAME; cat /etc/nsswitch.conf`",
     ),
 )

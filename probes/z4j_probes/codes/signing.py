@@ -3,7 +3,9 @@
 from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
-_SET_THE_CLOCK = "set this machine's clock: timedatectl set-ntp true (a container has the clock of its host)"
+_SET_THE_CLOCK = (
+    "set this machine's clock: `sudo timedatectl set-ntp true` (a container has the clock of its host)"
+)
 
 CODES = (
     Code("signing.ok", "signatures are good in both directions", status=Status.PASS),

@@ -15,7 +15,7 @@ CODES = (
             "a container that dials its own localhost instead of the brain's service name",
             "a firewall that rejects",
         ),
-        remedy="start the brain, or correct the port: `ss -ltn` on its host lists what listens, and where",
+        remedy="start the brain, or correct the port; what listens on its host, and where: `ss -ltn`",
     ),
     Code(
         "tcp.timeout",
@@ -37,7 +37,7 @@ CODES = (
             "a router that rejects",
             "no local port left to connect from",
         ),
-        remedy="`ip route get ADDRESS` says which way it would take; connect the network or the VPN",
+        remedy="see which way it takes: `ip route get ADDRESS`; then connect the network or the VPN",
     ),
     Code(
         "tcp.reset",
@@ -55,7 +55,7 @@ CODES = (
             "an outgoing rule of the local firewall (nftables, iptables, a unit's IPAddressDeny=)",
             "a sandbox: seccomp, SELinux, AppArmor, a network policy",
         ),
-        remedy="allow outgoing TCP to that address: see `nft list ruleset` and the audit log",
+        remedy="allow outgoing TCP to that address; what forbids it: `sudo nft list ruleset`, the audit log",
     ),
     Code(
         "tcp.partial",
@@ -76,8 +76,8 @@ CODES = (
             "a limit that is too low for this service",
         ),
         remedy=(
-            "raise the limit (`ulimit -n`, LimitNOFILE= in the unit), "
-            "or find the leak: `ls -l /proc/PID/fd` lists what is open"
+            "raise the limit: `ulimit -n 65536` (in a unit LimitNOFILE=65536); "
+            "or find the leak: `ls -l /proc/PID/fd`"
         ),
     ),
     Code(

@@ -26,7 +26,7 @@ CODES = (
         "tls.not_yet_valid",
         "the brain's certificate is not valid yet",
         causes=("this machine's clock is slow", "the certificate was made by a machine whose clock is fast"),
-        remedy="compare this machine's clock with another's: date -u",
+        remedy="compare this machine's clock with another's: `date -u; timedatectl`",
     ),
     Code(
         "tls.hostname_mismatch",
@@ -102,7 +102,7 @@ CODES = (
             "the server is overloaded",
             "large packets are lost on the way (MTU)",
         ),
-        remedy="try from another network, and try `ping -M do -s 1400` to the host for the MTU",
+        remedy="try from another network; whether large packets arrive (MTU): `ping -c 3 -M do -s 1400 HOST`",
     ),
     Code(
         "tls.empty_trust_store",
@@ -141,6 +141,6 @@ CODES = (
         "tls.clock_suspect",
         "the certificate is valid by the server's clock, but not by this machine's",
         causes=("time is not synchronised here", "a virtual machine was resumed from a snapshot"),
-        remedy="set the clock: timedatectl set-ntp true (or chronyc makestep)",
+        remedy="set this machine's clock: `sudo timedatectl set-ntp true`, or `sudo chronyc makestep`",
     ),
 )

@@ -128,7 +128,7 @@ def _hint_for(status: int, where: str, proxy: Proxy) -> str | None:
     if status == 403:
         return f"have {where} put on the proxy's allow list, or add the host to NO_PROXY"
     if status in (500, 502, 503, 504):  # tinyproxy says 500 where others say 502
-        return f"the proxy itself can't reach or resolve {where}: try `curl -v -x {proxy.authority} https://{where}`"
+        return f"see why the proxy can't reach {where} itself: `curl -v -x {proxy.authority} https://{where}`"
     if status in (400, 404, 405, 501):
         return f"check {proxy.variable}: {proxy.authority} answers HTTP, but does not seem to be a proxy"
     return None

@@ -100,7 +100,7 @@ def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple
         mute = _servers(a for a in evidence.answers if a.unanswered or a.said is Said.UNREACHABLE)
         if not mute:
             return f"the system resolver did not answer for {host} within {waited}", None
-        return f"{host} did not resolve within {waited}: {_silence(mute, evidence)}", _reach(mute)
+        return f"{host} did not resolve within {waited}: {_silence(mute, evidence)}", _reach(mute, host)
     if code == "dns.system_failure":
         return _system_failure(host, failure, evidence)
     if code == "dns.nxdomain":
@@ -126,9 +126,12 @@ def _system_failure(host: str, failure: Failure, evidence: Evidence) -> tuple[st
         return f"{_asked(list(evidence.servers))} answered, but the system resolver {end} for {host}", None
     addresses = ", ".join(dict.fromkeys(address for answer in found for address in answer.addresses))
     return (
-        f"{_asked(_servers(found))} knows {found[0].name} as {addresses}, "
-        f"but this machine's own resolver {end} for {host}"
-    ), f"compare `getent ahosts {host}` with the `hosts:` line of /etc/nsswitch.conf: it has to name dns"
+        (
+            f"{_asked(_servers(found))} knows {found[0].name} as {addresses}, "
+            f"but this machine's own resolver {end} for {host}"
+        ),
+        f"add dns to the hosts line of nsswitch.conf: `grep hosts: /etc/nsswitch.conf; getent ahosts {host}`",
+    )
 
 
 def _nxdomain(host: str, failure: Failure, evidence: Evidence) -> str:
@@ -164,11 +167,12 @@ def _silence(mute: list[str], evidence: Evidence) -> str:
     return f"{_asked(mute)} did not answer{only}{note}{also}"
 
 
-def _reach(mute: list[str]) -> str:
+def _reach(mute: list[str], host: str) -> str:
     server, _, port = mute[0].partition(":") if mute[0].count(":") == 1 else (mute[0], "", "53")
+    other = "" if port == "53" else f" -p {port}"
     return (
-        f"see whether UDP and TCP port {port} of {server} can be reached from here, "
-        f"or remove it from {RESOLV_CONF}"
+        f"open UDP and TCP port {port} to {server}, or remove it from {RESOLV_CONF}; "
+        f"whether it answers: `dig{other} @{server} {host}`"
     )
 
 

@@ -42,10 +42,10 @@ class Closed:
         if self.code is None:
             return "the connection ended without a close code"
         try:
-            name = f" {CloseCode(self.code).name.lower().replace('_', ' ')}"
+            meaning = self.reason or CloseCode(self.code).name.lower().replace("_", " ")
         except ValueError:
-            name = ""
-        return f"it closed with {self.code}{name}" + (f": {self.reason}" if self.reason else "")
+            meaning = ""
+        return f"it closed with {self.code}" + (f" ({meaning})" if meaning else "")
 
 
 async def say(climb: Climb, frame: str) -> None:
@@ -73,11 +73,11 @@ def hint_for(closed: Closed | None) -> str | None:
         return None
     if closed.code == CloseCode.REPLACED:
         return (
-            "another process took this worker id over: see whether a second doctor, or a clone of this "
-            "machine, runs with this token"
+            "end the second doctor, or the clone of this machine, that runs with this token: "
+            "it took this worker id over"
         )
     if closed.code in _RESTARTING:
-        return "the brain is restarting: try again in a minute (doctor --wait 60)"
+        return "wait until the brain is back: `python -m z4j_fastapi doctor --wait 60`"
     return None
 
 

@@ -77,9 +77,7 @@ def _missing(settings: Settings, attribute: str, meant: str | None) -> Problem:
     else:
         blank = source is not None or variable.name in settings.environ
         message = f"{variable.name} is {'empty' if blank else 'not set'}"
-        hint = f"set {variable.name}: {variable.purpose}"
-        if variable.secret:
-            hint += f" (or {variable.file_name}, a file with it in it)"
+        hint = _source.set_hint(settings, attribute)
     if meant is not None:
         message += f", but {meant} is (did you mean {variable.name}?)"
         hint = f"rename {meant} to {variable.name}"
@@ -104,7 +102,7 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
     if not (endpoint.secure or endpoint.is_loopback or settings.allow_plaintext):
         message = f"{name} is plaintext to {endpoint.host}: the token would be readable on the way"
         url = f"https://{endpoint.authority}{endpoint.prefix}"
-        hint = f"use {url} (or the port that has TLS)"
+        hint = f"write {url} in {name}, or the port that has TLS"
         yield _problem(settings, "config.insecure_url", "brain_url", message, hint)
     try:
         find_proxy(endpoint, settings.environ)

@@ -97,12 +97,12 @@ def explain(code: str, answer: Answer, endpoint: Endpoint) -> tuple[str, str | N
     elif code == "websocket.tls_expected":
         hint = f"set Z4J_BRAIN_URL=https://{endpoint.authority}{endpoint.prefix}"
     elif code in ("websocket.bad_gateway", "websocket.not_found"):
-        hint = f"see who answers there: curl -i {base}/api/v1/health"
+        hint = f"see who answers there: `curl -i {endpoint.health_url}`"
         if code == "websocket.not_found":
             hint += "; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
     elif code == "websocket.forbidden" and not {"server", "via"} & answer.headers.keys():
         # A proxy names itself, as a rule; a brain does not, and says 403 at WebSocket paths that it lacks.
-        hint = f"a brain says that of a path that it lacks: check {base} in Z4J_BRAIN_URL, then firewalls"
+        hint = f"check {base} in Z4J_BRAIN_URL, then firewalls: a brain says that of a path that it lacks"
     elif code == "websocket.rate_limited" and "retry-after" in answer.headers:
         hint = f"wait (Retry-After: {answer.headers['retry-after']}), and find what connects so often"
     elif code == "websocket.host_rejected":
@@ -119,7 +119,7 @@ def _redirect_hint(location: str | None, endpoint: Endpoint) -> str | None:
     except ValueError:
         return None
     if any(word in location.lower() for word in _LOGIN_WORDS):
-        return f"that is a login page: exempt {endpoint.path} from the login in front of the brain"
+        return f"exempt {endpoint.path} from the login in front of the brain: that is its login page"
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return None
     if not parts.path.rstrip("/").endswith(AGENT_PATH):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from z4j_probes.settings import VARIABLES, Settings, Variable
 
+# Where an assignment needs a value, and nobody knows it but the reader.
+_EXAMPLE_URL = "https://brain.example"
 _VARIABLES = {variable.attribute: variable for variable in VARIABLES}
 
 
@@ -38,17 +40,34 @@ def paste_hint(settings: Settings, attribute: str) -> str:
     source = settings.sources.get(attribute, "argument")
     if "(" in source:
         path = source.partition("(")[2].removesuffix(")")
-        return f'write it with: read -rs S && printf %s "$S" > {shlex.quote(path)}'
+        return f'write it with: `read -rs S && printf %s "$S" > {shlex.quote(path)}`'
     if source.startswith("file "):
         return (
             f"write {name}=… without quotes or spaces into {source.removeprefix('file ').rpartition(' ')[0]}"
         )
     if source == "argument":
-        return f"pass it as it is ({attribute}=…), or drop the argument and set {name}"
+        return f"pass it bare ({attribute}=…), or drop the argument and set {name}"
     unit = unit_of(settings.environ)
     if unit:
-        return f"set {name} in the unit: systemctl edit {unit} (Environment= or EnvironmentFile=)"
-    return f"set it with: read -rs {name} && export {name}"
+        return f"set {name} in the unit: `sudo systemctl edit {unit}` (Environment= or EnvironmentFile=)"
+    return f"set it with: `read -rs {name} && export {name}`"
+
+
+def set_hint(settings: Settings, attribute: str) -> str:
+    """How to set what is missing: where the other settings come from, or else in a shell."""
+    variable = variable_of(attribute)
+    what = f"set {variable.name}, {variable.purpose}"
+    if variable.secret:
+        what += f" (or {variable.file_name}, a file with it in it)"
+    files = [source for source in settings.sources.values() if source.startswith("file ")]
+    unit = unit_of(settings.environ)
+    if files:
+        return f"{what}: write {variable.name}=… into {files[0].removeprefix('file ').rpartition(' ')[0]}"
+    if unit:
+        return f"{what}, in the unit: `sudo systemctl edit {unit}` (Environment= or EnvironmentFile=)"
+    if variable.secret:
+        return f"{what}: `read -rs {variable.name} && export {variable.name}`"
+    return f"{what}: `export {variable.name}={_EXAMPLE_URL}`"
 
 
 def unreadable_hint(path: str, variable: str) -> str:
@@ -57,20 +76,25 @@ def unreadable_hint(path: str, variable: str) -> str:
     try:
         found = Path(path).stat()
     except PermissionError:
-        return f"uid {uid} may not enter the directories above it; see which one: namei -l {quoted}"
+        return f"let uid {uid} enter the directories above it; which one keeps it out: `namei -l {quoted}`"
     except (OSError, ValueError):
         if not os.path.isabs(path):
             return f"{variable} is a relative path, and this runs in {os.getcwd()}: make it absolute"
-        return f"see that the file is there (is the secret mounted?): ls -l {quoted}"
+        return f"mount or write the file, or correct {variable}; what is there: `ls -la {_nearest(path)}`"
     if stat.S_ISDIR(found.st_mode):
-        return f"{path} is a directory, as Docker makes where a mount's source is missing: mount the file"
+        return f"mount the file: {path} is a directory, as Docker makes where a mount's source is missing"
     if not os.access(path, os.R_OK):
         mode = stat.S_IMODE(found.st_mode)
         return (
-            f"it belongs to uid {found.st_uid} with mode {mode:04o}, and this is uid {uid}: "
-            f"sudo chown {uid} {quoted} && sudo chmod 0400 {quoted}"
+            f"let uid {uid} read it: `sudo chown {uid} {quoted} && sudo chmod 0400 {quoted}` "
+            f"(it belongs to uid {found.st_uid} with mode {mode:04o})"
         )
-    return f"look at what is in it: file {quoted}"
+    return f"look at what is in it: `file {quoted}`"
+
+
+def _nearest(path: str) -> str:
+    """The lowest directory above a file that is there."""
+    return shlex.quote(str(next(part for part in Path(path).parents if part.is_dir())))
 
 
 def unit_of(environ: Mapping[str, str]) -> str | None:

@@ -57,8 +57,11 @@ def broken(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: milliseconds below one second."""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+    """A time for people: milliseconds below one second, and a decimal only where it says something."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= 9.5 else f"{max(milliseconds, 0.1):.1f} ms"
 
 
 def describe(attempts: Iterable[Attempt]) -> str:

@@ -28,6 +28,8 @@ def verdict(code: str, evidence: Evidence, proxy: Proxy | None = None) -> ProbeR
     """The result for this code."""
     message, hint = _WORDS[code](evidence)
     if proxy is not None:
+        if code == "tls.timeout":
+            hint = None  # packets to the brain itself would go another way
         message += f" (through the proxy {proxy.authority})"
     result = outcome(code, message, hint=hint, details=_details(evidence, proxy))
     if code == "tls.not_strict":
@@ -67,7 +69,7 @@ def _expired(evidence: Evidence) -> Words:
     if certificate == evidence.chain[0]:
         return message, None
     if certificate.self_issued:
-        return message, f'"{certificate.name}" has to be replaced by its successor, here and on the server'
+        return message, f'replace "{certificate.name}" by its successor, here and on the server'
     return message, f'renew the chain that the server sends: it has an outdated "{certificate.name}" in it'
 
 
@@ -120,7 +122,8 @@ def _self_signed(evidence: Evidence) -> Words:
     save = s_client(evidence.endpoint).replace("</dev/null", "</dev/null | openssl x509 > brain.pem")
     return (
         f"the certificate of {evidence.endpoint.host} is signed by itself{called}",
-        f"install one from a CA; or compare its fingerprint, then {save} and set Z4J_CA_FILE=brain.pem",
+        f"install one from a CA; or compare its fingerprint, save it with `{save}` "
+        "and set Z4J_CA_FILE=brain.pem",
     )
 
 
@@ -148,7 +151,7 @@ def _incomplete_chain(evidence: Evidence) -> Words:
         f"{evidence.endpoint.host} sends its own certificate, but not that of its issuer "
         f'"{leaf.issuer_name}", which links it to a root',
         f"serve the full chain (fullchain.pem, not cert.pem); see what is sent: "
-        f"{s_client(evidence.endpoint, ' -showcerts')}",
+        f"`{s_client(evidence.endpoint, ' -showcerts')}`",
     )
 
 
@@ -210,7 +213,9 @@ def _closed(evidence: Evidence) -> Words:
 
 
 def _timeout(evidence: Evidence) -> Words:
-    return f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting in time", None
+    message = f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting in time"
+    ping = f"ping -c 3 -M do -s 1400 {evidence.endpoint.host}"
+    return message, f"try from another network; whether large packets arrive (MTU): `{ping}`"
 
 
 def _wrong_purpose(evidence: Evidence) -> Words:

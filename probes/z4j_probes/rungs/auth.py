@@ -12,12 +12,13 @@ import uuid
 from typing import Any
 
 from z4j_probes.climb import Climb
-from z4j_probes.codes import outcome
+from z4j_probes.codes import lookup, outcome
 from z4j_probes.errors import ProtocolError
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import CloseCode, HelloAck, parse, utc_now
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
+from z4j_probes.rungs._source import paste_hint
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0
@@ -104,14 +105,11 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
         hint = f"set Z4J_PROJECT_ID={ack.project_id}, or take a token of project {configured}"
         return outcome("auth.project_mismatch", message, hint=hint, details=details)
     climb.ack, climb.clock_offset_s = ack, offset_s
-    message = f"brain {details['brain_version']} knows the token as agent {details['agent_id']}, "
+    message = f"brain {details['brain_version']} accepts the token"
     if same:
-        message += f"in project {configured} as configured"
+        message += f", for project {configured} as configured"
     else:
-        message += (
-            f"in project {ack.project_id}; it reports no slugs, so whether that is "
-            f"{configured!r} was not compared"
-        )
+        message += f"; that its project is {configured!r} was not compared: the brain names UUIDs alone"
     return outcome("auth.ok", message, hint="", details=details)
 
 
@@ -124,20 +122,28 @@ def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> Prob
     code = classify(closed, error_code=error.get("error_code", ""))
     seen = [error_text(error)] if error else []
     seen += [str(closed)] if closed else []
-    message = f"hello was sent to {climb.endpoint.host}, and " + (
-        ", and ".join(seen) or "nothing came back before the time was up"
-    )
+    title = lookup(code).title
+    message = f"{title}: {', and '.join(seen) or 'nothing came back before the time was up'}"
     details = error | (closed.details() if closed else {})
     if code == "auth.project_mismatch":
         details["project_configured"] = climb.settings.project_id
-    hint = hint_for(closed) if code == "auth.closed" else None
-    return outcome(code, message, hint=hint, details=details)
+    return outcome(code, message, hint=_hint(climb, code, closed), details=details)
+
+
+def _hint(climb: Climb, code: str, closed: Closed | None) -> str | None:
+    if code in ("auth.token_rejected", "auth.revoked"):
+        return f"mint the agent's token on the brain's dashboard, and {paste_hint(climb.settings, 'token')}"
+    if code in ("auth.no_reply", "auth.bad_reply"):
+        return f"see who answers there: `curl -i {climb.endpoint.health_url}`; {lookup(code).remedy}"
+    return hint_for(closed) if code == "auth.closed" else None
 
 
 def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
     received = climb.settings.redactor().excerpt(answer.decode("utf-8", "replace"))
     message = f"{climb.endpoint.host} answered hello with something else: {why}"
-    return outcome("auth.bad_reply", message, details={"received": received, "received_bytes": len(answer)})
+    hint = _hint(climb, "auth.bad_reply", None)
+    details = {"received": received, "received_bytes": len(answer)}
+    return outcome("auth.bad_reply", message, hint=hint, details=details)
 
 
 PROBE = Probe(

@@ -57,7 +57,7 @@ async def run(climb: Climb) -> ProbeResult:
         return outcome(
             "buffer.timeout",
             f"{asked_for} did not answer in time: a write or a look at it hangs",
-            hint=f"see which mount it is on, and whether its server is there: `findmnt -T {asked_for}`",
+            hint=f"see whether the server of its mount is there: `findmnt -T {shlex.quote(asked_for)}`",
             details={"directory": asked_for, "uid": uid},
         )
     except StorageError as exc:
@@ -128,11 +128,14 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
             f"`df -h {quoted}; df -i {quoted}; quota -u {uid}`"
         )
     if code == "buffer.corrupt":
-        return f"its disk or file system is at fault: `findmnt -T {quoted}; dmesg | tail`; fsck it unmounted"
+        return f"check its disk and file system: `findmnt -T {quoted}; sudo dmesg | tail`; fsck it unmounted"
     if code == "buffer.locked":
         return f"see who holds it: `fuser -v {quoted}/*`; on a network mount, put Z4J_HOME on a local disk"
     if unit:
-        return f"`sudo systemctl edit {unit}`: [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
+        return (
+            f"give it a place in the unit: `sudo systemctl edit {unit}`, "
+            "with [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
+        )
     if path is None or not (home_is_set or os.path.isdir(os.path.dirname(path))):
         return (
             f"give it a place: `sudo install -d -m 0700 -o {uid} /var/lib/z4j`, and set Z4J_HOME=/var/lib/z4j"

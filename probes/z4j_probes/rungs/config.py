@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import ssl
 from dataclasses import asdict
+from pathlib import Path
 
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
@@ -41,6 +43,8 @@ _ORDER = (
     "config.ca_unreadable",
     "config.unknown_variable",
 )
+# A SEQUENCE whose length has two bytes (X.690 §8.1.3.5), as a certificate has: Windows exports them so.
+_DER = b"\x30\x82"
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -51,7 +55,7 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(climb.time_left()):
             ca_problem = await in_daemon_thread(lambda: load_ca_file(settings)) if settings.ca_file else []
     except TimeoutError:  # a dead network mount
-        hint = f"is it on a network mount that is gone? findmnt -T {settings.ca_file}"
+        hint = f"see whether its network mount is gone: `findmnt -T {shlex.quote(settings.ca_file or '')}`"
         ca_problem = _ca_problem(settings, "could not be read in time", hint)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
     if any(p.code != "config.unknown_variable" for p in problems):
@@ -76,8 +80,7 @@ def load_ca_file(settings: Settings) -> list[Problem]:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError as exc:
         reason = f"is no PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
-        hint = f"it has to have -----BEGIN CERTIFICATE----- in it: openssl x509 -noout -subject -in {path}"
-        return _ca_problem(settings, reason, hint)
+        return _ca_problem(settings, reason, _pem_hint(path))
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         hint = _source.unreadable_hint(path, "Z4J_CA_FILE")
@@ -85,6 +88,16 @@ def load_ca_file(settings: Settings) -> list[Problem]:
     if not context.cert_store_stats()["x509"]:
         return _ca_problem(settings, "has no certificate in it", "name the PEM file of the CA's certificate")
     return []
+
+
+def _pem_hint(path: str) -> str:
+    quoted = shlex.quote(path)
+    if Path(path).read_bytes()[:2] == _DER:
+        made = shlex.quote(f"{path}.pem")
+        return (
+            f"make PEM of it: `openssl x509 -inform der -in {quoted} -out {made}`, and set Z4J_CA_FILE={made}"
+        )
+    return f"name a file that has -----BEGIN CERTIFICATE----- in it; what this one is: `file {quoted}`"
 
 
 def _ca_problem(settings: Settings, reason: str, hint: str) -> list[Problem]:

@@ -195,9 +195,10 @@ async def _is_local_only(climb: Climb, host: str, found: _Found, details: dict[s
     return False
 
 
-def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, str | None]:
+def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, str]:
     if in_file:
-        return f"{host} resolves to {listed}, but only by {HOSTS_FILE}: the DNS says NXDOMAIN", None
+        message = f"{host} resolves to {listed}, but only by {HOSTS_FILE}: the DNS says NXDOMAIN"
+        return message, f"make a DNS record, or take out its line: `grep -nw {host} {HOSTS_FILE}`"
     return (
         f"{host} resolves to {listed}, but only on this machine (a search list, or another local source): "
         "the DNS says NXDOMAIN",

@@ -25,6 +25,7 @@ from z4j_probes.protocol import (
 )
 from z4j_probes.result import ProbeResult, Status
 from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
+from z4j_probes.rungs._source import set_hint
 
 # A third of what is allowed: a clock that drifts gets there within weeks, and nobody watches it.
 WARN_CLOCK_SKEW_S = 20.0
@@ -60,7 +61,8 @@ def classify_rejection(rejected: ProtocolError) -> str:
 async def run(climb: Climb) -> ProbeResult:
     """Send a signed batch of nothing, and wait for its signed acknowledgement."""
     if climb.hmac_secret is None:
-        return outcome("signing.secret_missing", "no secret is set, so nothing was sent")
+        hint = set_hint(climb.settings, "hmac_secret")
+        return outcome("signing.secret_missing", "no secret is set, so nothing was sent", hint=hint)
     ids = (climb.ack.agent_id, climb.ack.project_id, climb.ack.session_id)
     signer, verifier = FrameSigner(climb.hmac_secret, *ids), FrameVerifier(climb.hmac_secret, *ids)
     frame_id, heard = new_frame_id(), _Heard()

@@ -162,12 +162,19 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
 
 
 def _hint_for(code: str, attempts: tuple[Attempt, ...]) -> str | None:
+    address = attempts[0].address
+    if code == "tcp.refused":
+        return f"start the brain, or correct the port; on its host: `ss -ltn 'sport = :{address.port}'`"
+    if code == "tcp.timeout" and address.is_loopback:
+        return f"restart what listens there and does not accept: `ss -ltnp 'sport = :{address.port}'`"
+    if code == "tcp.timeout":
+        trace = f"sudo traceroute -T -p {address.port} {address.ip}"
+        return f"allow outgoing TCP to {address}, if it is the brain's; where it gets lost: `{trace}`"
     if code != "tcp.unreachable":
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
         return "see what holds the local ports: `ss -s; sysctl net.ipv4.ip_local_port_range`"
-    ip = attempts[0].address.ip
-    return f"see which way it takes: `ip route get {ip}`; then connect the network or the VPN"
+    return f"see which way it takes: `ip route get {address.ip}`; then connect the network or the VPN"
 
 
 def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
@@ -178,8 +185,8 @@ def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
         "tcp.timeout",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but did not answer "
         f"CONNECT {tunnel.target(climb.endpoint)} within {waited_s:.3g} s",
-        hint=f"try `curl -v -x {proxy.authority} https://{tunnel.target(climb.endpoint)}`; the proxy may be "
-        "waiting for an address that it can't reach either",
+        hint=f"see whether the proxy serves anybody: `curl -v -x {proxy.authority} "
+        f"https://{tunnel.target(climb.endpoint)}`; it may be waiting for what it can't reach either",
         details={"proxy": proxy.authority, "variable": proxy.variable},
     )
 
@@ -193,7 +200,7 @@ def _no_tls(proxy: Proxy, exc: OSError) -> ProbeResult:
         "tcp.proxy_unreachable",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but TLS with it "
         f"failed: {why}",
-        hint=f"most proxies are dialled in the clear: try http:// in {proxy.variable}; "
+        hint=f"try http:// in {proxy.variable}, as most proxies are dialled in the clear; "
         "where TLS is meant, add the proxy's CA to the trust store",
         details={"proxy": proxy.authority, "variable": proxy.variable, "tls": why},
     )

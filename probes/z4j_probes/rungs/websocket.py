@@ -159,12 +159,14 @@ def _no_http(climb: Climb) -> ProbeResult:
         how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
         hint = None
         if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
-            hint = f"if that port has TLS, set Z4J_BRAIN_URL=https://{climb.endpoint.authority}; "
+            hint = f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority} if that port has TLS; "
             hint += lookup("websocket.closed").remedy
         return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
-    return outcome("websocket.timeout", message, details=details)
+    hint = f"see whether the brain is well: `curl -i {climb.endpoint.health_url}`; "
+    hint += lookup("websocket.timeout").remedy
+    return outcome("websocket.timeout", message, hint=hint, details=details)
 
 
 def _is_about_client_certificate(error: ssl.SSLError) -> bool:

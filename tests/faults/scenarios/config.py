@@ -175,9 +175,7 @@ async def the_ca_file_is_not_there(stage: Stage) -> Case:
     return case(Z4J_CA_FILE=path, words=(path,))
 
 
-@scenario(
-    "config.ca_unreadable", "TLS 42: not PEM", "is no PEM file of certificates", hint=("BEGIN CERTIFICATE",)
-)
+@scenario("config.ca_unreadable", "TLS 42: not PEM", "is no PEM file of certificates", hint=("-inform der",))
 async def the_ca_file_is_der(stage: Stage) -> Case:
     """Z4J_CA_FILE names a certificate in DER, as Windows exports it"""
     return case(Z4J_CA_FILE=stage.write("ca.cer", stage.root.der))
