@@ -88,12 +88,12 @@ class Supervisor:
                     failure = next(r for r in report.results if not r.ok and r.name != "buffer")
                     code, reason = failure.code, failure.message
                     if code.startswith("config."):
-                        self._change(State.DISABLED, code, reason, report)
                         self._say(code, f"{reason}; {failure.hint}", will_retry=False)
+                        self._change(State.DISABLED, code, reason, report)
                         adopting.cancel()
                         return
-                    self._change(State.OFFLINE, code, reason, report)
                     self._say(code, f"{reason}; {failure.hint}")
+                    self._change(State.OFFLINE, code, reason, report)
                 else:
                     code = await self._live(live, report)
                 if self._finishing:
@@ -148,8 +148,8 @@ class Supervisor:
         if end.close_code == CloseCode.REPLACED:
             self._note_replacement()
         reason = self._settings.redactor().excerpt(end.reason)  # it may quote the brain
-        self._change(State.OFFLINE, end.code, reason, report)
         self._say(end.code, reason)
+        self._change(State.OFFLINE, end.code, reason, report)
         return end.code
 
     async def _adopt(self) -> None:
