@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cli
-from tests.support.pages import DOCS, PAGE_IDS, PAGES, blocks, load, rows
+from tests.support.pages import DOCS, PAGE_IDS, PAGES, ROOT, blocks, load, rows
 from z4j_fastapi import agent, reconnect
 from z4j_fastapi.buffer import event_buffer
 from z4j_fastapi.health import DOCTOR_EVERY_S
@@ -136,6 +136,6 @@ def schedule(one: reconnect.Schedule) -> tuple[float, float]:
     return one.base_s, one.cap_s
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_no_page_names_a_path_of_the_machine_that_wrote_it(page: Path) -> None:
     assert str(ROOT) not in page.read_text()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.faults.doctor import Said
-    from tests.faults.scenario import PYTHON, Case, Healthy, Scenario
+    from tests.faults.scenario import Case, Healthy, Scenario
     from tests.faults.stage import Stage
 
 VARIABLE = "Z4J_FAULT_ROWS"
@@ -78,7 +78,7 @@ def record_sound(healthy: Healthy, said: Said) -> None:
 
 def generalised(text: str, directory: Path) -> str:
     """The text as it would be in every run."""
-    text = text.replace(str(directory), "/srv/app").replace(PYTHON, "/opt/app/bin/python")
+    text = text.replace(str(directory), "/srv/app").replace(sys.executable, "/opt/app/bin/python")
     for pattern, general in _GENERAL:
         text = re.sub(pattern, general, text)
     return text
