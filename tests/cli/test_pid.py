@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,12 +76,12 @@ def row(report: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def open_path(tmp_path: Path) -> Path:
-    """A directory that every user can get to."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_uid == 0 and directory != Path("/"):
-            directory.chmod(directory.stat().st_mode | 0o055)
-    return tmp_path
+def open_path() -> Iterator[Path]:
+    """A directory that every user can get to: pytest closes its own whenever another pytest starts."""
+    with tempfile.TemporaryDirectory(prefix="z4j-open-") as directory:
+        path = Path(directory)
+        path.chmod(0o755)
+        yield path
 
 
 async def test_a_service_with_good_settings_is_green(open_path: Path) -> None:
