@@ -117,6 +117,17 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
     assert "s3cr3t" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "before", [[], ["--json"], ["--strict", "--"], ["--brain-url", "https://brain.example"]]
+)
+def test_an_argument_too_many_is_refused_and_not_repeated(tmp_path: Path, before: list[str]) -> None:
+    done = run("doctor", *before, "s3cr3t-value", home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no arguments" in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
 def test_the_token_comes_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN + "\n")
     done = run(
@@ -232,6 +243,13 @@ def test_wait_ends_with_the_last_report_when_the_time_is_up(tmp_path: Path) -> N
 
     assert done.returncode == 1
     assert document(done.stdout)["first_failure"] == "config.missing"
+
+
+def test_wait_says_a_reason_once(tmp_path: Path) -> None:
+    done = run("doctor", "--only", "config", "--wait", "1.5", "--json", home=tmp_path)
+
+    assert done.stderr.count("not yet (config.missing)") == 2
+    assert done.stderr.count("Z4J_TOKEN is not set") == 1
 
 
 def test_watch_with_json_prints_a_document_a_line_until_ctrl_c(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The typer app: the commands, their options and their help. What they do is imported when they run."""
+"""The typer app: the commands and their options. What they do is imported when they run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,8 @@ from typing import Annotated
 
 import typer
 
-from z4j_fastapi.cli import Verdict
+from z4j_fastapi.cli import Verdict, completion, manual
 from z4j_fastapi.reports import FORMATS
-
-_EXIT_STATUS = """
-\b
-Exit status:
-  0    nothing failed (with --strict: and nothing warned)
-  1    something failed; missing or malformed settings too
-  2    the command line was wrong
-  70   the program itself failed, or its report could not be written
-  130  interrupted by Ctrl-C; the report says what was known by then
-With --format nagios as monitoring plug-ins have it:
-  0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
-"""
 
 _FORMATS_HELP = f"One of: {', '.join(FORMATS)}."
 
@@ -30,8 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    help="A z4j agent for FastAPI, arq and taskiq, and a doctor that says why it is not online.",
-    epilog="Start with `doctor`. Then `explain CODE` for what it found.",
+    help=manual.ROOT,
+    epilog="Without an installed script: python -m z4j_fastapi.",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
@@ -62,28 +50,17 @@ def _root(
 
 
 @app.command(
+    # an argument too many may be a secret that lost its option: it is refused here, without being shown
+    context_settings={"allow_extra_args": True},
     short_help="Say what keeps the agent from coming online.",
-    help=f"""Say why the agent does not come online: which rung fails, and what to do.
-
-Climbs from the settings to a signed frame that the brain accepted, exactly as the agent does, and lets go.
-Settings are those of the agent: Z4J_* variables, and above them the options below.
-{_EXIT_STATUS}
-\b
-Examples:
-  doctor
-  doctor --env-file /etc/my-service.env --verbose
-  doctor --json | jq -r .first_failure
-  doctor --only tls --brain-url https://brain.example
-  doctor --wait 60 && exec my-service
-  doctor --format openmetrics -o /var/lib/node_exporter/textfile/z4j.prom
-  doctor --bundle z4j-doctor.zip
-  sudo python -m z4j_fastapi doctor --unit my-service
-  sudo -u www-data python -m z4j_fastapi doctor
-""",
+    help=manual.DOCTOR,
 )
 def doctor(
+    context: typer.Context,
     as_json: AsJson = False,
-    format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help=_FORMATS_HELP)] = "table",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=_FORMATS_HELP, autocompletion=completion.formats)
+    ] = "table",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of stdout."),
@@ -105,11 +82,21 @@ def doctor(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="PROBE", help="Run that probe and what it needs. Repeatable."),
+        typer.Option(
+            "--only",
+            metavar="PROBE",
+            autocompletion=completion.probes,
+            help="Run that probe and what it needs. Repeatable.",
+        ),
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", metavar="PROBE", help="Leave out that probe, and what needs it. Repeatable."),
+        typer.Option(
+            "--skip",
+            metavar="PROBE",
+            autocompletion=completion.probes,
+            help="Leave out that probe, and what needs it. Repeatable.",
+        ),
     ] = None,
     wait: Annotated[
         float | None,
@@ -174,6 +161,8 @@ def doctor(
     from z4j_fastapi.cli.doctor import Options, run
     from z4j_fastapi.cli.output import usage_error
 
+    if context.args:
+        usage_error("doctor takes options and no arguments; `doctor --help` lists them")
     if as_json and format_ not in ("table", "json"):
         usage_error(f"--json and --format {format_} contradict each other: choose one")
     options = Options(
@@ -204,19 +193,14 @@ def doctor(
 
 @app.command(
     short_help="What a code means, and how to mend it.",
-    help="""What a code means, what usually causes it, and how to mend it.
-
-With the name of a probe, the codes that it can give; with nothing, all codes.
-
-\b
-Examples:
-  explain tls.expired
-  explain dns
-  explain tls.expired --json
-""",
+    help=manual.EXPLAIN,
 )
 def explain(
-    code: Annotated[str | None, typer.Argument(metavar="CODE")] = None, as_json: AsJson = False
+    code: Annotated[
+        str | None,
+        typer.Argument(metavar="CODE", help="A code, or a probe's name.", autocompletion=completion.codes),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """What a code means."""
     from z4j_fastapi.cli.explain import run
@@ -226,7 +210,7 @@ def explain(
 
 @app.command(
     short_help="The probes, in order, with what each needs.",
-    help="The registered probes in the order of the ladder, with what each needs.",
+    help=manual.PROBES,
 )
 def probes(as_json: AsJson = False) -> None:
     """List the probes."""
@@ -238,18 +222,12 @@ def probes(as_json: AsJson = False) -> None:
 @app.command(
     "dev-brain",
     short_help="A throw-away brain to develop against.",
-    help="""A brain to develop against: on loopback, in memory, gone with Ctrl-C.
-
-Prints the settings of a fresh agent, secrets included, to paste into another terminal.
-
-\b
-Examples:
-  dev-brain
-  dev-brain --port 7700 --env-file .env.dev
-""",
+    help=manual.DEV_BRAIN,
 )
 def dev_brain(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 lets the system choose.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 lets the system choose.")
+    ] = 0,
     env_file: Annotated[
         Path | None,
         typer.Option(

@@ -59,7 +59,11 @@ def _page(row: Code) -> str:
             first, *more = wrap(cause, 76)
             lines += [f"  - {first}", *(f"    {line}" for line in more)]
     if row.remedy:
-        lines += ["", "What to do:", *(f"  {line}" for line in advice(row.remedy, 76))]
+        lines += [
+            "",
+            "What to do:",
+            *(f"{'    ' if is_command else '  '}{line}" for line, is_command in advice(row.remedy, 76)),
+        ]
     docs = _docs(row)
     if docs is not None:
         lines += ["", f"More: {docs}"]

@@ -96,7 +96,7 @@ def climb_until_green(climb: Climber, wait_s: float, tell: Callable[[str], None]
     What could not heal by itself is tried again too: a container's secrets may be mounted any moment.
     """
     deadline_s = time.monotonic() + wait_s
-    pause_s = FIRST_PAUSE_S
+    pause_s, last_code = FIRST_PAUSE_S, ""
     while True:
         left_s = deadline_s - time.monotonic()
         report = climb(budget_s=max(left_s, 0))
@@ -104,7 +104,9 @@ def climb_until_green(climb: Climber, wait_s: float, tell: Callable[[str], None]
         if report.ok or report.interrupted or left_s <= 0:
             return report
         reason = next(r for r in report.results if not r.ok or (report.strict and r.status == "warn"))
-        tell(f"not yet ({reason.code}): {reason.message}; {left_s:.0f} s left")
+        news = "" if reason.code == last_code else f": {reason.message}"  # a reason is said once
+        tell(f"not yet ({reason.code}){news}; {left_s:.0f} s left")
+        last_code = reason.code
         if not pause(min(pause_s, left_s)):
             return replace(report, interrupted=True)
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
