@@ -84,6 +84,52 @@ def test_a_name_in_a_hint_is_not_taken_for_the_end_of_a_command() -> None:
     assert "then `dig` knows it" in lines
 
 
+LONG = "the brain's address in Z4J_BRAIN_URL, as it is shown"
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("renew it; then reload", ["Do first: renew it"]),
+        (
+            "give it back: `chown -R 33 /srv`, or set Z4J_HOME",
+            ["Do first: give it back:", "chown -R 33 /srv"],
+        ),
+        (f"put {LONG}, or in an option of the doctor", [f"Do first: put {LONG}"]),
+        (f"set {LONG}, or in an environment file: `vi .env`", [f"Do first: set {LONG}:", "vi .env"]),
+    ],
+)
+def test_the_last_line_is_the_first_step_without_its_alternatives(hint: str, shown: list[str]) -> None:
+    row = ProbeResult("tcp", Status.FAIL, "tcp.refused", "refused", hint=hint)
+    lines = [line.strip() for line in table.render(report(row)).splitlines()]
+
+    assert lines[-len(shown) :] == shown
+
+
+def test_sizes_are_for_people() -> None:
+    row = ProbeResult("buffer", Status.PASS, "buffer.ok", "writable", details={"free_bytes": 82362998784})
+
+    assert "free_bytes: 76.7 GiB" in table.render(report(row), verbose=True)
+
+
+def test_the_evidence_does_not_repeat_the_row() -> None:
+    row = ProbeResult(
+        "config", Status.FAIL, "config.missing", "no token", details={"problems": [{"message": "no token"}]}
+    )
+
+    assert table.render(report(row), verbose=True).count("no token") == 2  # the row, and what to do first
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 59])
+def test_on_a_narrow_terminal_rows_stand_below_their_probe(width: int) -> None:
+    lines = table.render(expired_certificate(), width=width, verbose=True).splitlines()
+
+    assert "  ✗ FAIL  tls" in lines
+    if width >= 40:
+        prose = lines[lines.index("  ✗ FAIL  tls") :][:3]
+        assert max(map(len, prose)) <= width
+
+
 def test_a_warning_has_its_hint_and_is_no_failure() -> None:
     worn = ProbeResult("tls", Status.WARN, "tls.expiring_soon", "3 days left", hint="renew it")
     text = table.render(report(passed("config"), worn))

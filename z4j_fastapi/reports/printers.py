@@ -71,9 +71,9 @@ class TerminalPrinter(PlainPrinter):
         from rich.text import Text
 
         room = max(self._console.width - INDENT - 1, 0)
-        name_and_question = Text.assemble(
-            f"{'':6}{name:<{NAME_WIDTH}}  ", (printable(question)[:room], "dim"), no_wrap=True
-        )
+        asked = Text(printable(question), "dim")
+        asked.truncate(room, overflow="ellipsis" if self._is_utf8 else "crop")
+        name_and_question = Text.assemble(f"{'':6}{name:<{NAME_WIDTH}}  ", asked, no_wrap=True)
         self._status.update(name_and_question)
         self._status.start()
 

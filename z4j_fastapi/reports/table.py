@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from z4j_fastapi.reports.text import advice, first_step, printable, wrap
+from z4j_fastapi.reports.text import advice, amount, headline, printable, wrap
 from z4j_fastapi.reports.wording import EXPLAIN, closing_word, counts, culprit, flat
 from z4j_probes.result import ProbeResult, Report, Status
 
@@ -41,6 +41,9 @@ _SETTINGS = (
     ("token", "token"),
     ("secret", "hmac_secret"),
 )
+# Narrower than this, what a row says has its own lines below the probe's name.
+_NARROW = 60
+_NARROW_INDENT = 4
 NAME_WIDTH = 9
 INDENT = 2 + 2 + 6 + NAME_WIDTH + 2
 _FIRST = "Do first: "
@@ -66,6 +69,7 @@ class Table:
 
     def __init__(self, width: int, verbose: bool) -> None:
         self._width = min(width, _WIDEST)
+        self._indent = INDENT if width >= _NARROW else _NARROW_INDENT
         self._verbose = verbose
 
     def head(self, report: Report) -> Iterator[Line]:
@@ -94,16 +98,18 @@ class Table:
         """A probe's verdict; what to do about it; with `verbose` the evidence."""
         symbol, word, style = _LOOK[result.status]
         troubled = result.status in (Status.FAIL, Status.WARN)
-        message = f"{result.message} ({result.code})" if troubled else result.message
-        first, *more = wrap(message, self._width - INDENT)
+        code = f"({result.code})" if troubled else ""
         text_style = "dim" if result.status is Status.SKIP else ""
-        yield [
+        start = [
             Piece(f"  {symbol} {word}  ", style),
             Piece(f"{result.name:<{NAME_WIDTH}}  ", "bold" if troubled else text_style),
-            Piece(first, text_style),
         ]
-        for line in more:
-            yield [Piece(" " * INDENT), Piece(line, text_style)]
+        if self._indent < INDENT:
+            yield start
+            start = [Piece(" " * self._indent)]
+        for line in wrap(f"{result.message} {code}".rstrip(), self._width - self._indent):
+            yield [*start, *_message(line, code, text_style)]
+            start = [Piece(" " * self._indent)]
         if result.hint and troubled:
             yield from self._hint(result.hint)
         if self._verbose:
@@ -120,27 +126,46 @@ class Table:
         first = culprit(report)
         if first is not None:
             yield [Piece("Why: ", "bold"), Piece(f"{EXPLAIN} {first.code}")]
-            start, *more = advice(first_step(first.hint) or first.message, self._width - len(_FIRST))
-            yield [Piece(_FIRST, "bold"), Piece(start.strip())]
-            for line in more:
-                yield [Piece(" " * len(_FIRST)), Piece(line)]
+            yield from _advice(
+                Piece(_FIRST, "bold"), headline(first.hint or first.message, self._width - len(_FIRST))
+            )
         elif report.ok:
             yield [Piece(closing_word(report))]
 
     def _hint(self, hint: str) -> Iterator[Line]:
-        first, *more = advice(hint, self._width - INDENT - 2)
-        yield [Piece(" " * INDENT), Piece("> ", "cyan"), Piece(first.strip())]
-        for line in more:
-            yield [Piece(" " * (INDENT + 2)), Piece(line)]
+        lines = _advice(Piece("> ", "cyan"), advice(hint, self._width - self._indent - 2))
+        for line in lines:
+            yield [Piece(" " * self._indent), *line]
 
     def _evidence(self, result: ProbeResult) -> Iterator[Line]:
         if result.status is not Status.SKIP:
-            yield [Piece(f"{' ' * INDENT}took {result.duration_ms:.1f} ms", "dim")]
+            yield [Piece(f"{' ' * self._indent}took {result.duration_ms:.1f} ms", "dim")]
         for path, value in flat(result.details):
+            if value in (result.message, result.hint):
+                continue
             label = f"{printable(path)}: "
-            lines = wrap(value, self._width - INDENT - 2)
-            if len(label) + len(lines[0]) > self._width - INDENT or len(lines) > 1:
+            if path.endswith("_bytes") and value.isdecimal():
+                value = amount(int(value))
+            lines = wrap(value, self._width - self._indent - 2)
+            if len(label) + len(lines[0]) > self._width - self._indent or len(lines) > 1:
                 lines = ["", *lines]
-            yield [Piece(" " * INDENT), Piece((label + lines[0]).rstrip(), "dim")]
+            yield [Piece(" " * self._indent), Piece((label + lines[0]).rstrip(), "dim")]
             for line in lines[1:]:
-                yield [Piece(" " * (INDENT + 2)), Piece(line, "dim")]
+                yield [Piece(" " * (self._indent + 2)), Piece(line, "dim")]
+
+
+def _message(line: str, code: str, style: str) -> Iterator[Piece]:
+    # the code is for whoever looks it up: it does not compete with what it means
+    if code and line.endswith(code):
+        yield Piece(line.removesuffix(code), style)
+        yield Piece(code, "dim")
+    else:
+        yield Piece(line, style)
+
+
+def _advice(mark: Piece, lines: Iterable[tuple[str, bool]]) -> Iterator[Line]:
+    """What to do behind a mark, and what to paste under it."""
+    indent = " " * len(mark.text)
+    for number, (text, is_command) in enumerate(lines):
+        start = mark if number == 0 else Piece(indent)
+        yield [start, Piece(f"  {text}" if is_command and number else text, "bold" if is_command else "")]

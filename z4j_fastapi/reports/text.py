@@ -55,13 +55,13 @@ def spans(sentence: str) -> Iterator[tuple[str, bool]]:
         yield piece, index % 2 == 1
 
 
-def advice(hint: str, width: int) -> Iterator[str]:
-    """The lines of a hint, with each command on its own, indented by two and unbroken."""
+def advice(hint: str, width: int) -> Iterator[tuple[str, bool]]:
+    """The lines of a hint, with each command on its own and unbroken; True marks it."""
     for text, is_command in parts(hint):
         if is_command:
-            yield f"  {text}"
+            yield text, True
         else:
-            yield from wrap(text, width)
+            yield from ((line, False) for line in wrap(text, width))
 
 
 def first_step(hint: str) -> str:
@@ -69,3 +69,28 @@ def first_step(hint: str) -> str:
     masked = _QUOTED.sub(lambda quoted: "x" * len(quoted[0]), hint)
     end = masked.find("; ")
     return hint if end < 0 else hint[:end]
+
+
+def headline(hint: str, width: int) -> Iterator[tuple[str, bool]]:
+    """The first step as briefly as can be, as `advice` has it: one line, or a line and its command.
+
+    Where the whole hint stands elsewhere, an alternative or a reason need not be said twice.
+    """
+    for text, is_command in parts(first_step(hint)):
+        if is_command:
+            yield text, True
+            return
+        lines = wrap(text, width)
+        if len(lines) > 1 and ", " in text[:width]:
+            lines = [text[: text.rindex(", ", 0, width)] + (":" if text.endswith(":") else "")]
+        yield from ((line, False) for line in lines)
+
+
+def amount(size_bytes: float) -> str:
+    """A number of bytes for people."""
+    unit = "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size_bytes < 1024:
+            break
+        size_bytes, unit = size_bytes / 1024, larger
+    return f"{size_bytes:.3g} {unit}" if size_bytes < 1000 else f"{size_bytes:.0f} {unit}"
