@@ -214,6 +214,9 @@ def _closed(evidence: Evidence) -> Words:
 
 def _timeout(evidence: Evidence) -> Words:
     message = f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting in time"
+    if evidence.endpoint.is_loopback:
+        seen = f"ss -ltnp 'sport = :{evidence.endpoint.port}'"
+        return message, f"restart what listens there and does not answer: `{seen}`"
     ping = f"ping -c 3 -M do -s 1400 {evidence.endpoint.host}"
     return message, f"try from another network; whether large packets arrive (MTU): `{ping}`"
 

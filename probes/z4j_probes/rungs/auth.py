@@ -134,7 +134,7 @@ def _hint(climb: Climb, code: str, closed: Closed | None) -> str | None:
     if code in ("auth.token_rejected", "auth.revoked"):
         return f"mint the agent's token on the brain's dashboard, and {paste_hint(climb.settings, 'token')}"
     if code in ("auth.no_reply", "auth.bad_reply"):
-        return f"see who answers there: `curl -i {climb.endpoint.health_url}`; {lookup(code).remedy}"
+        return f"see who answers there: `curl -i {climb.endpoint.health_url} -m 5`; {lookup(code).remedy}"
     return hint_for(closed) if code == "auth.closed" else None
 
 

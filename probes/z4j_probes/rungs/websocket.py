@@ -164,7 +164,7 @@ def _no_http(climb: Climb) -> ProbeResult:
         return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
-    hint = f"see whether the brain is well: `curl -i {climb.endpoint.health_url}`; "
+    hint = f"see whether the brain is well: `curl -i {climb.endpoint.health_url} -m 5`; "
     hint += lookup("websocket.timeout").remedy
     return outcome("websocket.timeout", message, hint=hint, details=details)
 
