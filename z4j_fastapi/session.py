@@ -20,6 +20,7 @@ from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_fastapi.pace import Pace
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.protocol import CloseCode, new_frame_id, parse, timestamp
+from z4j_probes.transport import hang_up
 
 log = logging.getLogger("z4j.agent")
 
@@ -106,7 +107,7 @@ class Session:
         finally:
             self._buffer.release_all()
             self._drained.set()  # whoever waits in `finish` waits for nothing now
-            self._websocket.transport.abort()
+            hang_up(self._websocket.transport)
         return end
 
     async def finish(self, budget_s: float) -> None:
@@ -118,7 +119,7 @@ class Session:
                 await self._drained.wait()
                 await self._websocket.close()
         except TimeoutError:
-            self._websocket.transport.abort()
+            hang_up(self._websocket.transport)
 
     async def _receive(self) -> NoReturn:
         try:

@@ -7,6 +7,7 @@ over from it, and what a server says unasked is kept as evidence.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 # Enough for a banner, an HTTP error page or a proxy's answer; a peer that floods is paused, not buffered.
 HELD_MAX_BYTES = 64 * 1024
@@ -57,3 +58,13 @@ class HoldingProtocol(asyncio.Protocol):
         data = bytes(self.received)
         self.received.clear()
         return data
+
+
+def hang_up(transport: asyncio.Transport) -> None:
+    """Abort it, whatever was done to it before.
+
+    Before Python 3.11.3 (Debian 12 has 3.11.2) a TLS transport that was closed twice has forgotten what it
+    would abort; by then its shutdown is under way.
+    """
+    with contextlib.suppress(AttributeError):
+        transport.abort()

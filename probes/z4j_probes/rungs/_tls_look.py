@@ -10,7 +10,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.handshake import Presented, look
 from z4j_probes.rungs._connect_tunnel import connect_through, diagnose, encrypt
 from z4j_probes.rungs._hostname import ascii_name, server_name
-from z4j_probes.transport import HoldingProtocol
+from z4j_probes.transport import HoldingProtocol, hang_up
 from z4j_probes.trust import TrustStore
 
 # A look after a failure is one round trip or two more; a server that is slower leaves us without evidence.
@@ -51,4 +51,4 @@ async def _redialled(
                 raise ConnectionRefusedError
         yield transport, holding
     finally:
-        transport.abort()
+        hang_up(transport)

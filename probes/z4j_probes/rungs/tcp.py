@@ -29,7 +29,7 @@ from z4j_probes.rungs import _connect_tunnel as tunnel
 from z4j_probes.rungs._eyeballs import Attempt, Race, race
 from z4j_probes.rungs._tcp_verdict import broken, classify, describe, duration
 from z4j_probes.threads import in_daemon_thread
-from z4j_probes.transport import HoldingProtocol
+from z4j_probes.transport import HoldingProtocol, hang_up
 from z4j_probes.trust import load_trust
 
 # How long the family that lost may take before it counts as silent: one lost SYN is repeated after a second
@@ -93,7 +93,7 @@ async def _open(climb: Climb, sock: socket.socket) -> None:
     except BaseException:
         sock.close()
         raise
-    climb.on_release(transport.abort)
+    climb.on_release(lambda: hang_up(transport))
     climb.transport, climb.protocol = transport, protocol
 
 
@@ -106,7 +106,7 @@ async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
             raise
         except OSError as exc:
             return _no_tls(proxy, exc)
-        climb.on_release(encrypted.abort)
+        climb.on_release(lambda: hang_up(encrypted))
         climb.transport = encrypted
     reply = await tunnel.connect_through(climb.transport, climb.protocol, climb.endpoint, proxy)
     code = tunnel.diagnose(reply)
