@@ -153,6 +153,5 @@ def _settle(future: concurrent.futures.Future[None]) -> None:
 
 
 async def _wait(future: concurrent.futures.Future[None], seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.shield(asyncio.wrap_future(future))
+    # no asyncio.timeout: before Python 3.11.3 it ends as a cancellation in a task that is being cancelled
+    await asyncio.wait({asyncio.wrap_future(future)}, timeout=seconds)

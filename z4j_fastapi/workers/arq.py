@@ -151,7 +151,10 @@ class _Reporter:
         else:
             will_run_again = True
             with contextlib.suppress(Exception):  # without Redis the worker has other worries
-                will_run_again = bool(await ctx["redis"].exists(job_key_prefix + ctx["job_id"]))
+                # A task of its own: redis-py uses a timeout, which before Python 3.11.3 ends as one more
+                # cancellation in a task that is being cancelled, as this one is.
+                asking = asyncio.ensure_future(ctx["redis"].exists(job_key_prefix + ctx["job_id"]))
+                will_run_again = bool(await asking)
             if will_run_again:
                 run.retried(exc)
             elif run.runtime_s >= cancelled.timeout_s:
