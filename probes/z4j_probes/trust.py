@@ -21,6 +21,8 @@ from z4j_probes.settings import Settings
 
 # Files that OpenSSL finds in a directory of certificates: a subject's hash, as `openssl rehash` links them.
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+# certifi's bundle by its path, for a process that has changed to a file system without it.
+_remembered: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,13 @@ def load_trust(settings: Settings) -> TrustStore:
     return TrustStore(context, sources)
 
 
+def remember_certifi() -> None:
+    """Read certifi's bundle now, and use that from now on: soon its file may be out of sight."""
+    import certifi
+
+    _remembered[certifi.where()] = certifi.contents()
+
+
 def _sources(settings: Settings) -> Iterator[tuple[TrustSource, bool]]:
     """The files and directories to load; the second value is true for a directory."""
     if settings.ca_file:
@@ -113,7 +122,10 @@ def _load(context: ssl.SSLContext, source: TrustSource, is_directory: bool) -> T
             context.load_verify_locations(capath=path)  # looked up by hash, when a certificate is verified
             count = sum(_count_hashed(part) for part in path.split(os.pathsep) if part)
         else:
-            context.load_verify_locations(cafile=path)
+            if path in _remembered and source.origin == "certifi":
+                context.load_verify_locations(cadata=_remembered[path])
+            else:
+                context.load_verify_locations(cafile=path)
             count = context.cert_store_stats()["x509"] - before
     except ssl.SSLError as exc:
         return TrustSource(source.origin, path, problem=f"no PEM certificates: {exc.reason or 'unreadable'}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.agents import closed_port
+from tests.support.namespaces import ROOT, python_environ
 from tests.support.programs import unavailable
 from z4j_fastapi.devbrain import DevBrain
 
@@ -37,6 +40,17 @@ for step in sys.argv[1:]:
         os.setresuid(int(value), int(value), int(value))
 print("there", flush=True)
 sys.stdin.read()
+"""
+
+HANGING = """
+    import asyncio
+    from z4j_probes import Code, Probe
+
+    async def run(climb):
+        await asyncio.Event().wait()
+
+    PROBE = Probe("waiting", "Does it ever end?", ("buffer",), run, "waiting.timeout", network=False,
+                  codes=(Code("waiting.timeout", "it takes too long"),))
 """
 
 
@@ -164,22 +178,17 @@ def test_a_process_that_is_gone_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_without_root_it_says_so(tmp_path: Path) -> None:
-    user = 65534 if os.geteuid() == 0 else None
-    try:
-        process = subprocess.run(
-            cli.command("doctor", "--pid", "1"),
-            env=cli.environment(tmp_path),
-            capture_output=True,
-            text=True,
-            user=user,
-            check=False,
-        )
-    except PermissionError:
-        pytest.skip("another user can't read this interpreter")
-    if "No module named" in process.stderr:
-        pytest.skip("another user can't read this checkout")
-    assert process.returncode == 2, process.stderr
-    assert "root" in process.stderr
+    handicap = ["user=65534"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.handicap", *handicap, "z4j_fastapi", "doctor", "--pid", "1"],
+        env=python_environ(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"needs root, to become the service's user: sudo {sys.executable} -m z4j_fastapi" in done.stderr
 
 
 def test_every_right_is_given_up(open_path: Path) -> None:
@@ -194,6 +203,7 @@ fields = dict(line.split(":", 1) for line in open("/proc/self/status").read().sp
 print(os.getresuid(), os.getresgid(), os.getgroups())
 print({{name: int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}})
 print("NoNewPrivs", fields["NoNewPrivs"].strip())
+print("environ is root's to read:", os.stat("/proc/self/environ").st_uid == 0)
 try:
     os.setuid(0)
 except PermissionError:
@@ -204,8 +214,98 @@ except PermissionError:
         f"({USER}, {USER}, {USER}) ({USER}, {USER}, {USER}) [4300]",
         "{'CapInh': 0, 'CapPrm': 0, 'CapEff': 0, 'CapBnd': 0, 'CapAmb': 0}",
         "NoNewPrivs 1",
+        "environ is root's to read: True",
         "no way back",
     ]
+
+
+def test_nothing_of_roots_is_open_in_there(open_path: Path) -> None:
+    """Not its terminal, and not what it had opened: code of the service's file system may run (NSS)."""
+    if os.geteuid() != 0:
+        unavailable("giving up root needs root")
+    code = """
+import json, os
+from z4j_fastapi.cli.stand_in import Service, act_as
+opened = open("/etc/shadow")
+def act():
+    paths = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    files = {os.readlink(path) for path in paths if os.path.exists(path)}
+    return {"files": sorted(files), "leads": os.getsid(0) == os.getpid()}
+print(json.dumps(act_as(Service("x", 0, 0, (), {}), act, budget_s=5)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["leads"]
+    kinds = {name.partition(":")[0] for name in found["files"] if not name.startswith("/proc/")}
+    assert kinds <= {"/dev/null", "pipe"}, found["files"]
+
+
+def test_one_that_hangs_is_ended(open_path: Path) -> None:
+    if os.geteuid() != 0:
+        unavailable("giving up root needs root")
+    code = f"""
+import signal
+from z4j_fastapi.cli import stand_in
+stand_in._GRACE_S = 0
+stand_in.act_as(stand_in.Service("x", {USER}, {USER}, (), {{}}), signal.pause, budget_s=0.05)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: can't stand in for x: it did not answer in time\n")
+
+
+def test_ctrl_c_gives_what_the_service_knew_by_then(open_path: Path) -> None:
+    state = open_path / "state"
+    environ = SETTINGS | {"Z4J_HOME": str(state)}
+    plugin = cli.install_plugin(open_path / "site", "waiting", HANGING)
+    with service(open_path, environ) as pid:
+        process = subprocess.Popen(
+            cli.command(*("doctor", "--pid", str(pid), "--json", "--timeout", "60", "--no-websocket")),
+            env=cli.environment(open_path, plugin),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not state.exists() and process.poll() is None:
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=cli.PATIENCE_S)
+    assert (process.returncode, err) == (130, "")
+    report = cli.document(out)
+    assert report["interrupted"]
+    assert row(report, "config")["code"] == "config.ok"
+
+
+def test_a_process_that_was_given_no_settings_may_read_them_from_a_file(open_path: Path) -> None:
+    file = open_path / "web.env"
+    file.write_text("Z4J_BRAIN_URL=http://127.0.0.1:1\nZ4J_TOKEN=tok-of-the-file\n")
+    with service(open_path, {"HOME": str(open_path)}) as pid:
+        arguments = ("doctor", "--pid", str(pid), "--json", "--only", "config")
+        bare = cli.run(*arguments, home=open_path)
+        with_file = cli.run(*arguments, "--env-file", str(file), home=open_path)
+    assert bare.returncode == 1
+    assert "without any Z4J_ variable" in bare.stderr
+    assert "--env-file" in bare.stderr
+    assert (with_file.returncode, with_file.stderr) == (0, "")
+
+
+def test_a_directory_that_is_gone_is_still_where_it_works(open_path: Path) -> None:
+    place = open_path / "release-1"
+    place.mkdir()
+    with service(place, SETTINGS | {"Z4J_HOME": str(open_path / "s")}) as pid:
+        place.rmdir()
+        status, report = diagnose(open_path, pid, "--only", "config")
+    assert (status, report["first_failure"]) == (0, None)
+
+
+def test_a_directory_that_its_user_may_not_enter_again_is_where_it_works(open_path: Path) -> None:
+    """Started there by root, before it became somebody else."""
+    place = open_path / "closed"
+    place.mkdir(mode=0o700)
+    (place / "token").write_text("tok-in-a-closed-place")
+    environ = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN_FILE": "token"}
+    with service(place, environ, f"user={USER}") as pid:
+        _, report = diagnose(open_path, pid, "--only", "config")
+    assert report["first_failure"] == "config.secret_unreadable"
 
 
 def test_closed_ports_are_told_apart_by_whose_they_are(open_path: Path) -> None:

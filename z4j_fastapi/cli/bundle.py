@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from z4j_fastapi.cli.versions import versions
 from z4j_fastapi.reports import table
 from z4j_probes import Report, Settings
 from z4j_probes.endpoint import InvalidURL, parse_endpoint
@@ -41,15 +40,15 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY"
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io")
 
 
-def make_bundle(report: Report, settings: Settings) -> bytes:
-    """The zip file's content."""
+def make_bundle(report: Report, settings: Settings, versions: Mapping[str, str]) -> bytes:
+    """The zip file's content, about the process that this is called in."""
     redactor = settings.redactor()
     texts = {
         "README.txt": README,
         "report.txt": table.render(report, verbose=True),
         "report.json": _document(report.to_dict()),
         "settings.json": _document(redactor.value(_settings(settings))),
-        "machine.json": _document(redactor.value(_machine(report, settings))),
+        "machine.json": _document(redactor.value({"versions": versions} | _machine(report, settings))),
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
@@ -75,7 +74,6 @@ def _settings(settings: Settings) -> dict[str, Any]:
 
 def _machine(report: Report, settings: Settings) -> dict[str, Any]:
     return {
-        "versions": versions(),
         "process": _process(),
         "state_directory": _disk(report.config.get("buffer_dir")),
         "resolver": _lines("/etc/resolv.conf"),
@@ -92,14 +90,24 @@ def _process() -> dict[str, Any]:
         "gid": os.getegid(),
         "groups": os.getgroups(),
         "umask": _lines("/proc/self/status", only="Umask:"),
-        "working_directory": os.getcwd(),
-        "open_files_limit": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "working_directory": _working_directory(),
+        "limits": {
+            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
+            "file_size": resource.getrlimit(resource.RLIMIT_FSIZE),
+        },
         "container": [mark for mark in _CONTAINER_MARKS if os.path.exists(mark)],
         "started_by_systemd": "INVOCATION_ID" in os.environ,
         "os": _lines("/etc/os-release", only="PRETTY_NAME="),
         "kernel": platform.release(),
         "sys_path": sys.path,
     }
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError as exc:  # removed meanwhile, or in a place that this user may not look at
+        return f"({exc.strerror})"
 
 
 def _disk(directory: object) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
@@ -91,10 +93,6 @@ def _check(options: Options) -> None:
             usage_error(f"--{name.removesuffix('_s')} takes a number of seconds greater than 0")
     if options.pid is not None and options.unit is not None:
         usage_error("--pid and --unit both say as whom: choose one")
-    if options.bundle is not None and (options.pid is not None or options.unit is not None):
-        usage_error(
-            "--bundle describes the process that makes it: run it as the service, without --pid or --unit"
-        )
     if options.output is not None:
         check_target(options.output, "--output")
     if options.bundle is not None:
@@ -109,6 +107,7 @@ class _Doctor:
         self._registry: Registry = default_registry()
         self._excluded: dict[str, str] = {}
         self._last_codes: tuple[str, ...] = ()
+        self._noted_bare = False
 
     def run(self) -> int:
         options = self._options
@@ -134,7 +133,9 @@ class _Doctor:
             climb_forever(self._climb, options.watch_s, self._show_change)
             return EXIT_INTERRUPTED
         if options.wait_s is not None:
-            report = climb_until_green(self._climb, options.wait_s, note)
+            from z4j_fastapi.cli.countdown import Countdown
+
+            report = climb_until_green(self._climb, options.wait_s, Countdown())
             self._show(report)
         elif self._is_table and not self._is_stand_in:
             printer = self._printer()
@@ -144,9 +145,7 @@ class _Doctor:
             report = self._climb()
             self._show(report)
         if options.bundle is not None:
-            from z4j_fastapi.cli.bundle import make_bundle
-
-            write_file(options.bundle, make_bundle(report, options.load_settings()))
+            write_file(options.bundle, self._bundle(report))
             note(f"the bundle is in {options.bundle}; look through it before you pass it on")
         return exit_status(options.format, report)
 
@@ -158,13 +157,43 @@ class _Doctor:
         """One climb that nobody watches, as whom the options say."""
         if not self._is_stand_in:
             return climb_once(self._ladder, Silent(), budget_s=budget_s)
+        said = self._as_service(lambda: climb_once(self._ladder, Silent(), budget_s=budget_s).to_dict())
+        return Report.from_dict(said)
+
+    def _as_service(self, act: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What the service itself would have found out. It is looked up afresh: it may have restarted."""
         from z4j_fastapi.cli.pid import service_of_process
-        from z4j_fastapi.cli.stand_in import climb_as
+        from z4j_fastapi.cli.stand_in import act_as
         from z4j_fastapi.cli.unit import service_of_unit
 
-        pid, unit = self._options.pid, self._options.unit
-        service = service_of_process(pid) if pid is not None else service_of_unit(unit or "")
-        return climb_as(service, lambda: climb_once(self._ladder, Silent(), budget_s=budget_s))
+        options = self._options
+        service = (
+            service_of_process(options.pid)
+            if options.pid is not None
+            else service_of_unit(options.unit or "")
+        )
+        is_bare = not any(name.startswith("Z4J_") for name in service.environ)
+        if is_bare and options.env_file is None and not self._noted_bare:
+            self._noted_bare = True
+            note(
+                f"{service.name} is started without any Z4J_ variable. What a program sets for itself later "
+                "(from a .env file, say) can't be seen from outside: name that file with --env-file"
+            )
+        # one climb may be followed by another: see `climb_once`
+        return act_as(service, act, budget_s=2 * max(RUN_BUDGET_S, options.timeout_s))
+
+    def _bundle(self, report: Report) -> bytes:
+        from z4j_fastapi.cli.bundle import make_bundle
+        from z4j_fastapi.cli.versions import versions
+
+        known = versions()  # now: where the service is, this program's files need not be
+        if not self._is_stand_in:
+            return make_bundle(report, self._options.load_settings(), known)
+
+        def act() -> Mapping[str, Any]:
+            return {"bundle": make_bundle(report, self._options.load_settings(), known).hex()}
+
+        return bytes.fromhex(self._as_service(act)["bundle"])
 
     def _ladder(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
         options = self._options

@@ -90,8 +90,21 @@ class Climber(Protocol):
         """Its report."""
 
 
-def climb_until_green(climb: Climber, wait_s: float, tell: Callable[[str], None]) -> Report:
-    """Climb until the report is green or the time is up; the last report. `tell` hears of the others.
+class Teller(Protocol):
+    """Hears of the attempts that were not green, and passes the time between them."""
+
+    def say(self, text: str) -> None:
+        """A line about an attempt."""
+
+    def sleep(self, seconds: float, left_s: float) -> bool:
+        """Sleep that long, of so many seconds that are left; False where Ctrl-C ended it."""
+
+    def wipe(self) -> None:
+        """What was only for the moment is over."""
+
+
+def climb_until_green(climb: Climber, wait_s: float, teller: Teller) -> Report:
+    """Climb until the report is green or the time is up; the last report. The teller hears of the others.
 
     What could not heal by itself is tried again too: a container's secrets may be mounted any moment.
     """
@@ -100,14 +113,15 @@ def climb_until_green(climb: Climber, wait_s: float, tell: Callable[[str], None]
     while True:
         left_s = deadline_s - time.monotonic()
         report = climb(budget_s=max(left_s, 0))
+        teller.wipe()
         left_s = deadline_s - time.monotonic()
         if report.ok or report.interrupted or left_s <= 0:
             return report
         reason = next(r for r in report.results if not r.ok or (report.strict and r.status == "warn"))
         news = "" if reason.code == last_code else f": {reason.message}"  # a reason is said once
-        tell(f"not yet ({reason.code}){news}; {left_s:.0f} s left")
+        teller.say(f"not yet ({reason.code}){news}; {left_s:.0f} s left")
         last_code = reason.code
-        if not pause(min(pause_s, left_s)):
+        if not teller.sleep(min(pause_s, left_s), left_s):
             return replace(report, interrupted=True)
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 

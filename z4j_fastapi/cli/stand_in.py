@@ -1,7 +1,8 @@
 """Standing in for a service: its user, groups, capabilities, environment, directory and namespaces.
 
-A child process enters them, gives up every right that the service has not, climbs, and hands the report
-back as JSON. What runs there has been imported before: the service's file system need not hold this program.
+A child process enters them, gives up every right that the service has not, does what it was made for, and
+hands the result back as JSON. What runs there has been imported before: the service's file system need not
+hold this program, and nothing is ever loaded from it into a process that root started.
 Not taken over: seccomp filters, security modules and control groups.
 """
 
@@ -9,151 +10,218 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import ctypes
 import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NoReturn
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import BuiltinImporter, FrozenImporter
+from typing import Any, NoReturn
 
+from z4j_fastapi.cli import linux
 from z4j_fastapi.cli.output import usage_error
-from z4j_probes import Report
+from z4j_fastapi.cli.running import interruptible
 
-# <linux/sched.h>, <sys/prctl.h>, <linux/capability.h>
-CLONE_NEWNS = 0x00020000
-_PR_CAPBSET_DROP = 24
-_PR_SET_NO_NEW_PRIVS = 38
-_CAPABILITY_VERSION_3 = 0x20080522
-_LAST_CAPABILITY = 63
+# Beside the budget of what is done: to enter the namespaces, and to hand over the result.
+_GRACE_S = 10.0
+# To the end of a child that was interrupted: it only writes its report.
+_FAREWELL_S = 5.0
 
-_libc = ctypes.CDLL(None, use_errno=True)
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where a service lives, as open descriptors; None and nothing where it is where we are.
+
+    A pid namespace is entered by being born in it; `user` comes last, since root of this machine may enter
+    all the others, and whoever is in there not. `root` and `directory` are the service's own, whatever way
+    leads there.
+    """
+
+    pids: int | None = None
+    namespaces: tuple[int, ...] = ()
+    user: int | None = None
+    root: int | None = None
+    directory: int | None = None
+    is_foreign: bool = False
+    """Whether its file system is another one than ours."""
+
+    def descriptors(self) -> Iterator[int]:
+        """All of them."""
+        found = (self.pids, *self.namespaces, self.user, self.root, self.directory)
+        yield from (descriptor for descriptor in found if descriptor is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """What a service runs as. `capabilities` is its effective set, a mask (capabilities(7)).
 
-    `namespaces` are open descriptors, the mount namespace last; `prepare` is called as root in the child once
-    they are entered, for what has to be arranged there.
+    `uid` and `gid` are those of its own user namespace, `groups` those of ours. `prepare` is called as root
+    in the child once its world is entered, for what has to be arranged there.
     """
 
     name: str
     uid: int
     gid: int
     groups: tuple[int, ...]
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     directory: str = "/"
     capabilities: int = 0
-    namespaces: tuple[int, ...] = ()
+    world: World = World()
     prepare: Callable[[], None] | None = None
 
 
-def climb_as(service: Service, climb: Callable[[], Report]) -> Report:
-    """The report of a climb that the service itself could have made."""
+def act_as(service: Service, act: Callable[[], Mapping[str, Any]], *, budget_s: float) -> Mapping[str, Any]:
+    """The result of something that the service itself could have done."""
     _import_everything()
     reader, writer = os.pipe()
     sys.stdout.flush()
-    child = os.fork()
+    child = _fork(service.world.pids)
     if child == 0:
-        os.close(reader)
-        _be(service, climb, writer)
+        _be(service, act, writer)
     os.close(writer)
-    with open(reader, encoding="utf-8") as pipe:
+    try:
+        said = _hear(reader, child, time.monotonic() + budget_s + _GRACE_S)
+    finally:
+        os.close(reader)
+        for descriptor in service.world.descriptors():
+            os.close(descriptor)
+        os.waitpid(child, 0)
+    result: Mapping[str, Any] = json.loads(said or '{"error": "it ended without a word"}')
+    if "error" in result:
+        usage_error(f"can't stand in for {service.name}: {result['error']}")
+    return result
+
+
+def _fork(pids: int | None) -> int:
+    """fork(2), with the child in that pid namespace."""
+    if pids is None:
+        return os.fork()
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    child = None
+    try:
+        linux.enter_namespace(pids)
+        child = os.fork()
+        return child
+    except OSError as exc:  # its namespace is dying, or root is not root here
+        usage_error(f"can't stand in there: {exc.strerror} ({exc.filename or 'fork'})")
+    finally:
+        if child != 0:  # whoever is born in there has no way out
+            linux.enter_namespace(own)
+        os.close(own)
+
+
+def _hear(reader: int, child: int, deadline_s: float) -> str:
+    """What the child says until it ends. Ctrl-C is passed on; one that hangs is ended."""
+    said = bytearray()
+    while True:
         try:
-            said = json.loads(pipe.read() or '{"error": "it ended without a word"}')
+            with interruptible():
+                ready, _, _ = select.select([reader], [], [], max(0.0, deadline_s - time.monotonic()))
         except KeyboardInterrupt:
             os.kill(child, signal.SIGINT)
-            said = json.loads(pipe.read() or '{"error": "interrupted"}')
-    os.waitpid(child, 0)
-    if "error" in said:
-        usage_error(f"can't stand in for {service.name}: {said['error']}")
-    return Report.from_dict(said)
+            deadline_s = min(deadline_s, time.monotonic() + _FAREWELL_S)
+            continue
+        chunk = os.read(reader, 65536) if ready else b""
+        said += chunk
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+            return '{"error": "it did not answer in time"}'
+        if not chunk:
+            return said.decode()
 
 
-def _be(service: Service, climb: Callable[[], Report], writer: int) -> NoReturn:
-    said: Mapping[str, object]
+def _be(service: Service, act: Callable[[], Mapping[str, Any]], writer: int) -> NoReturn:
+    said: Mapping[str, Any]
     try:
+        _leave_the_terminal(keep={writer, *service.world.descriptors()})
         become(service)
-        said = climb().to_dict()
+        said = act()
     except OSError as exc:
-        said = {"error": f"{exc.strerror or exc} ({exc.filename or 'as root?'})"}
+        hint = (
+            ": is this root's power limited, as in a container?" if isinstance(exc, PermissionError) else ""
+        )
+        said = {"error": f"{exc.strerror or exc} ({exc.filename or 'as root'}){hint}"}
     except BaseException as exc:
-        said = {"error": f"{type(exc).__name__}: {exc}"}
+        said = {"error": type(exc).__name__}  # not what it says: that has been redacted by nobody
     with contextlib.suppress(OSError), open(writer, "w", encoding="utf-8") as pipe:
         json.dump(said, pipe)
     os._exit(0)  # the parent's buffers and exit handlers are the parent's
 
 
+def _leave_the_terminal(keep: set[int]) -> None:
+    """Be out of reach of root's terminal, and of whatever else it has open (TIOCSTI in ioctl_tty(2))."""
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    first = 3
+    for descriptor in sorted(keep):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
 def become(service: Service) -> None:
     """Turn this process into the service's equal, for good. OSError where the kernel refuses a step."""
-    mine = _own_capabilities()  # more than that nobody can pass on
-    for descriptor in service.namespaces:
-        _check(_libc.setns(descriptor, 0), "setns")
-        os.close(descriptor)
-    if service.prepare is not None:
-        service.prepare()
-    for capability in range(_LAST_CAPABILITY + 1):
-        if not service.capabilities >> capability & 1:
-            # EINVAL: this kernel has no such capability, so nobody has it
-            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-    os.setgroups(service.groups)
+    _enter(service)
+    # from here on its own user namespace counts: there it has what can be had, and gives up all but its due
+    kept = service.capabilities & linux.capabilities() if service.uid == 0 else 0
+    linux.bound_capabilities(kept)
     os.setresgid(service.gid, service.gid, service.gid)
     os.setresuid(service.uid, service.uid, service.uid)
-    _set_capabilities(service.capabilities & mine if service.uid == 0 else 0)
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
-    os.chdir(service.directory)
+    linux.give_up_capabilities(kept)
+    linux.seal()
+    if service.world.directory is None:
+        os.chdir(service.directory)
     os.environ.clear()
     os.environ.update(service.environ)
 
 
-def unshare_mounts() -> None:
-    """Have mounts of our own, of which nobody else hears."""
-    private_and_recursive = 1 << 18 | 1 << 14
-    _check(_libc.unshare(CLONE_NEWNS), "unshare")
-    _check(_libc.mount(b"none", b"/", None, private_and_recursive, None), "/")
-
-
-def mount_tmpfs(path: str, options: str) -> None:
-    """Cover a directory by an empty one."""
-    _check(_libc.mount(b"none", os.fsencode(path), b"tmpfs", 0, options.encode()), path)
-
-
-def _own_capabilities() -> int:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        return next(int(line.split()[1], 16) for line in status if line.startswith("CapPrm:"))
-
-
-def _set_capabilities(mask: int) -> None:
-    class Header(ctypes.Structure):
-        _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
-
-    words = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; low halves, then high ones
-    words[0] = words[1] = mask & 0xFFFFFFFF
-    words[3] = words[4] = mask >> 32
-    _check(_libc.capset(ctypes.byref(Header(_CAPABILITY_VERSION_3, 0)), words), "capset")
-
-
-def _check(status: int, what: str) -> None:
-    if status != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what)
+def _enter(service: Service) -> None:
+    world = service.world
+    os.setgroups(service.groups)  # a rootless container forbids it inside (user_namespaces(7))
+    for descriptor in world.namespaces:
+        linux.enter_namespace(descriptor)
+    if world.root is not None:
+        os.fchdir(world.root)
+        os.chroot(".")
+    if world.directory is not None:
+        os.fchdir(world.directory)
+    if service.prepare is not None:
+        service.prepare()
+    if world.user is not None:
+        linux.enter_namespace(world.user)
+    for descriptor in world.descriptors():
+        os.close(descriptor)
+    if world.is_foreign:
+        sys.meta_path[:] = [BuiltinImporter, FrozenImporter]
 
 
 def _import_everything() -> None:
-    """What a climb imports late: in the service's file system it would not be found."""
+    """What is imported late: in the service's file system it would not be found."""
     import dns
 
     import z4j_probes
+    from z4j_probes.trust import remember_certifi
 
+    remember_certifi()
     for package in (z4j_probes, dns):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             with contextlib.suppress(ImportError):  # dnspython's QUIC and DoH want packages of their own
                 importlib.import_module(found.name)
-    for codec in ("ascii", "latin-1", "idna", "punycode", "unicode-escape"):
+    for codec in ("ascii", "latin-1", "idna", "punycode", "unicode-escape", "utf-16-be"):
         codecs.lookup(codec)
-    for name in ("certifi", "cryptography.x509", "unicodedata", "decimal", "uuid"):
+    for name in (
+        "cryptography.x509",
+        "unicodedata",
+        "_strptime",
+        "decimal",
+        "uuid",
+        "z4j_fastapi.cli.bundle",
+    ):
         importlib.import_module(name)

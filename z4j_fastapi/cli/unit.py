@@ -1,8 +1,8 @@
 """`doctor --unit`: a systemd service to stand in for, also one that failed to start.
 
 A running one is its main process. Of another one systemd tells what it would give it: user, groups,
-environment, directories (systemd.exec(5)). PrivateTmp= and a StateDirectory= that systemd would hand over at
-the start are made in mounts of the child's own, so that nothing on this machine changes.
+environment, directories, credentials (systemd.exec(5)). What it would make at the start is made in mounts of
+the child's own, so that nothing on this machine changes.
 """
 
 from __future__ import annotations
@@ -10,158 +10,167 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import shlex
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from z4j_fastapi.cli import linux, mounts
 from z4j_fastapi.cli.output import usage_error
-from z4j_fastapi.cli.pid import require_root, service_of_process
-from z4j_fastapi.cli.stand_in import Service, mount_tmpfs, unshare_mounts
+from z4j_fastapi.cli.pid import find_process, require_root
+from z4j_fastapi.cli.stand_in import Service
+from z4j_fastapi.cli.systemd import Unit, credential_files, manager_environment, matching, show
 from z4j_probes.envfile import parse_envfile
 
-PROPERTIES = (
-    "LoadState",
-    "MainPID",
-    "User",
-    "Group",
-    "SupplementaryGroups",
-    "DynamicUser",
-    "Environment",
-    "EnvironmentFiles",
-    "StateDirectory",
-    "PrivateTmp",
-    "WorkingDirectory",
-)
-# The first user that systemd hands out for DynamicUser= (systemd's documentation of user ranges).
-_DYNAMIC_UID = 61184
-_SYSTEMCTL_S = 10.0
+# The users that systemd hands out for DynamicUser= (systemd's documentation of user ranges).
+_DYNAMIC_UIDS = range(61184, 65520)
+_STATES = "/var/lib"
 
 
-@dataclass(slots=True)
-class _Unit:
-    name: str
-    properties: dict[str, str] = field(default_factory=dict)
-    environment_files: list[str] = field(default_factory=list)
-
-    def is_on(self, name: str) -> bool:
-        return self.properties.get(name) == "yes"
+@dataclass(frozen=True, slots=True)
+class _User:
+    uid: int
+    gid: int
+    name: str = ""
+    home: str = ""
+    shell: str = ""
 
 
 def service_of_unit(name: str) -> Service:
     """What that unit's process has or would have. Ends with a usage error where systemd knows none."""
     require_root("--unit")
-    unit = _read(name)
-    pid = int(unit.properties.get("MainPID") or 0)
-    return service_of_process(pid) if pid else _would_be(unit)
+    unit = show(name)
+    pid = int(unit.get("MainPID") or 0)
+    running = find_process(pid) if pid else None  # it may have ended since systemd was asked
+    return running or _would_be(unit)
 
 
-def _read(name: str) -> _Unit:
-    command = ["systemctl", "show", "--no-pager", f"--property={','.join(PROPERTIES)}", "--", name]
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed program, and the name stands after `--`
-            command, capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=False
-        )
-    except FileNotFoundError:
-        usage_error("--unit needs systemd: there is no systemctl on this machine (--pid takes any process)")
-    except subprocess.TimeoutExpired:
-        usage_error(f"--unit {name}: systemctl did not answer within {_SYSTEMCTL_S:.0f} s")
-    if done.returncode != 0:
-        usage_error(f"--unit {name}: systemctl says: {done.stderr.strip() or done.returncode}")
-    unit = _Unit(name)
-    for line in done.stdout.splitlines():
-        key, _, value = line.partition("=")
-        if key == "EnvironmentFiles":  # one line a file, with how a missing one is taken in brackets
-            path, _, manner = value.rpartition(" (")
-            if "ignore_errors=yes" not in manner or os.path.exists(path):
-                unit.environment_files.append(path or value)
-        else:
-            unit.properties[key] = value
-    if unit.properties.get("LoadState") == "not-found":
-        usage_error(f"--unit {name}: systemd has no unit of that name")
-    return unit
-
-
-def _would_be(unit: _Unit) -> Service:
-    properties = unit.properties
-    uid, gid, home = _user(unit)
-    groups = [_group(unit, name) for name in properties.get("SupplementaryGroups", "").split()]
-    if properties.get("User"):
-        groups += os.getgrouplist(properties["User"], gid) if home else []
-    states = [f"/var/lib/{name}" for name in properties.get("StateDirectory", "").split()]
+def _would_be(unit: Unit) -> Service:
+    is_dynamic = unit.get("DynamicUser") == "yes"
+    states = [f"{_STATES}/{name}" for name in unit.words("StateDirectory")]
+    user = _user(unit, states)
+    credentials = {name: _credential(unit, path) for name, path in credential_files(unit.name).items()}
+    kept = f"/run/credentials/{unit.get('Id') or unit.name}"
+    hidden = ["/tmp", "/var/tmp"] if is_dynamic or unit.get("PrivateTmp") not in ("", "no") else []  # noqa: S108
 
     def prepare() -> None:
-        hidden = ["/tmp", "/var/tmp"] if unit.is_on("PrivateTmp") or unit.is_on("DynamicUser") else []  # noqa: S108
-        given = [path for path in states if os.path.isdir(path)]
-        if hidden or given:
-            unshare_mounts()
+        if hidden or states or credentials:
+            linux.unshare_mounts()
         for path in hidden:
-            mount_tmpfs(path, "mode=1777")
-        for path in given:
-            if os.stat(path).st_uid != uid:  # at a start systemd makes it the service's own
-                mount_tmpfs(path, f"mode=0755,uid={uid},gid={gid}")
+            mounts.hide(path)
+        for path in states:
+            mounts.give_state(path, user.uid, user.gid, is_dynamic=is_dynamic)
+        if credentials:
+            mounts.give_credentials(kept, credentials, user.uid, user.gid)
 
+    environ = _environ(unit, user, states)
     return Service(
         name=f"unit {unit.name}",
-        uid=uid,
-        gid=gid,
-        groups=tuple(dict.fromkeys(groups)),
-        environ=_environ(unit, home, states),
-        directory=_directory(properties.get("WorkingDirectory", ""), home),
-        capabilities=0 if uid else 2**64 - 1,
+        uid=user.uid,
+        gid=user.gid,
+        groups=_groups(unit, user),
+        environ=environ | {"CREDENTIALS_DIRECTORY": kept} if credentials else environ,
+        directory=_directory(unit, user),
+        capabilities=0 if user.uid else linux.ALL_CAPABILITIES,
         prepare=prepare,
     )
 
 
-def _user(unit: _Unit) -> tuple[int, int, str]:
-    name = unit.properties.get("User", "")
-    if not name:
-        uid = _DYNAMIC_UID if unit.is_on("DynamicUser") else 0
-        entry_gid, home = uid, "" if uid else "/root"
-    else:
-        try:
-            entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-            uid, entry_gid, home = entry.pw_uid, entry.pw_gid, entry.pw_dir
-        except KeyError:
-            if not unit.is_on("DynamicUser") and not name.isdigit():
-                usage_error(
-                    f"--unit {unit.name}: its User={name} does not exist: that is why it fails to start"
-                )
-            uid = int(name) if name.isdigit() else _DYNAMIC_UID
-            entry_gid, home = uid, ""
-    group = unit.properties.get("Group", "")
-    return uid, _group(unit, group) if group else entry_gid, home
+def _user(unit: Unit, states: list[str]) -> _User:
+    name, is_dynamic = unit.get("User"), unit.get("DynamicUser") == "yes"
+    try:
+        # no name: it is root, and has none of a login's variables
+        entry = pwd.getpwuid(int(name or "0")) if name.isdigit() or not name else pwd.getpwnam(name)
+        user = _User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell)
+    except KeyError:
+        if not is_dynamic and not name.isdigit():
+            usage_error(f"--unit {unit.name}: its User={name} does not exist: that is why it fails to start")
+        uid = int(name) if name.isdigit() else _dynamic_uid(states)
+        user = _User(uid, uid, name)
+    if is_dynamic and not name:
+        uid = _dynamic_uid(states)
+        user = _User(uid, uid)
+    group = unit.get("Group")
+    return _User(user.uid, _group(unit, group, user.gid), user.name, user.home, user.shell) if group else user
 
 
-def _group(unit: _Unit, name: str) -> int:
+def _dynamic_uid(states: list[str]) -> int:
+    """The one that the last start got, as systemd prefers it too."""
+    for path in states:
+        if os.path.isdir(path) and os.stat(path).st_uid in _DYNAMIC_UIDS:
+            return os.stat(path).st_uid
+    return _DYNAMIC_UIDS[0]
+
+
+def _groups(unit: Unit, user: _User) -> tuple[int, ...]:
+    groups = [_group(unit, name, user.gid) for name in unit.words("SupplementaryGroups")]
+    if unit.get("User") and user.home:  # an entry of the system's
+        groups += os.getgrouplist(user.name, user.gid)
+    return tuple(dict.fromkeys(groups))
+
+
+def _group(unit: Unit, name: str, dynamic_gid: int) -> int:
     try:
         return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
     except KeyError:
-        if unit.is_on("DynamicUser"):
-            return _DYNAMIC_UID
+        if unit.get("DynamicUser") == "yes" and name == unit.get("Group"):
+            return dynamic_gid
         usage_error(f"--unit {unit.name} can't start: its group {name} does not exist")
 
 
-def _environ(unit: _Unit, home: str, states: list[str]) -> Mapping[str, str]:
+def _environ(unit: Unit, user: _User, states: list[str]) -> dict[str, str]:
     environ = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-    if home:
-        environ["HOME"] = home
+    environ |= manager_environment()
+    if unit.get("User"):
+        login = {"USER": user.name, "LOGNAME": user.name, "HOME": user.home, "SHELL": user.shell}
+        environ |= {name: value for name, value in login.items() if value}
     if states:
         environ["STATE_DIRECTORY"] = ":".join(states)
-    for entry in shlex.split(unit.properties.get("Environment", "")):
-        name, _, value = entry.partition("=")
-        environ[name] = value
-    for path in unit.environment_files:
-        try:
-            environ |= parse_envfile(Path(path).read_text(encoding="utf-8"))
-        except OSError as exc:
-            usage_error(f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {exc.strerror}")
+    environ |= _assignments(unit.words("Environment"))
+    for path, may_be_missing in unit.environment_files:
+        found = [file for file in matching(path) if os.path.exists(file) or not may_be_missing]
+        if not found and not may_be_missing:
+            usage_error(f"--unit {unit.name}: its EnvironmentFile={path} matches no file")
+        for file in found:
+            environ |= _environment_file(unit, file)
+    for entry in unit.words("UnsetEnvironment"):
+        name, assigns, value = entry.partition("=")
+        if not assigns or environ.get(name) == value:
+            environ.pop(name, None)
     return environ
 
 
-def _directory(value: str, home: str) -> str:
-    """WorkingDirectory=, where `!` and `-` before it tell systemd to go on without."""
+def _assignments(entries: list[str]) -> Mapping[str, str]:
+    pairs = (entry.partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs}
+
+
+def _environment_file(unit: Unit, path: str) -> Mapping[str, str]:
+    try:
+        return parse_envfile(Path(path).read_text(encoding="utf-8"))
+    except OSError as exc:
+        usage_error(f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {exc.strerror}")
+    except ValueError:
+        usage_error(f"--unit {unit.name}: its EnvironmentFile={path} is not UTF-8 text")
+
+
+def _credential(unit: Unit, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        usage_error(
+            f"--unit {unit.name}: the file of its LoadCredential= can't be read: {path}: {exc.strerror}"
+        )
+
+
+def _directory(unit: Unit, user: _User) -> str:
+    """WorkingDirectory=, where `!` before it tells systemd to go on without."""
+    value = unit.get("WorkingDirectory")
     path = value.lstrip("!-")
-    path = (home if path == "~" else path) or "/"
-    return path if os.path.isdir(path) else "/"
+    path = (user.home if path == "~" else path) or "/"
+    if os.path.isdir(path):
+        return path
+    if value == path:
+        usage_error(
+            f"--unit {unit.name}: its WorkingDirectory={path} does not exist: that is why it fails to start"
+        )
+    return "/"

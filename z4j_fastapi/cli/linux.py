@@ -1,0 +1,87 @@
+"""System calls of Linux that Python 3.11 has no names for: namespaces, mounts, capabilities, no way back."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+ALL_CAPABILITIES = 2**64 - 1
+
+# <linux/sched.h>, <sys/mount.h>, <sys/prctl.h>, <linux/capability.h>
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_LAST_CAPABILITY = 63
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+def enter_namespace(descriptor: int) -> None:
+    """setns(2): this process is in that namespace (with a pid namespace: its children to come)."""
+    _check(_libc.setns(descriptor, 0), "setns")
+
+
+def unshare_mounts() -> None:
+    """Have mounts of our own, of which nobody else hears."""
+    _check(_libc.unshare(_CLONE_NEWNS), "unshare")
+    _mount("none", "/", None, _MS_PRIVATE | _MS_REC, "")
+
+
+def mount_tmpfs(path: str, options: str) -> None:
+    """Cover a directory by an empty one."""
+    _mount("none", path, "tmpfs", 0, options)
+
+
+def bind(directory: int, path: str, entry: str = ".") -> None:
+    """Have an open directory, or an entry of it, appear at that path too, with what is mounted below."""
+    _mount(f"/proc/self/fd/{directory}/{entry}", path, None, _MS_BIND | _MS_REC, "")
+
+
+def capabilities() -> int:
+    """What this process may become capable of: its permitted set (capabilities(7))."""
+    words = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), words), "capget")
+    return words[1] | words[4] << 32
+
+
+def give_up_capabilities(kept: int) -> None:
+    """Have these and no others."""
+    words = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; low halves, then high ones
+    words[0] = words[1] = kept & 0xFFFFFFFF
+    words[3] = words[4] = kept >> 32
+    _check(_libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), words), "capset")
+
+
+def bound_capabilities(kept: int) -> None:
+    """Never again have others than these, whatever is executed."""
+    for capability in range(_LAST_CAPABILITY + 1):
+        if not kept >> capability & 1:
+            # EINVAL: this kernel has no such capability, so nobody has it
+            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def seal() -> None:
+    """Gain nothing by executing a set-user-ID program, and be looked into by nobody of the same user."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
+
+
+def _mount(source: str, path: str, kind: str | None, flags: int, options: str) -> None:
+    kind_ = kind.encode() if kind else None
+    status = _libc.mount(
+        os.fsencode(source), os.fsencode(path), kind_, ctypes.c_ulong(flags), options.encode()
+    )
+    _check(status, f"mount {path}")
+
+
+def _check(status: int, what: str) -> None:
+    if status != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
