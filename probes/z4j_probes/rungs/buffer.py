@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from z4j_probes.errors import StorageError
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
+from z4j_probes.rungs._wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
 from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, proof
 from z4j_probes.storage.faults import UNSAFE_DIRECTORY
@@ -46,6 +45,12 @@ async def run(climb: Climb) -> ProbeResult:
     try:
         async with asyncio.timeout(climb.time_left()):
             proven = climb.has("directory")
+            asked = _asked_for(settings)
+            if climb.thorough and uid == 0 and asked and not proven:
+                owner = await in_daemon_thread(lambda: owner_above(asked))
+                if owner:
+                    climb.directory = StateDirectory(Path(asked), Path(asked))
+                    return not_made(asked, owner, {"directory": asked, "uid": uid})
             if not proven:
                 climb.directory = await in_daemon_thread(lambda: choose(settings.home, settings.environ))
             chosen = climb.directory
@@ -88,35 +93,15 @@ def judge(
         if chosen.refused:
             message += f"; {chosen.refused}"
         requested = str(chosen.requested) if chosen.requested else None
-        owner = _owner(requested) if uid == 0 and chosen.code == UNSAFE_DIRECTORY else None
+        owner = owner_of(requested) if uid == 0 and chosen.code == UNSAFE_DIRECTORY else None
         if owner:  # a chown would take the directory away from the service: it is this user that is wrong
-            return _wrong_user(requested, owner, details)
+            return wrong_user(requested, owner, details)
         hint = mend(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
         return outcome("buffer.relocated", message, hint=hint, details=details)
     if low:
         hint = f"make room there: `df -h {shlex.quote(str(chosen.path))}`"
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=hint, details=details)
     return outcome("buffer.ok", f"uid {uid} can write {chosen.path} ({space})", details=details)
-
-
-def _owner(path: str | None) -> str | None:
-    """The name, or else the uid, of whoever but root owns the path."""
-    try:
-        uid = os.stat(path or "").st_uid
-    except OSError:
-        return None
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = f"#{uid}"  # as sudo takes a uid
-    return name if uid else None
-
-
-def _wrong_user(path: str | None, owner: str, details: dict[str, Any]) -> ProbeResult:
-    command = f"sudo -u {shlex.quote(owner)} {sys.executable} -m z4j_fastapi doctor"
-    message = f"{path} belongs to {owner}, and this is root: it says nothing about what {owner} can do"
-    hint = f"run it as the service's user: `{command}` (or as root with --pid or --unit)"
-    return outcome("buffer.wrong_user", message, hint=hint, details=details | {"owner": owner})
 
 
 def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> str:

@@ -248,3 +248,20 @@ async def root_looks_at_the_directory_of_a_service(stage: Stage) -> Case:
     home.mkdir(mode=0o700)
     os.chown(home, USER, USER)
     return Case(await plain(stage, Z4J_HOME=str(home)), words=(str(home), "belongs to", str(USER)))
+
+
+@scenario(
+    "buffer.wrong_user",
+    "DISK 68: root would make the service's directory",
+    "was not made",
+    f"belongs to #{USER}",
+    hint=("sudo -u",),
+)
+async def root_would_make_the_directory_of_a_service(stage: Stage) -> Case:
+    """Z4J_HOME is in a directory of the service's user, is not there yet, and the doctor is run as root"""
+    if os.geteuid() != 0:
+        unavailable("being root needs root")
+    home = stage.directory / "theirs"
+    home.mkdir(mode=0o700)
+    os.chown(home, USER, USER)
+    return Case(await plain(stage, Z4J_HOME=str(home / "z4j")), words=(str(home / "z4j"),))

@@ -1,0 +1,58 @@
+"""Root where a service of another user is meant: whose a state directory is, and what to run instead."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from z4j_probes.codes import outcome
+from z4j_probes.result import ProbeResult
+
+
+def owner_of(path: str | None) -> str | None:
+    """The name, or else the uid, of whoever but root owns the path."""
+    try:
+        uid = os.stat(path or "").st_uid
+    except OSError:
+        return None
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"#{uid}"  # as sudo takes a uid
+    return name if uid else None
+
+
+def owner_above(path: str) -> str | None:
+    """The same of the directory that `path` would have to be made in; None where it is there already.
+
+    What root made there would be in the service's way. A volume is excused: it belongs to whoever owns it
+    outside of the container.
+    """
+    if os.path.lexists(path):
+        return None
+    parent = next(part for part in Path(path).parents if part.is_dir())
+    return None if os.path.ismount(parent) else owner_of(str(parent))
+
+
+def wrong_user(path: str | None, owner: str, details: dict[str, Any]) -> ProbeResult:
+    """The warning, with the command."""
+    message = f"{path} belongs to {owner}, and this is root: it says nothing about what {owner} can do"
+    return _outcome(message, owner, details)
+
+
+def not_made(path: str, owner: str, details: dict[str, Any]) -> ProbeResult:
+    """The warning about a directory that root did not make, because it would be root's."""
+    message = (
+        f"{path} is not there, and was not made: it would be root's, in a directory that belongs to {owner}"
+    )
+    return _outcome(message, owner, details)
+
+
+def _outcome(message: str, owner: str, details: dict[str, Any]) -> ProbeResult:
+    command = f"sudo -u {shlex.quote(owner)} {sys.executable} -m z4j_fastapi doctor"
+    hint = f"run it as the service's user: `{command}` (or as root with --pid or --unit)"
+    return outcome("buffer.wrong_user", message, hint=hint, details=details | {"owner": owner})
