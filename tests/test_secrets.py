@@ -47,6 +47,8 @@ MALFORMED = {
     "password in a broken URL": {"Z4J_BRAIN_URL": f"https://user:{URL_PASSWORD}@[brain:port/x"},
     "password in a URL without a scheme": {"Z4J_BRAIN_URL": f"user:{URL_PASSWORD}@brain.example"},
     "password in a URL with a slash": {"Z4J_BRAIN_URL": f"https://user:{URL_PASSWORD}/x@brain.example"},
+    "token in the query": {"Z4J_BRAIN_URL": f"https://brain.example/?token={TOKEN}"},
+    "token in the fragment": {"Z4J_BRAIN_URL": f"https://[brain.example/#{TOKEN}"},
     "proxy that refuses": {"Z4J_BRAIN_URL": "https://brain.example", "HTTPS_PROXY": PROXY},
     "proxy with another scheme": {
         "Z4J_BRAIN_URL": "https://brain.example",

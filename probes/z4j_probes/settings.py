@@ -7,6 +7,7 @@ and the agent say it in the same words.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -130,6 +131,8 @@ class Settings:
             userinfo = userinfo.rpartition("://")[2]
             # a user name beside a password is none, and may be a common word
             found += [userinfo, userinfo.partition(":")[2]]
+        # a brain URL has no query, but the token of another program's habit may stand there
+        found += [part for part in re.split(r"[?#]", self.brain_url or "")[1:] if part]
         return found + proxy_secrets(self.environ)
 
     def redactor(self) -> Redactor:
@@ -144,7 +147,7 @@ class Settings:
             if variable.secret:
                 shown[variable.attribute] = "set" if value and value.reveal().strip() else "missing"
             elif variable.attribute == "brain_url":
-                shown["brain_url"] = _without_userinfo(value) if value else None
+                shown["brain_url"] = _without_secrets(value) if value else None
             else:
                 shown[variable.attribute] = value
         shown["agent_name"] = self.filled_agent_name
@@ -229,9 +232,9 @@ def _host_name() -> str:
     return socket.gethostname() or "localhost"
 
 
-def _without_userinfo(url: str) -> str:
+def _without_secrets(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return url.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return re.split(r"[?#]", url.rpartition("@")[2])[0]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

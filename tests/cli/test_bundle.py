@@ -57,7 +57,15 @@ def test_no_secret_is_in_any_of_its_files(bundle: dict[str, str]) -> None:
         assert not any(name in text for name in FOREIGN)
 
 
-@pytest.mark.parametrize("url", [f"https://u:{URL_PASSWORD}@brain.example", "", "ftp://brain.example"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://u:{URL_PASSWORD}@brain.example",
+        f"https://brain.example/?key={TOKEN}",
+        "",
+        "ftp://brain.example",
+    ],
+)
 def test_it_is_made_of_settings_that_are_no_use_too(tmp_path: Path, url: str) -> None:
     file = tmp_path / "bundle.zip"
     env = {"Z4J_BRAIN_URL": url, "Z4J_TOKEN": TOKEN}
