@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.climbs import climb_to, ladder, settings
+from tests.support.namespaces import run_python_with_mount
 from z4j_probes import ProbeResult, Settings, Status, StorageError
 from z4j_probes.rungs import buffer, config
 from z4j_probes.storage import StateDirectory
@@ -155,3 +156,20 @@ def test_under_systemd_the_hint_is_a_state_directory() -> None:
 )
 def test_each_fault_has_its_own_remedy(code: str, said: str) -> None:
     assert said in buffer.mend(code, "/srv/state", uid=1000, unit=None, home_is_set=True)
+
+
+OWNER_ABOVE = """
+import os, sys
+from z4j_probes.rungs._wrong_user import owner_above
+volume = sys.argv[1]
+os.makedirs(f"{volume}/app")
+os.chown(f"{volume}/app", 4242, 4242)
+print(owner_above(f"{volume}/z4j"), owner_above(f"{volume}/app/z4j"), owner_above(f"{volume}/app/a/b"),
+      owner_above(f"{volume}/app"))
+"""
+
+
+def test_root_makes_a_directory_in_a_volume_and_in_nobody_elses(tmp_path: Path) -> None:
+    """A volume belongs to whoever owns it outside of the container."""
+    done = run_python_with_mount(OWNER_ABOVE, tmp_path, "uid=1234", tmp_path)
+    assert (done.stdout.split(), done.stderr) == (["None", "#4242", "#4242", "None"], "")

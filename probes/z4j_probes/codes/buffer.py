@@ -28,6 +28,7 @@ CODES = (
         status=Status.WARN,
         causes=(
             "the doctor was run as root, while the service runs as a user of its own",
+            "root was asked for a directory that is not there yet, inside of one of the service's user",
             "the service itself runs as root by mistake",
         ),
         remedy="run it as the service's user: `sudo -u USER python -m z4j_fastapi doctor` (or --pid, --unit)",
