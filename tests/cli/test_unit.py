@@ -219,6 +219,12 @@ def test_a_main_process_that_has_just_ended_is_no_obstacle(open_path: Path) -> N
     assert (status, err) == (0, "")
 
 
+def test_what_to_do_is_done_in_the_unit(open_path: Path) -> None:
+    properties = STOPPED | {"Id": "web.service", "User": "65534"}
+    _, out, _ = diagnose_unit(open_path, properties, "--only", "config")
+    assert "sudo systemctl edit web.service" in row(report_of(out), "config")["hint"]
+
+
 def test_a_bundle_is_the_units(open_path: Path) -> None:
     properties = STOPPED | {"User": "65534", "Environment": "Z4J_TOKEN=PLANTED-in-the-unit FOREIGN=PLANTED"}
     file = open_path / "b.zip"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from z4j_fastapi.cli.output import usage_error
 from z4j_fastapi.cli.stand_in import Service, World
+from z4j_probes.systemd_unit import unit_in
 
 # The mount namespace last: after it, what is reached by a path is the service's.
 _NAMESPACES = ("uts", "ipc", "net", "mnt")
@@ -74,6 +75,7 @@ def _examine(pid: int, process: int) -> Service:
         groups=tuple(map(int, status.get("Groups", "").split())),
         environ=environ,
         capabilities=int(status["CapEff"], 16),
+        unit=unit_in(_read(process, "cgroup").decode(errors="replace")) if world.user is None else None,
         world=world,
     )
 

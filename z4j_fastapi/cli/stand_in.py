@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from z4j_fastapi.cli import linux
 from z4j_fastapi.cli.output import usage_error
 from z4j_fastapi.cli.running import interruptible
+from z4j_probes.systemd_unit import stand_in_for_unit
 
 # Beside the budget of what is done: to enter the namespaces, and to hand over the result.
 _GRACE_S = 10.0
@@ -58,7 +59,8 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service runs as. `capabilities` is its effective set, a mask (capabilities(7)).
+    """What a service runs as. `capabilities` is its effective set, a mask (capabilities(7)), `unit` the
+    systemd unit that it is of.
 
     `uid` and `gid` are those of its own user namespace, `groups` those of ours. `prepare` is called as root
     in the child once its world is entered, for what has to be arranged there.
@@ -71,6 +73,7 @@ class Service:
     environ: Mapping[str, str] = field(repr=False)
     directory: str = "/"
     capabilities: int = 0
+    unit: str | None = None
     world: World = World()
     prepare: Callable[[], None] | None = None
 
@@ -180,6 +183,8 @@ def become(service: Service) -> None:
         os.chdir(service.directory)
     os.environ.clear()
     os.environ.update(service.environ)
+    if service.unit is not None:
+        stand_in_for_unit(service.unit)
 
 
 def _enter(service: Service) -> None:

@@ -70,6 +70,7 @@ def _would_be(unit: Unit) -> Service:
         groups=_groups(unit, user),
         environ=environ | {"CREDENTIALS_DIRECTORY": kept} if credentials else environ,
         directory=_directory(unit, user),
+        unit=unit.get("Id") or unit.name,
         capabilities=0 if user.uid else linux.ALL_CAPABILITIES,
         prepare=prepare,
     )

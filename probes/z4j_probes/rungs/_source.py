@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 from z4j_probes.settings import VARIABLES, Settings, Variable
+from z4j_probes.systemd_unit import unit_of
 
 # Where an assignment needs a value, and nobody knows it but the reader.
 _EXAMPLE_URL = "https://brain.example"
@@ -95,14 +95,3 @@ def unreadable_hint(path: str, variable: str) -> str:
 def _nearest(path: str) -> str:
     """The lowest directory above a file that is there."""
     return shlex.quote(str(next(part for part in Path(path).parents if part.is_dir())))
-
-
-def unit_of(environ: Mapping[str, str]) -> str | None:
-    """The systemd service that this process, whose environment it must be, was started by."""
-    if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
-        return None
-    try:
-        name = Path("/proc/self/cgroup").read_text("utf-8").strip().rpartition("/")[2]
-    except (OSError, ValueError):
-        return None
-    return name if name.endswith(".service") else None

@@ -26,11 +26,11 @@ from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import _source
 from z4j_probes.rungs._wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
 from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, proof
 from z4j_probes.storage.faults import UNSAFE_DIRECTORY
+from z4j_probes.systemd_unit import unit_of
 from z4j_probes.threads import in_daemon_thread
 
 # Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
@@ -40,7 +40,7 @@ LOW_SPACE_BYTES = 32 * 1024 * 1024
 async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
     settings, uid = climb.settings, os.geteuid()
-    unit = _source.unit_of(settings.environ)
+    unit = unit_of(settings.environ)
     asked_for = settings.home or "~/.z4j"
     try:
         async with asyncio.timeout(climb.time_left()):
