@@ -26,7 +26,7 @@ def test_no_command_at_all_shows_what_there_is(tmp_path: Path) -> None:
     done = run(home=tmp_path, env={"COLUMNS": "80"})
 
     shown = done.stdout + done.stderr
-    assert done.returncode == 2
+    assert done.returncode in {0, 2}  # 0 with click before 8.2
     assert all(f"\n  {command} " in shown for command in COMMANDS)
     assert "z4j-fastapi doctor" in shown
     assert max(map(len, shown.splitlines())) <= 80
