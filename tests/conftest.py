@@ -58,6 +58,10 @@ def pytest_configure() -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
     if not _is_xdist_worker():
         signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell ignores Ctrl-C for what it runs in the background, and programs inherit that; the doctors
+        # that tests interrupt are to take it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
