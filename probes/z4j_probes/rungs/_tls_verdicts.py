@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from z4j_probes.certificates import strict_faults
@@ -20,6 +21,8 @@ from z4j_probes.rungs._tls_faults import Evidence, culprit, issuing_roots
 _QUOTED = 60
 _NAMES_SHOWN = 5
 _INVALID_CA = 79  # X509_V_ERR_INVALID_CA
+# A Date has whole seconds, and the two clocks are read one after the other: 200 days are not to be 199.
+_CLOCK_READING = timedelta(seconds=5)
 
 Words = tuple[str, str | None]
 
@@ -88,8 +91,9 @@ def _not_yet_valid(evidence: Evidence) -> Words:
 def _clock_suspect(evidence: Evidence) -> Words:
     there = evidence.server_time or evidence.now
     direction = "ahead of" if evidence.now > there else "behind"
+    apart = abs(evidence.now - there) + _CLOCK_READING
     return (
-        f"this machine's clock is {span(evidence.now - there)} {direction} that of {evidence.endpoint.host} "
+        f"this machine's clock is {span(apart)} {direction} that of {evidence.endpoint.host} "
         f"({evidence.now:%Y-%m-%d %H:%M} UTC here, {there:%Y-%m-%d %H:%M} UTC there): "
         "by its clock the certificate is valid, by ours it is not",
         None,
