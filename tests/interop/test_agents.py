@@ -43,8 +43,9 @@ def environment(brain: BrainApi, agent: Credentials, home: Path) -> dict[str, st
 
 
 async def online(brain: BrainApi, agent: Credentials) -> dict[str, Any]:
-    """The dashboard's row of the agent, once it says online."""
+    """The dashboard's row of the agent, once it says online and has a worker, which the brain notes later."""
     await until(lambda: brain.agent(agent)["state"] == "online", "the agent was online", WAIT_S)
+    await until(lambda: bool(brain.workers(agent)), "it had a worker", WAIT_S)
     return brain.agent(agent)
 
 
@@ -52,7 +53,8 @@ async def ended(brain: BrainApi, name: str, state: str) -> dict[str, Any]:
     """The only task of that name, once it is in that state."""
 
     def found() -> list[dict[str, Any]]:
-        return [task for task in brain.tasks(name=name) if task["state"] == state]
+        # the brain's filter takes a part of a name for it, and tests share the brain
+        return [t for t in brain.tasks(name=name) if (t["name"], t["state"]) == (name, state)]
 
     await until(lambda: bool(found()), f"a task {name} was {state}", WAIT_S)
     (task,) = found()

@@ -131,6 +131,7 @@ async def test_an_agent_stays_online_with_its_engines_while_doctors_come_and_go(
             assert shown["state"] == "online"
             assert [shown["engine_adapters"], agent.status.session_id] == [["arq"], session]
         # all the doctors of a machine are one row on the dashboard
+        await until(lambda: len(real_brain.workers(credentials)) > 1, "the brain noted the doctor")
         workers = [worker["worker_id"] for worker in real_brain.workers(credentials)]
         assert len(workers) == 2
         assert sum(".doctor." in name for name in workers) == 1

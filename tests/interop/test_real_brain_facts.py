@@ -20,6 +20,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.support.agents import until
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.real_brain import BrainProcess
 from z4j_probes.protocol import (
@@ -233,10 +234,14 @@ async def test_the_same_worker_id_replaces_the_session_before_it(
 async def test_another_worker_id_lives_beside_the_session_before_it(
     real_brain: BrainApi, agent: Credentials
 ) -> None:
+    def workers() -> set[str]:
+        return {row["worker_id"] for row in real_brain.workers(agent)}
+
     async with session(real_brain, agent, "one") as first, session(real_brain, agent, "two"):
         await first.send_batch()
         assert (await first.receive())["type"] == "event_batch_ack"
-    assert {row["worker_id"] for row in real_brain.workers(agent)} == {"one", "two"}
+        # the brain notes a worker a moment after it has let it in
+        await until(lambda: workers() == {"one", "two"}, "both workers were there")
 
 
 async def test_a_revoked_agent_is_closed_and_then_rejected(real_brain: BrainApi, agent: Credentials) -> None:
