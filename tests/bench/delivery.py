@@ -9,11 +9,12 @@ from tests.bench.stage import Stage
 
 def measure(stage: Stage) -> list[Measure]:
     """Whole deliveries, from the first emit to the last acknowledgement."""
-    ours, peer = [], []
-    count = stage.size(200, 10)
+    ours, peer, bare = [], [], []
+    count = stage.size(400, 10)
     for _ in range(min(stage.rounds, 5)):
         ours.append(count / stage.program("ours", "deliver", str(count)).said["took_s"])
         peer.append(count / stage.program("peer", "deliver", str(count)).said["took_s"])
+        bare.append(count / stage.program("bare", "deliver", str(count)).said["took_s"])
     alone = []
     for _ in range(min(stage.rounds, 5)):
         with dev_brain_process() as brain:
@@ -21,6 +22,7 @@ def measure(stage: Stage) -> list[Measure]:
             alone.append(said["events"] / said["took_s"])
     return [
         Measure("events delivered, real brain", "/s", tuple(ours), tuple(peer), bar=Bar(3, at_least=True)),
+        Measure("the same against what this brain takes", "/s", tuple(ours), tuple(bare), "bare client"),
         Measure(
             "events delivered, dev brain", "/s", tuple(alone), bar=Bar(10_000, of_ratio=False, at_least=True)
         ),

@@ -12,7 +12,7 @@ SHARES = ((0.5, "p50"), (0.99, "p99"))
 
 def measure(stage: Stage) -> list[Measure]:
     """Making the event included, on both sides: what a task's hook has to wait for."""
-    count = stage.size(5000, 100)
+    count = stage.size(20_000, 100)
     samples: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for _, name in SHARES}
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound and not listening: dialling is refused

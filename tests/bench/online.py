@@ -8,7 +8,7 @@ from tests.bench.stage import Stage
 
 def measure(stage: Stage) -> list[Measure]:
     """In one warm process, one after the other: the brain needs most of the time of either."""
-    said = stage.program("ours", "online", str(stage.size(20, 1))).said
+    said = stage.program("ours", "online", str(stage.size(60, 1))).said
     agent = tuple(said["agent_ms"])
     what = "`async with Z4JAgent` until online"
     return [

@@ -33,7 +33,8 @@ What the rows mean:
 - **emit**: from the facts to an event that survives `kill -9`, looking for secrets included on both sides.
   No brain is in reach.
 - **delivered**: the real brain needs 6 to 9 ms for each event of a batch and 13 to 18 ms for one that comes
-  alone. That, not the agent, is what bounds the first row; the dev brain shows what the agent does.
+  alone, as upstream sends them. A bare client that does nothing but send batches of 100 shows how many it
+  takes at most: that, not the agent, bounds the first row. The dev brain shows what the agent does.
 - **lag**: a host whose loop ticks and emits each millisecond, with and without an agent.
 - **2 million**: the same emits and the same start, above a buffer with that many undelivered events.
 

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.real_brain import PROJECT_ROOT, running_brain
 
-Side = Literal["ours", "peer"]
+Side = Literal["ours", "peer", "bare"]
 NONE: Mapping[str, str] = MappingProxyType({})
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -52,7 +52,7 @@ class Stage:
         self, side: Side, *arguments: str, home: Path | None = None, env: Mapping[str, str] = NONE
     ) -> Run:
         """Run that side's Python; RuntimeError with what it said where its exit status is not 0."""
-        command = [sys.executable if side == "ours" else str(PEER_PYTHON), *arguments]
+        command = [str(PEER_PYTHON) if side == "peer" else sys.executable, *arguments]
         environment = self.environment(side, home) | dict(env)
         with tempfile.TemporaryFile("w+") as errors:
             started_s = time.perf_counter()
@@ -106,7 +106,7 @@ def stage(*, rounds: int, smoke: bool) -> Iterator[Stage]:
         running_brain(Path(directory, "brain")) as process,
     ):
         brain = BrainApi(process.url)
-        agents: dict[Side, Credentials] = {"ours": brain.mint("ours"), "peer": brain.mint("peer")}
+        agents: dict[Side, Credentials] = {side: brain.mint(side) for side in get_args(Side)}
         try:
             yield Stage(brain, agents, Path(directory), rounds, smoke)
         finally:

@@ -17,14 +17,13 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._dns_verdict import Failure, System, classify, explain, read_error
 from z4j_probes.rungs._hostname import (
     ascii_name,
     in_hosts_file,
@@ -33,8 +32,11 @@ from z4j_probes.rungs._hostname import (
     malformed,
     sinkholed,
 )
-from z4j_probes.rungs._nameservers import Evidence, Said, ask
 from z4j_probes.threads import in_daemon_thread
+
+# what the name servers say is asked where there is trouble, or for a warning: it loads then
+if TYPE_CHECKING:
+    from z4j_probes.rungs._nameservers import Evidence
 
 HOSTS_FILE = Path("/etc/hosts")
 # A resolver that has not answered by then is in trouble: its name servers are asked at the same time, so
@@ -121,15 +123,28 @@ async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) 
 
 async def _look_up(climb: Climb, host: str, port: int) -> _Found | ProbeResult:
     started_s = time.monotonic()
-    slow_s = min(SLOW_S, climb.time_left() / 4)
     # the thread of a resolver that never answers is abandoned with its task
     system = asyncio.create_task(resolve(host, port))
-    evidence: asyncio.Task[Evidence] | None = None
     try:
-        await asyncio.wait([system], timeout=slow_s)
-        if not system.done():
-            evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() / 2)))
-            await asyncio.wait([system], timeout=climb.time_left() * _SHARE)
+        await asyncio.wait([system], timeout=min(SLOW_S, climb.time_left() / 4))
+        if system.done() and system.exception() is None and system.result():
+            return _Found(system.result(), time.monotonic() - started_s, None)
+        return await _look_closer(climb, host, system, started_s)
+    finally:
+        system.cancel()
+
+
+async def _look_closer(
+    climb: Climb, host: str, system: asyncio.Task[tuple[Address, ...]], started_s: float
+) -> _Found | ProbeResult:
+    """The system resolver has failed, or is slow and may still answer: what do the name servers say?"""
+    from z4j_probes.rungs._dns_verdict import Failure, System, classify, explain, read_error
+    from z4j_probes.rungs._nameservers import ask
+
+    share = 0.8 if system.done() else 0.5
+    evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * share)))
+    try:
+        await asyncio.wait([system], timeout=climb.time_left() * _SHARE)
         waited_s = time.monotonic() - started_s
         if not system.done():
             failure = Failure(System.SILENT, "", waited_s)
@@ -138,17 +153,13 @@ async def _look_up(climb: Climb, host: str, port: int) -> _Found | ProbeResult:
                 raise error
             failure = read_error(error, waited_s)
         elif system.result():
-            known = await evidence if evidence and (climb.thorough or evidence.done()) else None
+            known = await evidence if climb.thorough or evidence.done() else None
             return _Found(system.result(), waited_s, known)
         else:
             failure = Failure(System.NO_SUCH_NAME, "no address", waited_s)
-        if evidence is None:
-            evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * 0.8)))
         seen = await evidence
     finally:
-        system.cancel()
-        if evidence is not None:
-            evidence.cancel()
+        evidence.cancel()
     code = classify(failure.system, seen)
     message, hint = explain(code, host, failure, seen)
     return outcome(code, message, hint=hint, details={"host": host} | seen.to_details())
@@ -185,6 +196,8 @@ async def _is_local_only(climb: Climb, host: str, found: _Found, details: dict[s
     loopback = all(ipaddress.ip_address(address.ip).is_loopback for address in found.addresses)
     if is_private(host) or is_loopback_name(host) or loopback:
         return False
+    from z4j_probes.rungs._nameservers import Said, ask
+
     evidence = found.evidence
     if evidence is None:
         evidence = await ask(host, min(WARNING_S, climb.time_left() / 2), searching=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 
 from z4j_fastapi import Z4JAgent
 
 COUNT = int(sys.argv[1])
+RUN = os.getpid()  # to a brain a known task is less work than a new one
 
 
 async def main() -> None:
@@ -18,7 +20,7 @@ async def main() -> None:
         for number in range(COUNT):
             agent.emit(
                 "task.succeeded",
-                task_id=f"task-{number}",
+                task_id=f"task-{RUN}-{number}",
                 engine="arq",
                 task_name="send_mail",
                 queue="default",

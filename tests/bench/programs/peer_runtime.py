@@ -15,6 +15,7 @@ from z4j_core.redaction import RedactionEngine
 
 from z4j_fastapi import FastAPIFrameworkAdapter
 
+RUN = os.getpid()  # to a brain a known task is less work than a new one
 NOBODY = uuid.UUID(int=0)
 REDACTION = RedactionEngine()
 
@@ -40,7 +41,7 @@ def make_event(number: int) -> Any:
         project_id=NOBODY,
         agent_id=NOBODY,
         engine="arq",
-        task_id=f"task-{number}",
+        task_id=f"task-{RUN}-{number}",
         kind=EventKind.TASK_SUCCEEDED,
         occurred_at=datetime.now(UTC),
         data=REDACTION.scrub(
