@@ -500,16 +500,16 @@ buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
 for n in range(1000): buffer.append(str(n))
 child = os.fork()
 if child == 0:
-    assert buffer.parked
+    assert buffer.closed
     assert not buffer.append("child")
     assert not buffer.claim(10, 10)
     own = EventBuffer.open(Path(sys.argv[1]), "abc")
-    assert own.slot == 1 and not own.parked
+    assert own.slot == 1 and not own.closed
     buffer.close()
     del buffer
     sys.exit(0)  # the interpreter ends in the ordinary way: what it would close is closed
 assert os.waitpid(child, 0)[1] == 0
-assert not buffer.parked
+assert not buffer.closed
 assert Path(sys.argv[1], "abc", "buffer-0.sqlite-wal").exists()
 assert buffer.append("parent")
 second = os.fork()

@@ -12,12 +12,14 @@ tries a disk that failed again. It holds the lock for a chunk or a checkpoint at
 from __future__ import annotations
 
 import threading
+from collections import deque
 from pathlib import Path
 
 from z4j_fastapi.buffer import forks, slots
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
 from z4j_fastapi.buffer.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
 from z4j_fastapi.buffer.event_store import CHUNK, EventStore
+from z4j_fastapi.buffer.reentry import Bell, Section
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import private_directory
 
@@ -37,11 +39,12 @@ class EventBuffer:
         self._store = store
         self._max_bytes = max_bytes
         self._claims = Claims()
-        self._lock = threading.Lock()
+        self._lock = Section()
+        self._interrupting: deque[tuple[str, int]] = deque()
         self._closed = False
         self._parked = False
-        self._wake = threading.Event()
-        self._urgent = threading.Event()
+        self._work = Bell()
+        self._urgent = Bell()
         self._housekeeper: threading.Thread | None = None
         self.slot = store.slot.number if store.slot else slots.random_number()
 
@@ -57,15 +60,15 @@ class EventBuffer:
         """The lowest free slot in `<directory>/<identity>`, with what an earlier process left in it.
 
         Without a directory it is in memory only (bounded by `event_store.MEMORY_EVENTS` as well), and its
-        slot a random number. Raises StorageError where no file can be used.
+        slot a random number. Raises StorageError where no file can be used, and RuntimeError where this
+        process can have no more threads.
         """
         if directory is None:
             buffer = cls(EventStore(None, max_events, max_bytes), max_bytes)
         else:
             slot = slots.take_lowest(private_directory(directory, identity))
             buffer = cls(EventStore(slot, max_events, max_bytes), max_bytes)
-            buffer._housekeeper = threading.Thread(target=buffer._keep_house, name="z4j-buffer", daemon=True)
-            buffer._housekeeper.start()
+            buffer._start_housekeeper()
         forks.watch(buffer)
         return buffer
 
@@ -95,28 +98,34 @@ class EventBuffer:
         return self._store.slot.set_aside if self._store.slot else None
 
     @property
-    def parked(self) -> bool:
-        """True in a process that was forked from the one that opened this: it keeps nothing there."""
-        return self._parked
+    def closed(self) -> bool:
+        """True once it keeps nothing any more: after `close`, and in a process that was forked off."""
+        return self._closed or self._parked
 
     def append(self, event_json: str) -> bool:
-        """Keep one event, given as JSON. False if it can't be kept: it is too large, or this is closed."""
+        """Keep one event, given as JSON. False if it can't be kept: it is too large (and counted as dropped),
+        or this is closed.
+
+        One that a signal handler or a destructor appends while it interrupts this thread in here is kept as
+        soon as that goes on.
+        """
         try:
             size = utf8_size(event_json)
         except UnicodeEncodeError:  # no JSON that a brain could read
-            size = None
-        with self._lock:
-            if self._closed or self._parked:
+            size = self._max_bytes + 1
+        with self._lock as section:
+            if self.closed:
                 return False
-            kept = size is not None and size <= self._max_bytes
-            if size is not None and kept:
-                self._store.append(event_json, size)
+            kept = size <= self._max_bytes
+            if section.is_nested:
+                self._interrupting.append((event_json, size))
+                self._urgent.ring()
             else:
-                self._store.refuse()
-        if not self._wake.is_set():
-            self._wake.set()
-        if self._store.checkpoint_due and not self._urgent.is_set():
-            self._urgent.set()
+                self._append(event_json, size)
+                self._append_interrupting()
+        self._work.ring()
+        if self._store.checkpoint_due:
+            self._urgent.ring()
         return kept
 
     def claim(self, max_events: int, max_bytes: int) -> Batch:
@@ -151,7 +160,7 @@ class EventBuffer:
                     self._store.refuse()
         for span in spans(batch.ids, CHUNK):
             with self._lock:
-                if not self._closed and not self._parked:
+                if not self.closed:
                     self._store.delete(span)
 
     def release(self, batch: Batch) -> None:
@@ -188,36 +197,38 @@ class EventBuffer:
 
     def close(self) -> None:
         """Leave what is undelivered on disk for the next start, and let go of the slot."""
-        forks.unwatch(self)
         with self._lock:
-            if self._closed or self._parked:
+            if self.closed:
                 return
             self._closed = True
-        self._wake.set()
-        self._urgent.set()
+        self._work.ring()
+        self._urgent.ring()
         if self._housekeeper:
             self._housekeeper.join()
         with self._lock:
+            self._append_interrupting()
             self._store.close()
+        forks.unwatch(self)
 
     def hold(self) -> None:
         """For `forks`: nothing is inside SQLite once this returns."""
-        self._lock.acquire()
+        self._lock.__enter__()
 
     def resume(self) -> None:
         """For `forks`: the parent goes on."""
-        self._lock.release()
+        self._lock.__exit__(None, None, None)
 
     def park(self) -> object:
         """For `forks`: in the child this keeps nothing and gives nothing from now on."""
-        self._lock = threading.Lock()
+        self._lock = Section()
         self._parked = True
         return self._store
 
     def _take(self, limit: int, room: int, *, started: bool) -> tuple[list[Row], bool]:
         """Up to `limit` events within `room`, and whether there may be more of them."""
-        if self._closed or self._parked:
+        if self.closed:
             return [], False
+        self._append_interrupting()
         span = self._claims.next_span()
         rows = self._store.read(span, limit)
         if rows is None:
@@ -231,24 +242,44 @@ class EventBuffer:
 
     def _adopt_chunk(self, orphan: EventLog) -> int:
         with self._lock:
-            return 0 if self._closed or self._parked else self._store.move_from(orphan)
+            return 0 if self.closed else self._store.move_from(orphan)
+
+    def _append(self, event_json: str, size: int) -> None:
+        if size <= self._max_bytes:
+            self._store.append(event_json, size)
+        else:
+            self._store.refuse()
+
+    def _append_interrupting(self) -> None:
+        while self._interrupting:
+            self._append(*self._interrupting.popleft())
+
+    def _start_housekeeper(self) -> None:
+        thread = threading.Thread(target=self._keep_house, name="z4j-buffer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self.close()
+            raise
+        self._housekeeper = thread
 
     def _keep_house(self) -> None:
         while True:
-            self._wake.wait()
+            self._work.wait()
             self._urgent.wait(HOUSEKEEPING_EVERY_S)
             if self._closed:
                 return
-            self._wake.clear()
-            self._urgent.clear()
+            self._work.reset()
+            self._urgent.reset()
             self._tidy()
             if self._store.fault:
-                self._wake.set()
+                self._work.ring()
 
     def _tidy(self) -> None:
         done = False
         while not done:
             with self._lock:
+                self._append_interrupting()
                 done = self._store.recover()
         if self._store.fault:
             return

@@ -61,11 +61,16 @@ class EventStore:
         """True once the write-ahead log is long."""
         return self._log is not None and self._log.frames > CHECKPOINT_FRAMES
 
+    @property
+    def _is_written_down(self) -> bool:
+        """Whether the disk works and nothing older than the next event is still in memory."""
+        return not self.fault and not self._memory.depth
+
     def append(self, json: str, size: int) -> None:
         """Add one event, newer than all others. Over the bounds the oldest go, and are counted."""
         id_ = self._next_id
         self._next_id += 1
-        if self._log and not self.fault:
+        if self._log and self._is_written_down:
             try:
                 self._log.append(id_, json, size)
             except sqlite3.Error as exc:
@@ -107,7 +112,7 @@ class EventStore:
 
         Added here before they are deleted there: a process that dies in between sends them twice.
         """
-        if self._log is None or self.fault:
+        if self._log is None or not self._is_written_down:
             return 0
         try:
             rows = orphan.read(0, END, CHUNK)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -33,6 +34,8 @@ class Forkable(Protocol):
 
 _open: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _held: list[Forkable] = []
+# Two threads may fork at once: `_held` is one fork's, from before it until after it.
+_forking = threading.RLock()
 _parked: list[object] = []
 
 
@@ -47,6 +50,7 @@ def unwatch(buffer: Forkable) -> None:
 
 
 def _before() -> None:
+    _forking.acquire()
     _held[:] = list(_open)
     for buffer in _held:
         buffer.hold()
@@ -56,6 +60,7 @@ def _after_in_parent() -> None:
     for buffer in _held:
         buffer.resume()
     _held.clear()
+    _forking.release()
 
 
 def _after_in_child() -> None:
@@ -63,6 +68,7 @@ def _after_in_child() -> None:
         _keep_for_ever(buffer.park())
         _open.discard(buffer)
     _held.clear()
+    _forking.release()
 
 
 def _keep_for_ever(thing: object) -> None:

@@ -34,6 +34,8 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, 
             return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
         log.error("%s: %s; events are kept in memory alone", exc.code, exc)  # noqa: TRY400
+    except RuntimeError as exc:  # no more threads
+        log.error("buffer.unexpected: %s; events are kept in memory alone", exc)  # noqa: TRY400
     except TimeoutError:
         given_up.set()
         log.error(  # noqa: TRY400
@@ -48,8 +50,6 @@ def _open(
 ) -> OpenedBuffer:
     directory = choose(settings.home, settings.environ)
     buffer = EventBuffer.open(directory.path, name, **bounds)
-    if given_up.is_set():  # nobody waits any more: the slot is for another process
-        buffer.close()
     if directory.relocated:
         log.warning(
             "buffer.relocated: %s can't be used (%s); events are buffered in %s",
@@ -59,4 +59,6 @@ def _open(
         )
     if buffer.set_aside:
         log.warning("buffer.corrupt: a damaged buffer was set aside as %s", buffer.set_aside)
+    if given_up.is_set():  # nobody waits any more: the slot is for another process
+        buffer.close()
     return OpenedBuffer(buffer, directory, name)

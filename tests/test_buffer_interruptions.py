@@ -1,0 +1,96 @@
+"""EventBuffer in a thread that is interrupted: by a signal handler, by a destructor, by somebody else's fork."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.namespaces import run_python
+
+SIGNALS = """
+import signal, sys
+from pathlib import Path
+from z4j_fastapi.buffer import EventBuffer
+buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
+handled = 0
+def handle(number, frame):
+    global handled
+    handled += 1
+    assert buffer.append('"from the handler"')
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+appended = 0
+while handled < 2000:
+    assert buffer.append('"from the thread"')
+    appended += 1
+signal.setitimer(signal.ITIMER_REAL, 0, 0)
+buffer.close()
+again = EventBuffer.open(Path(sys.argv[1]), "abc")
+found = again.claim(10**6, 10**9).payloads
+assert again.depth == len(found) == appended + handled, (again.depth, len(found), appended, handled)
+assert found.count('"from the handler"') == handled
+again.forget(again.claim(1, 1))
+print("ok")
+"""
+
+
+def test_a_signal_handler_may_append_in_the_middle_of_an_append(tmp_path: Path) -> None:
+    result = run_python(SIGNALS, tmp_path)
+    assert result.stdout.splitlines() == ["ok"], result.stderr
+
+
+MEMORY = """
+import signal
+from z4j_fastapi.buffer import EventBuffer
+buffer = EventBuffer.open(None, "abc")
+handled = []
+def handle(number, frame):
+    handled.append(buffer.append('"from the handler"'))
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+appended = 0
+while len(handled) < 500:
+    buffer.append('"from the thread"')
+    appended += 1
+    if appended % 100 == 0:
+        buffer.forget(buffer.claim(10**6, 10**9))
+signal.setitimer(signal.ITIMER_REAL, 0, 0)
+buffer.forget(buffer.claim(10**6, 10**9))
+assert all(handled)
+assert (buffer.depth, buffer.bytes, buffer.dropped) == (0, 0, 0)
+print("ok")
+"""
+
+
+def test_nor_does_it_have_to_be_on_disk_for_that() -> None:
+    result = run_python(MEMORY)
+    assert result.stdout.splitlines() == ["ok"], result.stderr
+
+
+FORKS = """
+import os, sys, threading
+from pathlib import Path
+# somebody else's hook: other threads run while it waits
+os.register_at_fork(before=lambda: threading.Event().wait(0.0005))
+from z4j_fastapi.buffer import EventBuffer
+buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
+def fork():
+    for _ in range(50):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if buffer.closed else 1)
+        assert os.waitpid(child, 0)[1] == 0
+forking = [threading.Thread(target=fork) for _ in range(2)]
+for thread in forking: thread.start()
+appended = 0
+while any(thread.is_alive() for thread in forking):
+    assert buffer.append("1")
+    appended += 1
+assert buffer.depth == appended
+buffer.close()
+print("ok")
+"""
+
+
+def test_two_threads_that_fork_at_once_leave_it_usable(tmp_path: Path) -> None:
+    result = run_python(FORKS, tmp_path)
+    assert result.stdout.splitlines() == ["ok"], result.stderr
