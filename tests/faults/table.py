@@ -37,7 +37,7 @@ _GENERAL = (
     (r"probe-\d+-[0-9a-f]{8}\.sqlite", "probe.sqlite"),
     (r"(127\.0\.0\.1|localhost|\[::1\]):\d{4,5}\b", r"\1:PORT"),
     (r"(?<=within )[\d.e-]+ m?s\b|(?<=after )[\d.e-]+ m?s\b", "N s"),
-    (r"\.z4j/[0-9a-f]{12}\b", ".z4j/IDENTITY"),
+    (r"/(\.z4j|volume)/[0-9a-f]{12}\b", r"/\1/IDENTITY"),
     (r"(z4j-\d+)-\w{8}\b", r"\1-RANDOM"),
     (r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "DATE"),
     (r"[\d.]+ [KMGT]iB free", "SPACE free"),

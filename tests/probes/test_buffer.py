@@ -14,7 +14,7 @@ from tests.support.climbs import climb_to, ladder, settings
 from tests.support.namespaces import run_python_with_mount
 from z4j_probes import ProbeResult, Settings, Status, StorageError
 from z4j_probes.rungs import buffer, config
-from z4j_probes.storage import StateDirectory
+from z4j_probes.storage import StateDirectory, identity
 
 PROBES = (config.PROBE, buffer.PROBE)
 UID = os.geteuid()
@@ -116,6 +116,57 @@ async def test_a_dead_mount_ends_with_the_timeout_code(
     result = report.results[1]
     assert result.code == "buffer.timeout"
     assert f"findmnt -T {tmp_path}" in result.hint
+
+
+def own_directory(home: Path) -> Path:
+    """Where the agent of these tests keeps its buffer."""
+    given = settings()
+    return home / identity(given.brain_url or "", given.project_id, given.agent_name)
+
+
+async def test_a_volume_that_fsgroup_opened_is_closed_again_and_proven_where_the_agent_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven: list[Path] = []
+    monkeypatch.setattr(buffer, "proof", proven.append)
+    own = own_directory(tmp_path)
+    own.mkdir()
+    own.chmod(0o2770)
+    assert (await judged({"Z4J_HOME": str(tmp_path)})).code == "buffer.ok"
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    assert proven == [own]
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "said"),
+    [
+        ("link", "buffer.unsafe_directory", "is a symbolic link"),
+        ("file", "buffer.not_a_directory", "EEXIST"),
+    ],
+)
+async def test_a_place_that_the_agent_would_refuse_is_refused(
+    how: str, code: str, said: str, tmp_path: Path
+) -> None:
+    own = own_directory(tmp_path)
+    if how == "link":
+        (tmp_path / "elsewhere").mkdir()
+        own.symlink_to(tmp_path / "elsewhere")
+    else:
+        own.touch()
+    result = await judged({"Z4J_HOME": str(tmp_path)})
+    assert result.code == code
+    assert said in result.message
+    assert f"mv {own}" in result.hint
+
+
+@pytest.mark.skipif(UID != 0, reason="only root can give a directory away")
+async def test_root_is_told_that_the_place_is_another_users(tmp_path: Path) -> None:
+    own = own_directory(tmp_path)
+    own.mkdir()
+    os.chown(own, 4242, 4242)
+    result = await judged({"Z4J_HOME": str(tmp_path)})
+    assert result.code == "buffer.wrong_user"
+    assert f"{own} belongs to #4242" in result.message
 
 
 def verdict(chosen: StateDirectory, free_bytes: int) -> ProbeResult:

@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -234,6 +235,36 @@ def test_a_planted_subdirectory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="symbolic link") as caught:
         private_directory(tmp_path, "abc")
     assert caught.value.code == "buffer.unsafe_directory"
+
+
+@pytest.mark.parametrize("mode", [0o2770, 0o755, 0o777])
+def test_a_subdirectory_of_ours_is_closed_to_others_again(mode: int, tmp_path: Path) -> None:
+    """A kubelet opens all directories of a volume to its fsGroup, at every mount."""
+    private_directory(tmp_path, "abc").chmod(mode)
+    assert private_directory(tmp_path, "abc") == tmp_path / "abc"
+    assert stat.S_IMODE((tmp_path / "abc").stat().st_mode) == 0o700
+
+
+def test_a_subdirectory_of_another_user_is_refused_and_left_alone(open_tmp: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from z4j_probes.storage import private_directory
+private_directory(Path(sys.argv[1]), "abc")
+"""
+    (open_tmp / "abc").mkdir()
+    (open_tmp / "abc").chmod(0o2775)
+    assert "belongs to uid 0" in run_python(script, open_tmp, user=NOBODY).stderr
+    assert stat.S_IMODE((open_tmp / "abc").stat().st_mode) == 0o2775
+
+
+def test_what_a_planted_link_leads_to_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere").chmod(0o755)
+    (tmp_path / "abc").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="symbolic link"):
+        private_directory(tmp_path, "abc")
+    assert mode_of(tmp_path / "elsewhere") == 0o755
 
 
 # SQLite.

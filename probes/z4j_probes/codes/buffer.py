@@ -71,6 +71,7 @@ CODES = (
         "the state directory could be tampered with by another user",
         causes=(
             "it belongs to another user, or every user may write it",
+            "the service ran as another user before, on the same volume (runAsUser was changed)",
             "a name in the temporary directory was taken by somebody else, or is a symbolic link",
         ),
         remedy="give the directory to the service's user alone: `chown -R USER DIR && chmod 0700 DIR`",

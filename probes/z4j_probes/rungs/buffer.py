@@ -1,8 +1,8 @@
 """Can this user write the event buffer here?
 
-Evidence: the directory that the runtime would choose, a real SQLite database written and read back in it,
-the space that is left, and in a thorough climb how the service's own buffers begin. No agent's buffer is
-written or locked.
+Evidence: the directory that the runtime would choose, a real SQLite database written and read back in it (in
+the service's own directory there, once an agent has made it), the space that is left, and in a thorough climb
+how the service's own buffers begin. No agent's buffer is written or locked.
 
 Codes: ok, relocated, wrong_user, unwritable, not_a_directory, read_only, disk_full, unsafe_directory,
 corrupt, locked, low_space, timeout.
@@ -28,8 +28,8 @@ from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
-from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, proof
-from z4j_probes.storage.faults import UNSAFE_DIRECTORY
+from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, private_directory, proof
+from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE
 from z4j_probes.systemd_unit import unit_of
 from z4j_probes.threads import in_daemon_thread
 
@@ -55,9 +55,10 @@ async def run(climb: Climb) -> ProbeResult:
                 climb.directory = await in_daemon_thread(lambda: choose(settings.home, settings.environ))
             chosen = climb.directory
             asked_for = str(chosen.path)
-            free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, proven=proven))
+            own = _own_directory(settings, chosen.path)
+            free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
             # an agent finds out by itself, when it opens its own
-            bad = await in_daemon_thread(lambda: _damaged(settings, chosen.path)) if climb.thorough else None
+            bad = await in_daemon_thread(lambda: damaged(own)) if climb.thorough else None
     except TimeoutError:
         return outcome(
             "buffer.timeout",
@@ -66,12 +67,25 @@ async def run(climb: Climb) -> ProbeResult:
             details={"directory": asked_for, "uid": uid},
         )
     except StorageError as exc:
-        path = str(climb.directory.path) if climb.has("directory") else _asked_for(settings)
-        hint = mend(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
-        return outcome(exc.code, f"uid {uid}: {exc}", hint=hint, details={"directory": path, "uid": uid})
+        return _failed(climb, exc, uid=uid, unit=unit)
     if bad is not None:
         return _found_damaged(*bad, uid=uid, unit=unit)
     return judge(settings, chosen, free_bytes, uid=uid, unit=unit)
+
+
+def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: str | None) -> ProbeResult:
+    settings = climb.settings
+    own = _own_directory(settings, climb.directory.path) if climb.has("directory") else None
+    path = str(climb.directory.path) if climb.has("directory") else _asked_for(settings)
+    details = {"directory": path, "uid": uid}
+    owner = owner_of(str(own)) if own and uid == 0 and exc.code == UNSAFE_DIRECTORY else None
+    if owner:
+        return wrong_user(str(own), owner, details)
+    if own and os.path.lexists(own) and exc.code in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY, UNWRITABLE):
+        hint = _give_back(str(own), uid)
+    else:
+        hint = mend(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
+    return outcome(exc.code, f"uid {uid}: {exc}", hint=hint, details=details)
 
 
 def judge(
@@ -139,6 +153,16 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
     )
 
 
+def _give_back(own: str, uid: int) -> str:
+    """What makes the service's own directory, in a state directory that is in order, its own again."""
+    quoted = shlex.quote(own)
+    if os.path.islink(own) or not os.path.isdir(own):
+        return f"move it away: `sudo mv {quoted} {quoted}.old`; the agent makes a directory of that name"
+    if os.stat(own).st_uid == uid and os.access(own, os.W_OK):  # chmod was tried
+        return f"set Z4J_HOME to a directory on a file system that keeps modes: `findmnt -T {quoted}`"
+    return f"give it back: `sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}`"
+
+
 def _file_on_the_way(path: str) -> str:
     """The part of the path that is there and is no directory."""
     for part in (path, *map(str, Path(path).parents)):
@@ -147,15 +171,15 @@ def _file_on_the_way(path: str) -> str:
     return path
 
 
-def _prove(directory: Path, *, proven: bool) -> int:
+def _own_directory(settings: Settings, directory: Path) -> Path:
+    return directory / identity(settings.brain_url or "", settings.project_id, settings.agent_name)
+
+
+def _prove(directory: Path, own: Path, *, proven: bool) -> int:
     if not proven:
-        proof(directory)
+        # what an agent would do, but that a doctor leaves no directory where there was none
+        proof(private_directory(directory, own.name) if os.path.lexists(own) else directory)
     return free_space(directory)
-
-
-def _damaged(settings: Settings, directory: Path) -> tuple[Path, bytes] | None:
-    service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
-    return damaged(directory / service)
 
 
 def _found_damaged(path: Path, start: bytes, *, uid: int, unit: str | None) -> ProbeResult:

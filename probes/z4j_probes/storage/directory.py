@@ -13,6 +13,7 @@ If moving fails as well, the fault of the directory that was asked for is the on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import stat
@@ -68,12 +69,15 @@ def choose(home: str | None, environ: Mapping[str, str]) -> StateDirectory:
 
 
 def private_directory(parent: Path, name: str) -> Path:
-    """`parent/name`, made with mode 0700 if it is not there; refused if it is not ours alone."""
+    """`parent/name`, made with mode 0700 if it is not there.
+
+    One that is ours is closed to others again: a kubelet opens a volume to its fsGroup at every mount, all of
+    it. One that is somebody else's is refused.
+    """
     path = parent / name
     _make(path, parents=False)
-    objection = _objection_to_private(path)
-    if objection:
-        raise StorageError(UNSAFE_DIRECTORY, f"{path} {objection}")
+    _close_to_others(path)
+    _require_private(path)
     return path
 
 
@@ -107,6 +111,19 @@ def _make(path: Path, *, parents: bool) -> None:
         raise storage_error(exc, f"{path} can't be made") from exc
 
 
+def _close_to_others(path: Path) -> None:
+    # By descriptor, so that it is the directory that was looked at. What stays open (a file system without
+    # modes, a symbolic link) is the caller's to refuse.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+                os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
+
+
 def _require_writable(path: Path) -> None:
     try:
         descriptor, name = tempfile.mkstemp(prefix=".writable-", dir=path)
@@ -133,6 +150,12 @@ def _require_safe(path: Path) -> None:
         raise StorageError(UNSAFE_DIRECTORY, f"{path} belongs to uid {found.st_uid}")
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         raise StorageError(UNSAFE_DIRECTORY, f"{path} can be written by every user")
+
+
+def _require_private(path: Path) -> None:
+    objection = _objection_to_private(path)
+    if objection:
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} {objection}")
 
 
 def _objection_to_private(path: Path) -> str:
@@ -170,8 +193,10 @@ def _private_place(temporary: Path) -> tuple[Path, str]:
     """A private directory below `temporary`, and why it does not have the usual name."""
     _require_safe(temporary)
     usual = f"z4j-{os.geteuid()}"
+    path, refused = temporary / usual, ""
     try:
-        path, refused = private_directory(temporary, usual), ""
+        _make(path, parents=False)
+        _require_private(path)  # not closed first: whoever could write it may have prepared it
     except StorageError as exc:
         if exc.code not in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY):
             raise

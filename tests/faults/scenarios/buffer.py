@@ -196,6 +196,28 @@ async def the_state_directory_is_open_to_all(stage: Stage) -> Case:
 
 
 @scenario(
+    "buffer.unsafe_directory",
+    "DISK 68: a volume of another user's pods",
+    f"uid {USER}: ",
+    "belongs to uid 1000",
+    hint=(f"chown -R {USER}", "chmod 0700"),
+)
+async def the_service_ran_as_another_user_before(stage: Stage) -> Case:
+    """runAsUser was 1000 and is 4242 now: the volume is open to both, the agent's directory is not"""
+    environ = await plain(stage)
+    volume = stage.directory / "volume"
+    volume.mkdir()
+    volume.chmod(0o2770)
+    own = volume / identity(environ["Z4J_BRAIN_URL"], environ["Z4J_PROJECT_ID"], environ["Z4J_AGENT_NAME"])
+    own.mkdir(mode=0o700)
+    if os.geteuid() != 0:
+        unavailable("giving a directory away needs root")
+    os.chown(volume, 0, USER)
+    os.chown(own, 1000, USER)
+    return Case(environ | {"Z4J_HOME": str(volume)}, words=(str(own),), handicap=(f"user={USER}",))
+
+
+@scenario(
     "buffer.corrupt", "a disk that lost data", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",)
 )
 async def the_buffer_is_damaged(stage: Stage) -> Case:

@@ -10,6 +10,7 @@ from tests.faults.scenarios.buffer import read_only
 from tests.faults.scenarios.config import USER
 from tests.faults.stage import Stage
 from tests.support.programs import program, unavailable
+from z4j_probes.storage import identity
 
 
 @healthy()
@@ -92,6 +93,21 @@ async def an_empty_dir_of_kubernetes(stage: Stage) -> Case:
     prefix = (program("unshare"), "--mount", "--propagation", "private", "sh", "-ec", script, "sh")
     environ = stage.settings(await stage.brain(), Z4J_HOME=str(volume))
     return Case(environ, prefix=prefix, handicap=(f"user={USER}",))
+
+
+@healthy()
+async def a_volume_that_fs_group_opened(stage: Stage) -> Case:
+    """fsGroup in Kubernetes: the kubelet gives all directories of the volume, the agent's too, mode 2770"""
+    if os.geteuid() != 0:
+        unavailable("giving a directory away needs root")
+    environ = stage.settings(await stage.brain())
+    volume = stage.directory / "volume"
+    own = volume / identity(environ["Z4J_BRAIN_URL"], environ["Z4J_PROJECT_ID"], environ["Z4J_AGENT_NAME"])
+    own.mkdir(parents=True)
+    for path, owner in ((volume, 0), (own, USER)):
+        os.chown(path, owner, USER)
+        path.chmod(0o2770)
+    return Case(environ | {"Z4J_HOME": str(volume)}, handicap=(f"user={USER}",))
 
 
 @healthy()
