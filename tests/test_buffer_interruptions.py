@@ -67,25 +67,28 @@ def test_nor_does_it_have_to_be_on_disk_for_that() -> None:
 
 
 FORKS = """
-import os, sys, threading
+import logging, os, sys, threading
 from pathlib import Path
-# somebody else's hook: other threads run while it waits
-os.register_at_fork(before=lambda: threading.Event().wait(0.0005))
+# Somebody else's hook lets the other thread come as far as ours, which runs before it; so it does before
+# logging's, whose lock would keep the forks apart.
+both = threading.Barrier(2)
+os.register_at_fork(before=lambda: threading.Event().wait(0.05))
 from z4j_fastapi.buffer import EventBuffer
 buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
+failed = []
 def fork():
-    for _ in range(50):
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if buffer.closed else 1)
-        assert os.waitpid(child, 0)[1] == 0
-forking = [threading.Thread(target=fork) for _ in range(2)]
-for thread in forking: thread.start()
-appended = 0
-while any(thread.is_alive() for thread in forking):
-    assert buffer.append("1")
-    appended += 1
-assert buffer.depth == appended
+    both.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not buffer.append("child") else 1)
+    failed.append(os.waitpid(child, 0)[1])
+for n in range(5):
+    forking = [threading.Thread(target=fork) for _ in range(2)]
+    for thread in forking: thread.start()
+    for thread in forking: thread.join()
+    assert buffer.append("parent")
+assert failed == [0] * 10, failed
+assert buffer.depth == 5
 buffer.close()
 print("ok")
 """
