@@ -42,14 +42,14 @@ Make = Callable[[Stage], Awaitable[Case]]
 
 @dataclass(frozen=True)
 class Scenario:
-    """One fault. `fault` is its number among the known faults, or what it is about.
+    """One fault. `title` is what the page calls it.
 
     `words` have to stand in the message, `hint` in the hint. `alone` is False where the fault shows in an
     earlier probe too, so that its code is not the first failure.
     """
 
     name: str
-    fault: str
+    title: str
     how: str
     code: str
     make: Make
@@ -70,6 +70,7 @@ class Healthy:
     """A setup that is unusual and in order. `codes` are those of probes that pass in a way of their own."""
 
     name: str
+    title: str
     how: str
     make: Make
     codes: tuple[str, ...] = ()
@@ -82,7 +83,7 @@ HEALTHY: dict[str, Healthy] = {}
 
 def scenario(
     code: str,
-    fault: str,
+    title: str,
     *words: str,
     hint: tuple[str, ...] = (),
     timeout_s: float = 5.0,
@@ -93,18 +94,18 @@ def scenario(
 
     def enter(make: Make) -> Make:
         name, how = _described(make, SCENARIOS)
-        SCENARIOS[name] = Scenario(name, fault, how, code, make, words, hint, timeout_s, alone, status)
+        SCENARIOS[name] = Scenario(name, title, how, code, make, words, hint, timeout_s, alone, status)
         return make
 
     return enter
 
 
-def healthy(*codes: str, timeout_s: float = 5.0) -> Callable[[Make], Make]:
+def healthy(title: str, *codes: str, timeout_s: float = 5.0) -> Callable[[Make], Make]:
     """Enter the function below among the setups that have to be green."""
 
     def enter(make: Make) -> Make:
         name, how = _described(make, HEALTHY)
-        HEALTHY[name] = Healthy(name, how, make, codes, timeout_s)
+        HEALTHY[name] = Healthy(name, title, how, make, codes, timeout_s)
         return make
 
     return enter

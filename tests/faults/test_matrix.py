@@ -68,9 +68,10 @@ def test_no_scenario_is_for_a_code_that_the_catalogue_lacks() -> None:
 
 def test_the_page_of_the_matrix_has_every_scenario() -> None:
     page = (ROOT / "docs" / "fault-matrix.md").read_text()
-    names = [name.replace("_", " ") for name in (*SCENARIOS, *HEALTHY)]
-    missing = [name for name in names if f" {name} " not in page]
+    titles = [s.title for s in SCENARIOS.values()] + [h.title for h in HEALTHY.values()]
+    missing = [title for title in titles if f"| {title} |" not in page]
     assert missing == [], "run `make fault-table`"
+    assert len(titles) == len(set(titles))
 
 
 def test_there_are_many_ways_to_be_healthy() -> None:

@@ -18,13 +18,13 @@ async def closing(stage: Stage, code: int | None, reason: str = "", *, after_hel
     return Case(stage.settings(await stage.brain(wrong)))
 
 
-@scenario("auth.token_rejected", "AUTH 57, 59: an unknown token, real brain", "4401", hint=("Z4J_TOKEN",))
+@scenario("auth.token_rejected", "an unknown token (real brain)", "4401", hint=("Z4J_TOKEN",))
 async def the_token_is_unknown(stage: Stage) -> Case:
     """the real brain and a token that it never minted: it accepts the upgrade and then closes"""
     return Case(stage.real_settings(Z4J_TOKEN="z4j_agent_0123456789abcdefghijklmnopqrstuv"))
 
 
-@scenario("auth.token_rejected", "AUTH 57: a revoked token, real brain", "4401", hint=("Z4J_TOKEN",))
+@scenario("auth.token_rejected", "a revoked token (real brain)", "4401", hint=("Z4J_TOKEN",))
 async def the_token_was_revoked(stage: Stage) -> Case:
     """the real brain, and an agent that was deleted on its dashboard"""
     brain = stage.real_brain()
@@ -35,7 +35,7 @@ async def the_token_was_revoked(stage: Stage) -> Case:
 
 @scenario(
     "auth.project_mismatch",
-    "AUTH 57: another project's token, real brain",
+    "a token of another project (real brain)",
     "belongs to project",
     hint=("Z4J_PROJECT_ID=",),
 )
@@ -45,14 +45,22 @@ async def the_token_is_of_another_project(stage: Stage) -> Case:
     return Case(stage.real_settings(Z4J_PROJECT_ID=other), words=(other,))
 
 
-@scenario("auth.address_refused", "AUTH 57: an allowlist", "4403", hint=("allowlist",))
+@scenario(
+    "auth.address_refused",
+    "this machine's address is not on the brain's allowlist",
+    "4403",
+    hint=("allowlist",),
+)
 async def the_address_is_not_on_the_allowlist(stage: Stage) -> Case:
     """an embedded brain closes with 4403 before hello_ack, as the real one does for such an address"""
     return await closing(stage, CloseCode.FORBIDDEN, "source address is not allowed", after_hello=False)
 
 
 @scenario(
-    "auth.protocol_unsupported", "a brain of another protocol", "4426", hint=("pip install -U z4j-fastapi",)
+    "auth.protocol_unsupported",
+    "the brain speaks another protocol version",
+    "4426",
+    hint=("pip install -U z4j-fastapi",),
 )
 async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
     """an embedded brain closes with 4426"""
@@ -60,14 +68,17 @@ async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
 
 
 @scenario(
-    "auth.version_skew", "an agent outside of the brain's range", "4427", hint=("pip install -U z4j-fastapi",)
+    "auth.version_skew",
+    "an agent outside the range that the brain supports",
+    "4427",
+    hint=("pip install -U z4j-fastapi",),
 )
 async def the_agent_is_too_old(stage: Stage) -> Case:
     """an embedded brain closes with 4427"""
     return await closing(stage, 4427, "agent builds below 2.0 are not supported")
 
 
-@scenario("auth.rate_limited", "64 workers on one agent", "4429", hint=("mint further agents",))
+@scenario("auth.rate_limited", "more than 64 workers on one agent", "4429", hint=("mint further agents",))
 async def there_are_too_many_workers(stage: Stage) -> Case:
     """an embedded brain that takes no worker more on this agent"""
     brain = DevBrain(limits=Limits(workers_per_agent=0))
@@ -75,19 +86,25 @@ async def there_are_too_many_workers(stage: Stage) -> Case:
     return Case(stage.settings(brain))
 
 
-@scenario("auth.hello_rejected", "a hello that an old brain does not take", "4400")
+@scenario("auth.hello_rejected", "an old brain that does not accept our hello", "4400")
 async def the_brain_does_not_take_hello(stage: Stage) -> Case:
     """an embedded brain closes with 4400, as one that is older than a field of hello"""
     return await closing(stage, CloseCode.MALFORMED, "hello: worker_id is missing")
 
 
-@scenario("auth.revoked", "revoked at this moment", "4003", hint=("Z4J_TOKEN",))
+@scenario("auth.revoked", "a token that is revoked during the handshake", "4003", hint=("Z4J_TOKEN",))
 async def the_token_is_revoked_at_this_moment(stage: Stage) -> Case:
     """an embedded brain closes with 4003"""
     return await closing(stage, CloseCode.REVOKED, "revoked")
 
 
-@scenario("auth.no_reply", "AUTH 61: half-open", "nothing came back", hint=("brain's log",), timeout_s=1.0)
+@scenario(
+    "auth.no_reply",
+    "hello is not answered: a half-open connection",
+    "nothing came back",
+    hint=("brain's log",),
+    timeout_s=1.0,
+)
 async def hello_is_not_answered(stage: Stage) -> Case:
     """an embedded brain that withholds hello_ack"""
     return Case(stage.settings(await stage.brain(Misbehaviour(withhold_hello_ack=True))))
@@ -95,7 +112,7 @@ async def hello_is_not_answered(stage: Stage) -> Case:
 
 @scenario(
     "auth.bad_reply",
-    "HTTP 56: another WebSocket service",
+    "another WebSocket service answers",
     "answered hello with something else",
     hint=("Z4J_BRAIN_URL",),
 )
@@ -105,7 +122,7 @@ async def another_service_answers(stage: Stage) -> Case:
     return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": "z4j-agent-0123456789"})
 
 
-@scenario("auth.bad_reply", "AUTH 61: junk after 101", "no WebSocket message")
+@scenario("auth.bad_reply", "junk after the 101", "no WebSocket message")
 async def junk_follows_the_upgrade(stage: Stage) -> Case:
     """a peer that upgrades and goes on in another protocol"""
     peer = await stage.peer(upgrading(b"\xff\xfe\xfd junk that is no frame"))
@@ -113,26 +130,30 @@ async def junk_follows_the_upgrade(stage: Stage) -> Case:
 
 
 @scenario(
-    "auth.project_mismatch", "a brain that compares the project", "4403", "shop", hint=("Z4J_PROJECT_ID",)
+    "auth.project_mismatch",
+    "a brain that compares the project, and refuses it",
+    "4403",
+    "shop",
+    hint=("Z4J_PROJECT_ID",),
 )
 async def the_brain_refuses_the_project(stage: Stage) -> Case:
     """an embedded brain that refuses the project which hello names, as one that knows the field may"""
     return await closing(stage, CloseCode.FORBIDDEN, "project shop is not this token's")
 
 
-@scenario("auth.closed", "an idle close right after the upgrade", "without a close code")
+@scenario("auth.closed", "a load balancer that closes right after the upgrade", "without a close code")
 async def a_load_balancer_closes_after_the_upgrade(stage: Stage) -> Case:
     """an embedded brain that cuts the connection as soon as it is a WebSocket, without a close code"""
     return await closing(stage, None, after_hello=False)
 
 
-@scenario("auth.closed", "AUTH 60: a restart", "1012", hint=("doctor --wait 60",))
+@scenario("auth.closed", "the brain restarts", "1012", hint=("doctor --wait 60",))
 async def the_brain_is_restarting(stage: Stage) -> Case:
     """an embedded brain closes with 1012"""
     return await closing(stage, 1012, "service restart")
 
 
-@scenario("auth.closed", "AUTH 61: no close frame", "without a close code")
+@scenario("auth.closed", "the brain crashes: no close frame", "without a close code")
 async def the_brain_crashes(stage: Stage) -> Case:
     """an embedded brain cuts the connection after hello"""
     return await closing(stage, None)

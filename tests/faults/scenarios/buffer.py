@@ -60,7 +60,7 @@ def read_only(*paths: str, but: str = "") -> tuple[str, ...]:
 
 @scenario(
     "buffer.relocated",
-    "DISK 65: EACCES",
+    "a state directory that root created (EACCES)",
     "Permission denied",
     f"z4j-{USER}",
     hint=(f"chown -R {USER}", "chmod 0700"),
@@ -75,7 +75,7 @@ async def the_state_directory_was_made_by_root(stage: Stage) -> Case:
 
 @scenario(
     "buffer.relocated",
-    "DISK 65: ENOENT, a service user's home",
+    "a service user without a home (ENOENT)",
     "/nonexistent",
     hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"),
 )
@@ -90,9 +90,7 @@ async def the_uid_is_not_in_passwd(stage: Stage) -> Case:
     return Case(await plain(stage, HOME="", TMPDIR=temporary(stage)), handicap=(f"user={USER}",))
 
 
-@scenario(
-    "buffer.relocated", "DISK 65: EROFS, a read-only root file system", "EROFS", hint=("writable volume",)
-)
+@scenario("buffer.relocated", "a read-only root file system (EROFS)", "EROFS", hint=("writable volume",))
 async def the_root_file_system_is_read_only(stage: Stage) -> Case:
     """readOnlyRootFilesystem with a tmpfs on /tmp: Z4J_HOME is on a read-only mount"""
     point, prefix = mounted(stage, "ro")
@@ -101,7 +99,7 @@ async def the_root_file_system_is_read_only(stage: Stage) -> Case:
     )
 
 
-@scenario("buffer.relocated", "a name in /tmp taken by another user", "belongs to uid 0", "instead of")
+@scenario("buffer.relocated", "the name in /tmp is taken by another user", "belongs to uid 0", "instead of")
 async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
     """$TMPDIR/z4j-4242 belongs to root: the buffer goes to a fresh private directory beside it"""
     place = temporary(stage)
@@ -110,7 +108,11 @@ async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
     return Case(environ, words=(f"{place}/z4j-{USER}-",), handicap=(f"user={USER}",))
 
 
-@scenario("buffer.not_a_directory", "DISK 65: ELOOP", hint=("state is a symbolic link that leads nowhere",))
+@scenario(
+    "buffer.not_a_directory",
+    "a symbolic link that leads to itself (ELOOP)",
+    hint=("state is a symbolic link that leads nowhere",),
+)
 async def the_state_directory_is_a_link_to_itself(stage: Stage) -> Case:
     """Z4J_HOME is below a symbolic link that leads to itself"""
     path = f"{stage.directory}/state"
@@ -118,7 +120,9 @@ async def the_state_directory_is_a_link_to_itself(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=f"{path}/z4j", TMPDIR=temporary(stage)), words=(path,))
 
 
-@scenario("buffer.relocated", "DISK 65: ENAMETOOLONG", "File name too long", hint=("Z4J_HOME",))
+@scenario(
+    "buffer.relocated", "a name that is too long (ENAMETOOLONG)", "File name too long", hint=("Z4J_HOME",)
+)
 async def the_state_directorys_name_is_too_long(stage: Stage) -> Case:
     """Z4J_HOME has a name of 300 characters, of a template that was filled in twice"""
     path = f"{stage.directory}/{'z4j' * 100}"
@@ -127,7 +131,7 @@ async def the_state_directorys_name_is_too_long(stage: Stage) -> Case:
 
 @scenario(
     "buffer.unwritable",
-    "DISK 65: EACCES, and no temporary directory",
+    "no directory that the user may write, not even a temporary one (EACCES)",
     "EACCES",
     f"uid {USER}",
     hint=("install -d", str(USER)),
@@ -139,14 +143,16 @@ async def nothing_can_be_written(stage: Stage) -> Case:
     return Case(environ, words=("/var/lib/z4j", "/tmp", "/var/tmp"), handicap=handicap)
 
 
-@scenario("buffer.not_a_directory", "DISK 65: ENOTDIR", "EEXIST", hint=("set Z4J_HOME to a directory",))
+@scenario(
+    "buffer.not_a_directory", "Z4J_HOME is a file (ENOTDIR)", "EEXIST", hint=("set Z4J_HOME to a directory",)
+)
 async def the_state_directory_is_a_file(stage: Stage) -> Case:
     """Z4J_HOME names a file"""
     path = stage.write("state", "")
     return Case(await plain(stage, Z4J_HOME=path), words=(path,))
 
 
-@scenario("buffer.not_a_directory", "DISK 65: ENOTDIR above it", "EEXIST", hint=("state is a file",))
+@scenario("buffer.not_a_directory", "Z4J_HOME is below a file (ENOTDIR)", "EEXIST", hint=("state is a file",))
 async def the_state_directory_is_below_a_file(stage: Stage) -> Case:
     """Z4J_HOME=/etc/hostname/z4j"""
     path = stage.write("state", "") + "/z4j"
@@ -154,7 +160,11 @@ async def the_state_directory_is_below_a_file(stage: Stage) -> Case:
 
 
 @scenario(
-    "buffer.read_only", "DISK 65: EROFS", "EROFS", "Read-only file system", hint=("mount a writable volume",)
+    "buffer.read_only",
+    "every file system is read-only (EROFS)",
+    "EROFS",
+    "Read-only file system",
+    hint=("mount a writable volume",),
 )
 async def every_disk_is_read_only(stage: Stage) -> Case:
     """a container with a read-only root and no tmpfs: Z4J_HOME, /tmp and /var/tmp on read-only mounts"""
@@ -164,7 +174,9 @@ async def every_disk_is_read_only(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=f"{path}/z4j"), words=(f"{path}/z4j",), prefix=prefix)
 
 
-@scenario("buffer.disk_full", "DISK 66: ENOSPC", "ENOSPC", "No space left on device", hint=("df -h", "df -i"))
+@scenario(
+    "buffer.disk_full", "a full disk (ENOSPC)", "ENOSPC", "No space left on device", hint=("df -h", "df -i")
+)
 async def the_disk_is_full(stage: Stage) -> Case:
     """Z4J_HOME on a tmpfs that is filled to the last block: opening a file works, writing does not"""
     point, prefix = mounted(stage, "", fill="{ cat /dev/zero > $POINT/fill || true; } 2>/dev/null;")
@@ -172,7 +184,7 @@ async def the_disk_is_full(stage: Stage) -> Case:
     return Case(await plain(stage, Z4J_HOME=point), words=(point,), prefix=prefix)
 
 
-@scenario("buffer.disk_full", "DISK 66: out of inodes", "ENOSPC", hint=("df -i",))
+@scenario("buffer.disk_full", "a disk without free inodes (ENOSPC)", "ENOSPC", hint=("df -i",))
 async def the_disk_is_out_of_inodes(stage: Stage) -> Case:
     """Z4J_HOME on a tmpfs that may hold no further file, with space left"""
     point, prefix = mounted(stage, "nr_inodes=1")
@@ -197,7 +209,7 @@ async def the_state_directory_is_open_to_all(stage: Stage) -> Case:
 
 @scenario(
     "buffer.unsafe_directory",
-    "DISK 68: a volume of another user's pods",
+    "a volume on which the service ran as another user before",
     f"uid {USER}: ",
     "belongs to uid 1000",
     hint=(f"chown -R {USER}", "chmod 0700"),
@@ -218,7 +230,7 @@ async def the_service_ran_as_another_user_before(stage: Stage) -> Case:
 
 
 @scenario(
-    "buffer.corrupt", "a disk that lost data", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",)
+    "buffer.corrupt", "a damaged buffer file", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",)
 )
 async def the_buffer_is_damaged(stage: Stage) -> Case:
     """the first blocks of the agent's buffer were overwritten with zeros, as after a power cut"""
@@ -232,13 +244,13 @@ async def the_buffer_is_damaged(stage: Stage) -> Case:
     return Case(environ, words=(str(path),))
 
 
-@scenario("buffer.locked", "DISK 67: locks that do not work", "can't be", hint=("local disk",))
+@scenario("buffer.locked", "a file system whose locks do not work", "can't be", hint=("local disk",))
 async def the_file_system_has_no_locks(stage: Stage) -> Case:
     """fcntl locks fail with ENOLCK, as on NFS without a lock daemon (a seccomp filter)"""
     return Case(await plain(stage), words=(f"{stage.home}/.z4j",), handicap=("locks=none",))
 
 
-@scenario("buffer.low_space", "a small volume", "which is little", hint=("df -h",))
+@scenario("buffer.low_space", "a volume that is nearly full", "which is little", hint=("df -h",))
 async def the_volume_is_nearly_full(stage: Stage) -> Case:
     """Z4J_HOME on a tmpfs of one megabyte"""
     point, prefix = mounted(stage, "")
@@ -246,7 +258,11 @@ async def the_volume_is_nearly_full(stage: Stage) -> Case:
 
 
 @scenario(
-    "buffer.timeout", "a dead network mount", "did not answer in time", hint=("findmnt -T",), timeout_s=1.0
+    "buffer.timeout",
+    "a network mount whose server is gone",
+    "did not answer in time",
+    hint=("findmnt -T",),
+    timeout_s=1.0,
 )
 async def the_mounts_server_is_away(stage: Stage) -> Case:
     """Z4J_HOME on a FUSE mount whose server never answers"""
@@ -259,9 +275,7 @@ async def the_mounts_server_is_away(stage: Stage) -> Case:
     )
 
 
-@scenario(
-    "buffer.wrong_user", "DISK 68: root runs the doctor, the service runs as another user", hint=("sudo -u",)
-)
+@scenario("buffer.wrong_user", "root runs the doctor, the service runs as another user", hint=("sudo -u",))
 async def root_looks_at_the_directory_of_a_service(stage: Stage) -> Case:
     """Z4J_HOME belongs to the service's user, and the doctor is run as root"""
     if os.geteuid() != 0:
@@ -274,7 +288,7 @@ async def root_looks_at_the_directory_of_a_service(stage: Stage) -> Case:
 
 @scenario(
     "buffer.wrong_user",
-    "DISK 68: root would make the service's directory",
+    "root runs the doctor, and the service's directory does not exist yet",
     "was not made",
     f"belongs to #{USER}",
     hint=("sudo -u",),

@@ -16,7 +16,11 @@ def case(*, arguments: tuple[str, ...] = (), words: tuple[str, ...] = (), **vari
 
 
 @scenario(
-    "config.missing", "nothing is set", "Z4J_BRAIN_URL", "Z4J_TOKEN", hint=("Z4J_BRAIN_URL", "Z4J_TOKEN_FILE")
+    "config.missing",
+    "no settings at all",
+    "Z4J_BRAIN_URL",
+    "Z4J_TOKEN",
+    hint=("Z4J_BRAIN_URL", "Z4J_TOKEN_FILE"),
 )
 async def nothing_is_set(stage: Stage) -> Case:
     """no Z4J_* variable in the environment"""
@@ -24,45 +28,50 @@ async def nothing_is_set(stage: Stage) -> Case:
 
 
 @scenario(
-    "config.missing", "a misspelt name", "Z4J_TOKEN is not set, but Z4J_TOKN is", hint=("rename Z4J_TOKN",)
+    "config.missing",
+    "the token's variable is misspelt",
+    "Z4J_TOKEN is not set, but Z4J_TOKN is",
+    hint=("rename Z4J_TOKN",),
 )
 async def the_tokens_variable_is_misspelt(stage: Stage) -> Case:
     """Z4J_TOKN is set instead of Z4J_TOKEN"""
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKN": TOKEN})
 
 
-@scenario("config.missing", "an empty secret file", "is empty")
+@scenario("config.missing", "an empty token file", "is empty")
 async def the_token_file_is_empty(stage: Stage) -> Case:
     """Z4J_TOKEN_FILE names a file of no bytes"""
     path = stage.write("token", "")
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": path}, words=(path,))
 
 
-@scenario("config.invalid_url", "no scheme", "no scheme", "Z4J_BRAIN_URL", hint=("https://",))
+@scenario("config.invalid_url", "a URL without a scheme", "no scheme", "Z4J_BRAIN_URL", hint=("https://",))
 async def the_url_has_no_scheme(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=brain.example"""
     return case(Z4J_BRAIN_URL="brain.example")
 
 
-@scenario("config.invalid_url", "TCP 16: port 0", "port 0")
+@scenario("config.invalid_url", "a URL with port 0", "port 0")
 async def the_url_has_port_0(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=https://brain.example:0, which libraries dial as port 80"""
     return case(Z4J_BRAIN_URL="https://brain.example:0")
 
 
-@scenario("config.invalid_url", "TCP 16: a port that is none", "can't be read")
+@scenario("config.invalid_url", "a URL with a port above 65535", "can't be read")
 async def the_url_has_port_70000(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=https://brain.example:70000"""
     return case(Z4J_BRAIN_URL="https://brain.example:70000")
 
 
-@scenario("config.invalid_url", "quotes pasted", "wrapped in quotes")
+@scenario("config.invalid_url", "a URL with its quotes pasted", "wrapped in quotes")
 async def the_url_is_in_quotes(stage: Stage) -> Case:
     """docker run --env-file keeps the quotes: Z4J_BRAIN_URL='"https://brain.example"'"""
     return case(Z4J_BRAIN_URL='"https://brain.example"')
 
 
-@scenario("config.unsupported_scheme", "another protocol's URL", "redis:// is none of", hint=("https://",))
+@scenario(
+    "config.unsupported_scheme", "the URL of another protocol", "redis:// is none of", hint=("https://",)
+)
 async def the_url_is_a_redis_url(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=redis://queue:6379/0"""
     return case(Z4J_BRAIN_URL="redis://queue:6379/0")
@@ -70,7 +79,7 @@ async def the_url_is_a_redis_url(stage: Stage) -> Case:
 
 @scenario(
     "config.insecure_url",
-    "plaintext over a network",
+    "plain HTTP over a network",
     "plaintext to brain.example",
     hint=("https://brain.example:7700",),
 )
@@ -81,7 +90,7 @@ async def the_url_is_plain_http(stage: Stage) -> Case:
 
 @scenario(
     "config.token_malformed",
-    "AUTH 58: a newline",
+    "a token that ends with a newline",
     "Z4J_TOKEN",
     "ends with a newline",
     hint=("read -rs Z4J_TOKEN",),
@@ -91,7 +100,7 @@ async def the_token_ends_with_a_newline(stage: Stage) -> Case:
     return case(Z4J_TOKEN=TOKEN + "\n")
 
 
-@scenario("config.token_malformed", "a token pasted with quotes", "wrapped in quotes")
+@scenario("config.token_malformed", "a token with its quotes pasted", "wrapped in quotes")
 async def the_token_is_in_quotes(stage: Stage) -> Case:
     """Z4J_TOKEN='"…"'"""
     return case(Z4J_TOKEN=f'"{TOKEN}"')
@@ -103,20 +112,26 @@ async def the_token_has_bearer_in_front(stage: Stage) -> Case:
     return case(Z4J_TOKEN=f"Bearer {TOKEN}")
 
 
-@scenario("config.token_malformed", "AUTH 58: not ASCII", "an invisible character that is not ASCII")
+@scenario(
+    "config.token_malformed",
+    "a token with an invisible character",
+    "an invisible character that is not ASCII",
+)
 async def the_token_has_a_zero_width_space(stage: Stage) -> Case:
     """copied from a web page, with U+200B in it"""
     return case(Z4J_TOKEN=TOKEN[:9] + "\u200b" + TOKEN[9:])
 
 
-@scenario("config.token_malformed", "a placeholder", "is a placeholder", hint=("systemd.env",))
+@scenario(
+    "config.token_malformed", "a placeholder instead of a token", "is a placeholder", hint=("systemd.env",)
+)
 async def the_token_is_a_placeholder(stage: Stage) -> Case:
     """the env file of the documentation: Z4J_TOKEN=<your-token>"""
     path = stage.write("systemd.env", f"Z4J_BRAIN_URL={BRAIN_URL}\nZ4J_TOKEN=<your-token>\n")
     return Case(arguments=("--env-file", path), words=(path,))
 
 
-@scenario("config.secret_malformed", "AUTH 63: base64 damaged", "Z4J_HMAC_SECRET")
+@scenario("config.secret_malformed", "a secret that is cut short", "Z4J_HMAC_SECRET")
 async def the_secret_is_cut_short(stage: Stage) -> Case:
     """the last third of Z4J_HMAC_SECRET was not copied"""
     return case(Z4J_HMAC_SECRET="c2VjcmV0LXNlY3JldC1zZWNyZXQ")
@@ -129,7 +144,10 @@ async def the_secret_is_the_token(stage: Stage) -> Case:
 
 
 @scenario(
-    "config.secret_unreadable", "a secret that is not mounted", "No such file or directory", hint=("ls -l",)
+    "config.secret_unreadable",
+    "a token file that is not mounted",
+    "No such file or directory",
+    hint=("ls -l",),
 )
 async def the_token_file_is_not_there(stage: Stage) -> Case:
     """Z4J_TOKEN_FILE names a path that nothing was mounted at"""
@@ -139,7 +157,7 @@ async def the_token_file_is_not_there(stage: Stage) -> Case:
 
 @scenario(
     "config.secret_unreadable",
-    "DISK 68: another user's file",
+    "a token file that only root may read",
     "Permission denied",
     hint=("chown 4242", "0400"),
 )
@@ -152,7 +170,10 @@ async def the_token_file_belongs_to_root(stage: Stage) -> Case:
 
 
 @scenario(
-    "config.secret_unreadable", "a directory mounted for a file", "Is a directory", hint=("Docker makes",)
+    "config.secret_unreadable",
+    "a directory mounted in place of the token file",
+    "Is a directory",
+    hint=("Docker makes",),
 )
 async def the_token_file_is_a_directory(stage: Stage) -> Case:
     """docker -v /missing:/run/secret makes a directory of that name"""
@@ -161,27 +182,39 @@ async def the_token_file_is_a_directory(stage: Stage) -> Case:
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(path)}, words=(str(path),))
 
 
-@scenario("config.unknown_variable", "a misspelt name", "Z4J_PROJECT is set", "did you mean Z4J_PROJECT_ID")
+@scenario(
+    "config.unknown_variable",
+    "the project's variable is misspelt",
+    "Z4J_PROJECT is set",
+    "did you mean Z4J_PROJECT_ID",
+)
 async def the_projects_variable_is_misspelt(stage: Stage) -> Case:
     """Z4J_PROJECT is set instead of Z4J_PROJECT_ID, against a brain that is in order"""
     brain = await stage.brain()
     return Case(stage.settings(brain, Z4J_PROJECT="shop"))
 
 
-@scenario("config.ca_unreadable", "TLS 42: no such file", "No such file or directory")
+@scenario("config.ca_unreadable", "a CA file that does not exist", "No such file or directory")
 async def the_ca_file_is_not_there(stage: Stage) -> Case:
     """Z4J_CA_FILE names a path that is not in the container"""
     path = f"{stage.directory}/ca.pem"
     return case(Z4J_CA_FILE=path, words=(path,))
 
 
-@scenario("config.ca_unreadable", "TLS 42: not PEM", "is no PEM file of certificates", hint=("-inform der",))
+@scenario(
+    "config.ca_unreadable",
+    "a CA file in DER instead of PEM",
+    "is no PEM file of certificates",
+    hint=("-inform der",),
+)
 async def the_ca_file_is_der(stage: Stage) -> Case:
     """Z4J_CA_FILE names a certificate in DER, as Windows exports it"""
     return case(Z4J_CA_FILE=stage.write("ca.cer", stage.root.der))
 
 
-@scenario("config.ca_unreadable", "DISK 68: another user's file", "Permission denied", hint=("chown 4242",))
+@scenario(
+    "config.ca_unreadable", "a CA file that only root may read", "Permission denied", hint=("chown 4242",)
+)
 async def the_ca_file_belongs_to_root(stage: Stage) -> Case:
     """the CA file has mode 0600, the service runs as uid 4242"""
     path = stage.write("ca.pem", stage.root.pem, 0o600)
@@ -192,7 +225,7 @@ async def the_ca_file_belongs_to_root(stage: Stage) -> Case:
 
 @scenario(
     "config.invalid_value",
-    "PROXY 25: a SOCKS proxy",
+    "a SOCKS proxy",
     "ALL_PROXY",
     "socks5://",
     hint=("http://proxy.example:3128",),
@@ -202,19 +235,24 @@ async def the_proxy_is_a_socks_proxy(stage: Stage) -> Case:
     return case(ALL_PROXY="socks5://bastion:1080")
 
 
-@scenario("config.invalid_value", "PROXY 26: credentials in a broken URL", "HTTPS_PROXY is no URL")
+@scenario("config.invalid_value", "a broken proxy URL with credentials in it", "HTTPS_PROXY is no URL")
 async def the_proxys_port_is_none(stage: Stage) -> Case:
     """HTTPS_PROXY=http://user:geheim-1@proxy:port, with a password that must not be shown"""
     return case(HTTPS_PROXY="http://user:geheim-1@proxy:port")
 
 
-@scenario("config.invalid_value", "a slug that is none", "Z4J_PROJECT_ID", "is no slug or UUID")
+@scenario("config.invalid_value", "a project title instead of a slug", "Z4J_PROJECT_ID", "is no slug or UUID")
 async def the_project_is_a_sentence(stage: Stage) -> Case:
     """Z4J_PROJECT_ID='My Shop', the project's title instead of its slug"""
     return case(Z4J_PROJECT_ID="My Shop")
 
 
-@scenario("config.invalid_value", "a template not filled in", "{hostname}", hint=("Z4J_AGENT_NAME",))
+@scenario(
+    "config.invalid_value",
+    "an agent name with a placeholder that is not filled in",
+    "{hostname}",
+    hint=("Z4J_AGENT_NAME",),
+)
 async def the_agents_name_is_a_template(stage: Stage) -> Case:
     """Z4J_AGENT_NAME=web-{hostname}, where {host} is meant"""
     return case(Z4J_AGENT_NAME="web-{hostname}")

@@ -23,7 +23,7 @@ async def lab_with_resolver(stage: Stage, *options: str) -> NetLab:
     return lab
 
 
-@scenario("dns.nxdomain", "DNS 1", BRAIN_HOST, "NXDOMAIN", RESOLVER)
+@scenario("dns.nxdomain", "the name does not exist", BRAIN_HOST, "NXDOMAIN", RESOLVER)
 async def the_name_does_not_exist(stage: Stage) -> Case:
     """dnsmasq answers NXDOMAIN"""
     return case(await lab_with_resolver(stage, "--local=/example.com/"))
@@ -31,7 +31,7 @@ async def the_name_does_not_exist(stage: Stage) -> Case:
 
 @scenario(
     "dns.nxdomain",
-    "DNS 9: a search domain",
+    "a Kubernetes service name of another namespace",
     "brain.shop.svc.cluster.local",
     "NXDOMAIN",
     hint=("brain.NAMESPACE.svc",),
@@ -43,7 +43,7 @@ async def the_service_name_is_of_another_namespace(stage: Stage) -> Case:
     return case(lab, "brain")
 
 
-@scenario("dns.no_address", "DNS 4", BRAIN_HOST, "no A or AAAA record", RESOLVER)
+@scenario("dns.no_address", "a name without A and AAAA records", BRAIN_HOST, "no A or AAAA record", RESOLVER)
 async def the_name_has_only_a_txt_record(stage: Stage) -> Case:
     """dnsmasq knows a TXT record of the name and nothing else"""
     return case(await lab_with_resolver(stage, "--local=/example.com/", f"--txt-record={BRAIN_HOST},v=1"))
@@ -51,7 +51,7 @@ async def the_name_has_only_a_txt_record(stage: Stage) -> Case:
 
 @scenario(
     "dns.timeout",
-    "DNS 2: a name server that drops",
+    "a firewall that drops DNS queries",
     RESOLVER,
     "did not answer",
     hint=("port 53", RESOLVER),
@@ -66,7 +66,7 @@ async def port_53_is_dropped(stage: Stage) -> Case:
 
 @scenario(
     "dns.timeout",
-    "DNS 2: a name server that is not there",
+    "a name server that is not there",
     "192.0.2.77",
     "did not answer",
     hint=("192.0.2.77",),
@@ -79,7 +79,7 @@ async def the_name_server_is_of_another_network(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.timeout", "DNS 2: closed udp/53", "127.0.0.1", "did not answer")
+@scenario("dns.timeout", "nothing listens at the name server's port", "127.0.0.1", "did not answer")
 async def nothing_listens_on_port_53(stage: Stage) -> Case:
     """resolv.conf names 127.0.0.1, and the local resolver is not running"""
     lab = await stage.lab(f"{RESOLVER}/24")
@@ -87,7 +87,7 @@ async def nothing_listens_on_port_53(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.timeout", "DNS 6: truncated, and tcp/53 blocked", RESOLVER, timeout_s=3.0)
+@scenario("dns.timeout", "truncated answers, and DNS over TCP is blocked", RESOLVER, timeout_s=3.0)
 async def long_answers_are_lost(stage: Stage) -> Case:
     """60 addresses do not fit into a datagram, and nftables drops the TCP in which they would come"""
     many = [f"--host-record={BRAIN_HOST},203.0.113.{number}" for number in range(1, 120)]
@@ -96,7 +96,7 @@ async def long_answers_are_lost(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.servfail", "DNS 3: DNSSEC", BRAIN_HOST, "SERVFAIL", "127.0.0.1", hint=("dig +cd",))
+@scenario("dns.servfail", "DNSSEC does not validate", BRAIN_HOST, "SERVFAIL", "127.0.0.1", hint=("dig +cd",))
 async def dnssec_does_not_validate(stage: Stage) -> Case:
     """unbound has a trust anchor for the zone, and dnsmasq behind it signs nothing"""
     lab = await stage.lab(f"{RESOLVER}/24")
@@ -108,13 +108,13 @@ async def dnssec_does_not_validate(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.refused", "DNS 3: REFUSED", BRAIN_HOST, "REFUSED", RESOLVER)
+@scenario("dns.refused", "a name server that refuses to look further", BRAIN_HOST, "REFUSED", RESOLVER)
 async def the_name_server_refuses(stage: Stage) -> Case:
     """dnsmasq without a server to forward to, as one that serves its own zones alone"""
     return case(await lab_with_resolver(stage))
 
 
-@scenario("dns.refused", "DNS 3: an access list", "REFUSED", "127.0.0.1")
+@scenario("dns.refused", "a name server whose access list excludes this machine", "REFUSED", "127.0.0.1")
 async def the_name_server_has_an_access_list(stage: Stage) -> Case:
     """unbound with `access-control: 127.0.0.0/8 refuse`"""
     lab = await stage.lab(f"{RESOLVER}/24")
@@ -123,7 +123,7 @@ async def the_name_server_has_an_access_list(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.servfail", "DNS 5: a CNAME loop", BRAIN_HOST)
+@scenario("dns.servfail", "a CNAME loop", BRAIN_HOST)
 async def the_aliases_go_in_a_circle(stage: Stage) -> Case:
     """unbound serves a zone in which brain and www are aliases of each other"""
     lab = await stage.lab(f"{RESOLVER}/24")
@@ -141,31 +141,39 @@ async def the_aliases_go_in_a_circle(stage: Stage) -> Case:
     return case(lab)
 
 
-@scenario("dns.no_resolver", "DNS 8", BRAIN_HOST, "/etc/resolv.conf names no name server", hint=("--dns",))
+@scenario(
+    "dns.no_resolver",
+    "no name server in /etc/resolv.conf",
+    BRAIN_HOST,
+    "/etc/resolv.conf names no name server",
+    hint=("--dns",),
+)
 async def resolv_conf_is_empty(stage: Stage) -> Case:
     """an empty /etc/resolv.conf, as in a container that was started with its own network"""
     return case(await stage.lab(f"{RESOLVER}/24"))
 
 
-@scenario("dns.invalid_name", "DNS 10: an empty label", "brain..example.com", "two dots in a row")
+@scenario("dns.invalid_name", "a host name with two dots in a row", "brain..example.com", "two dots in a row")
 async def the_name_has_two_dots_in_a_row(stage: Stage) -> Case:
     """https://brain..example.com: UnicodeError, which is no OSError"""
     return Case({"Z4J_BRAIN_URL": "https://brain..example.com", "Z4J_TOKEN": TOKEN})
 
 
-@scenario("dns.invalid_name", "DNS 10: a label that is too long", "has 70 characters, 63 are allowed")
+@scenario(
+    "dns.invalid_name", "a host name with a label over 63 characters", "has 70 characters, 63 are allowed"
+)
 async def a_label_is_too_long(stage: Stage) -> Case:
     """a generated name of 70 characters"""
     return Case({"Z4J_BRAIN_URL": f"https://{'b' * 70}.example.com", "Z4J_TOKEN": TOKEN})
 
 
-@scenario("dns.invalid_name", "a template not filled in", "${brain_host}")
+@scenario("dns.invalid_name", "a host name with a variable that is not filled in", "${brain_host}")
 async def the_name_is_a_template(stage: Stage) -> Case:
     """https://${BRAIN_HOST} in an env file, which expands nothing"""
     return Case({"Z4J_BRAIN_URL": "https://${BRAIN_HOST}", "Z4J_TOKEN": TOKEN})
 
 
-@scenario("dns.local_only", "DNS 9: an entry of /etc/hosts", BRAIN_HOST, "/etc/hosts", "NXDOMAIN")
+@scenario("dns.local_only", "only /etc/hosts knows the name", BRAIN_HOST, "/etc/hosts", "NXDOMAIN")
 async def only_the_hosts_file_knows_the_name(stage: Stage) -> Case:
     """an entry of /etc/hosts that is left over; the DNS says NXDOMAIN, and all works on this machine"""
     lab, environ = await stage.lab_with_brain()
@@ -176,7 +184,7 @@ async def only_the_hosts_file_knows_the_name(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix, words=(BRAIN_IP,))
 
 
-@scenario("dns.sinkhole", "DNS 7: a filter answers 0.0.0.0", BRAIN_HOST, "0.0.0.0")
+@scenario("dns.sinkhole", "a DNS filter that answers 0.0.0.0", BRAIN_HOST, "0.0.0.0")
 async def a_filter_blocks_the_name(stage: Stage) -> Case:
     """dnsmasq answers 0.0.0.0 and ::, as Pi-hole does; a server on this machine would be dialled"""
     return case(
@@ -184,7 +192,7 @@ async def a_filter_blocks_the_name(stage: Stage) -> Case:
     )
 
 
-@scenario("dns.sinkhole", "DNS 7: a resolver that answers for every name", "127.0.0.1")
+@scenario("dns.sinkhole", "a resolver that gives one address for every name", "127.0.0.1")
 async def a_resolver_answers_for_every_name(stage: Stage) -> Case:
     """dnsmasq with --address=/#/127.0.0.1, as in a captive network"""
     return case(await lab_with_resolver(stage, "--address=/#/127.0.0.1"))
@@ -192,7 +200,7 @@ async def a_resolver_answers_for_every_name(stage: Stage) -> Case:
 
 @scenario(
     "dns.system_failure",
-    "the C library does not ask",
+    "the C library does not ask the DNS",
     BRAIN_HOST,
     BRAIN_IP,
     "this machine's own resolver",
@@ -207,7 +215,7 @@ async def nsswitch_lacks_dns(stage: Stage) -> Case:
 
 @scenario(
     "dns.nxdomain",
-    "PROXY 21: the proxy's name does not exist",
+    "the proxy's name does not exist",
     "the proxy of",
     "proxy.corp.example",
     "NXDOMAIN",

@@ -64,7 +64,7 @@ def tunnelling(to_port: int) -> Behaviour:
 
 @scenario(
     "tcp.proxy_unreachable",
-    "PROXY 21",
+    "the proxy is down",
     "the proxy from HTTPS_PROXY",
     "refused the connection",
     hint=("NO_PROXY",),
@@ -77,7 +77,7 @@ async def the_proxy_is_down(stage: Stage) -> Case:
 
 @scenario(
     "tcp.proxy_unreachable",
-    "an https:// URL for a proxy in the clear",
+    "an https:// URL for a proxy without TLS",
     "TLS with it failed",
     hint=("try http:// in HTTPS_PROXY",),
     timeout_s=1.5,
@@ -90,7 +90,10 @@ async def the_proxy_speaks_no_tls(stage: Stage) -> Case:
 
 
 @scenario(
-    "tcp.proxy_refused", "PROXY 22: 403", f"refused CONNECT {BRAIN_HOST}:443: 403", hint=("allow list",)
+    "tcp.proxy_refused",
+    "a proxy that does not allow the port",
+    f"refused CONNECT {BRAIN_HOST}:443: 403",
+    hint=("allow list",),
 )
 async def the_proxy_does_not_allow_the_port(stage: Stage) -> Case:
     """tinyproxy with `ConnectPort 8443` alone"""
@@ -99,7 +102,12 @@ async def the_proxy_does_not_allow_the_port(stage: Stage) -> Case:
     return Case(environ | {"HTTPS_PROXY": f"http://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
 
 
-@scenario("tcp.proxy_refused", "PROXY 22: a filter", f"refused CONNECT {BRAIN_HOST}:443: 403", "ALL_PROXY")
+@scenario(
+    "tcp.proxy_refused",
+    "a proxy that filters the host",
+    f"refused CONNECT {BRAIN_HOST}:443: 403",
+    "ALL_PROXY",
+)
 async def the_proxy_filters_the_host(stage: Stage) -> Case:
     """tinyproxy with a filter that names the brain's domain; the proxy is named in ALL_PROXY"""
     lab, environ = await stage.lab_with_brain()
@@ -109,7 +117,7 @@ async def the_proxy_filters_the_host(stage: Stage) -> Case:
 
 @scenario(
     "tcp.proxy_refused",
-    "PROXY 22: the proxy can't reach the brain",
+    "a proxy that can't reach the brain",
     f"CONNECT {BRAIN_HOST}:443: 50",
     hint=("curl -v -x",),
 )
@@ -124,7 +132,7 @@ async def the_proxy_can_not_reach_the_brain(stage: Stage) -> Case:
 
 @scenario(
     "tcp.proxy_refused",
-    "what answers is no proxy",
+    "a web server instead of a proxy",
     "400 Bad Request",
     hint=("check HTTPS_PROXY", "does not seem to be a proxy"),
 )
@@ -136,7 +144,7 @@ async def the_proxy_is_a_web_server(stage: Stage) -> Case:
 
 @scenario(
     "tcp.proxy_auth",
-    "PROXY 22: 407, no credentials",
+    "a proxy that wants credentials",
     "wants a user name and password (407)",
     hint=("http://USER:PASSWORD@",),
 )
@@ -149,7 +157,7 @@ async def the_proxy_wants_credentials(stage: Stage) -> Case:
 
 @scenario(
     "tcp.proxy_auth",
-    "PROXY 22: 407, wrong credentials",
+    "a proxy that refuses the credentials",
     "did not accept the user name and password",
     hint=("percent-encoded",),
 )
@@ -163,7 +171,7 @@ async def the_proxys_password_is_wrong(stage: Stage) -> Case:
 
 @scenario(
     "tcp.timeout",
-    "PROXY 23: CONNECT hangs",
+    "a proxy that does not answer CONNECT",
     "accepted the connection, but did not answer CONNECT",
     hint=("curl -v -x",),
     timeout_s=1.0,
@@ -174,7 +182,7 @@ async def the_proxy_does_not_answer(stage: Stage) -> Case:
     return Case(through(peer.port), words=(f"127.0.0.1:{peer.port}", f"{BRAIN_HOST}:443"))
 
 
-@scenario("tcp.reset", "TCP 19: a proxy that resets", "instead of answering CONNECT")
+@scenario("tcp.reset", "a proxy that resets the connection", "instead of answering CONNECT")
 async def the_proxy_resets(stage: Stage) -> Case:
     """a proxy that cuts the connection with RST when it is asked to CONNECT"""
 
@@ -187,7 +195,10 @@ async def the_proxy_resets(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.closed", "PROXY 24: CONNECT 200, then nothing", "greeted in TLS", "through the proxy 127.0.0.1"
+    "tls.closed",
+    "a proxy that opens the tunnel and then closes it",
+    "greeted in TLS",
+    "through the proxy 127.0.0.1",
 )
 async def the_tunnel_leads_nowhere(stage: Stage) -> Case:
     """a proxy that answers CONNECT with 200 and then hangs up"""
@@ -197,7 +208,7 @@ async def the_tunnel_leads_nowhere(stage: Stage) -> Case:
 
 @scenario(
     "tls.unknown_ca",
-    "PROXY 29: a proxy that inspects TLS",
+    "a proxy that inspects TLS",
     "Corp Inspection CA",
     "not trusted here",
     "through the proxy 127.0.0.1",

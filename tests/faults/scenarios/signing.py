@@ -16,7 +16,7 @@ async def misbehaving(stage: Stage, wrong: Misbehaviour, **more: str) -> Case:
     return Case(stage.settings(await stage.brain(wrong), **more))
 
 
-@scenario("signing.secret_missing", "no secret, real brain", "no secret is set", hint=("Z4J_HMAC_SECRET",))
+@scenario("signing.secret_missing", "no secret (real brain)", "no secret is set", hint=("Z4J_HMAC_SECRET",))
 async def the_secret_is_not_set(stage: Stage) -> Case:
     """the real brain, and no Z4J_HMAC_SECRET"""
     return Case(stage.real_settings(Z4J_HMAC_SECRET=""))
@@ -24,7 +24,7 @@ async def the_secret_is_not_set(stage: Stage) -> Case:
 
 @scenario(
     "signing.secret_wrong",
-    "AUTH 63: a secret of another brain, real brain",
+    "the secret of another brain (real brain)",
     "refused our signature",
     "4403",
     "not for the clock",
@@ -35,7 +35,7 @@ async def the_secret_is_another_brains(stage: Stage) -> Case:
     return Case(stage.real_settings(Z4J_HMAC_SECRET=encode_secret(b"s" * 32)))
 
 
-@scenario("signing.secret_wrong", "AUTH 63: a secret of another project, real brain", "refused our signature")
+@scenario("signing.secret_wrong", "the secret of another project (real brain)", "refused our signature")
 async def the_secret_is_another_projects(stage: Stage) -> Case:
     """the real brain, a token of its default project, and the secret of an agent of a second one"""
     brain = stage.real_brain()
@@ -46,7 +46,7 @@ async def the_secret_is_another_projects(stage: Stage) -> Case:
 
 @scenario(
     "signing.clock_skew",
-    "AUTH 62: five minutes, real brain",
+    "this machine's clock is five minutes fast (real brain)",
     "300 s ahead of the brain's",
     hint=("timedatectl",),
 )
@@ -57,7 +57,7 @@ async def this_clock_is_five_minutes_fast(stage: Stage) -> Case:
 
 @scenario(
     "signing.clock_skew",
-    "AUTH 62: half a minute, real brain",
+    "this machine's clock is half a minute slow (real brain)",
     "30 s behind the brain's",
     "refused beyond 60 s",
     status="warn",
@@ -67,14 +67,18 @@ async def this_clock_is_half_a_minute_slow(stage: Stage) -> Case:
     return Case(stage.real_settings(), prefix=faketime("-30"))
 
 
-@scenario("signing.clock_skew", "AUTH 62: the brain's clock", "behind the brain's")
+@scenario("signing.clock_skew", "the brain's clock is fast", "behind the brain's")
 async def the_brains_clock_is_fast(stage: Stage) -> Case:
     """an embedded brain whose clock is two minutes ahead"""
     return await misbehaving(stage, Misbehaviour(clock_offset_s=120))
 
 
 @scenario(
-    "signing.no_reply", "AUTH 61: a brain that hangs", "not acknowledged", hint=("database",), timeout_s=1.0
+    "signing.no_reply",
+    "a brain that hangs at the first signed frame",
+    "not acknowledged",
+    hint=("database",),
+    timeout_s=1.0,
 )
 async def the_frame_is_not_acknowledged(stage: Stage) -> Case:
     """an embedded brain that records the batch and acknowledges nothing"""
@@ -82,7 +86,9 @@ async def the_frame_is_not_acknowledged(stage: Stage) -> Case:
 
 
 @scenario(
-    "signing.brain_signature_invalid", "a brain with another secret", "the brain acknowledged our frame, but"
+    "signing.brain_signature_invalid",
+    "a brain that signs with another secret",
+    "the brain acknowledged our frame, but",
 )
 async def the_brain_signs_with_another_secret(stage: Stage) -> Case:
     """an embedded brain that takes our signature and signs with another secret"""
@@ -90,26 +96,28 @@ async def the_brain_signs_with_another_secret(stage: Stage) -> Case:
 
 
 @scenario(
-    "signing.not_enforced", "a brain without signatures", "carries no signature", hint=("upgrade the brain",)
+    "signing.not_enforced", "a brain that does not sign", "carries no signature", hint=("upgrade the brain",)
 )
 async def the_brain_does_not_sign(stage: Stage) -> Case:
     """an embedded brain that takes and sends unsigned frames"""
     return await misbehaving(stage, Misbehaviour(accept_unsigned=True, send_unsigned=True))
 
 
-@scenario("signing.closed", "AUTH 60: a restart at that moment", "1011", hint=("log",))
+@scenario("signing.closed", "the brain fails at the first signed frame", "1011", hint=("log",))
 async def the_brain_fails_at_the_first_frame(stage: Stage) -> Case:
     """an embedded brain closes with 1011 when the first signed frame arrives"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(1011, "internal error")))
 
 
-@scenario("signing.closed", "AUTH 61: a proxy that cuts", "without a close code")
+@scenario("signing.closed", "the connection is cut at the first signed frame", "without a close code")
 async def the_connection_is_cut_at_the_first_frame(stage: Stage) -> Case:
     """an embedded brain cuts the connection when the first signed frame arrives"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(None)))
 
 
-@scenario("signing.closed", "AUTH 64: a double", "4002", hint=("took this worker id over",))
+@scenario(
+    "signing.closed", "a second client with the same worker id", "4002", hint=("took this worker id over",)
+)
 async def a_double_takes_the_session(stage: Stage) -> Case:
     """an embedded brain closes with 4002, as for a newer connection of the same worker id, every time"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(4002, "replaced")))

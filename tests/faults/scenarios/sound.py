@@ -25,19 +25,19 @@ PLAIN = (
 )
 
 
-@healthy(*PLAIN)
+@healthy("plain HTTP on loopback", *PLAIN)
 async def plain_http_on_loopback(stage: Stage) -> Case:
     """http://127.0.0.1, without TLS"""
     return Case(stage.settings(await stage.brain()))
 
 
-@healthy(*PLAIN)
+@healthy("the real brain", *PLAIN)
 async def the_real_brain(stage: Stage) -> Case:
     """the real brain, with token and secret from its own dashboard"""
     return Case(stage.real_settings())
 
 
-@healthy("dns.ok", "tls.ok")
+@healthy("the real brain behind nginx", "dns.ok", "tls.ok")
 async def the_real_brain_behind_nginx(stage: Stage) -> Case:
     """nginx ends TLS before the real brain, and passes the upgrade on"""
     port = int(stage.real_brain().url.rpartition(":")[2])
@@ -45,7 +45,7 @@ async def the_real_brain_behind_nginx(stage: Stage) -> Case:
     return Case(stage.real_settings(f"https://localhost:{nginx.port}", Z4J_CA_FILE=stage.ca_file))
 
 
-@healthy()
+@healthy("the project's UUID instead of its slug")
 async def the_project_as_a_uuid(stage: Stage) -> Case:
     """the real brain, and the project's UUID in Z4J_PROJECT_ID"""
     brain = stage.real_brain()
@@ -60,28 +60,28 @@ async def the_project_as_a_uuid(stage: Stage) -> Case:
     )
 
 
-@healthy("tls.not_used")
+@healthy("a ws:// URL", "tls.not_used")
 async def a_ws_url(stage: Stage) -> Case:
     """ws:// instead of http://"""
     brain = await stage.brain()
     return Case(stage.settings(brain, f"ws://127.0.0.1:{brain.port}"))
 
 
-@healthy()
+@healthy("a trailing slash in the URL")
 async def a_trailing_slash(stage: Stage) -> Case:
     """a slash at the end of the brain URL"""
     brain = await stage.brain()
     return Case(stage.settings(brain, f"{brain.url}/"))
 
 
-@healthy()
+@healthy("the whole endpoint as the URL")
 async def the_whole_endpoint_as_the_url(stage: Stage) -> Case:
     """the WebSocket endpoint itself was pasted as the brain URL"""
     brain = await stage.brain()
     return Case(stage.settings(brain, f"ws://127.0.0.1:{brain.port}/ws/agent"))
 
 
-@healthy()
+@healthy("a path prefix through nginx")
 async def a_path_prefix_through_nginx(stage: Stage) -> Case:
     """nginx serves the brain below /ops/z4j/"""
     brain = await stage.brain()
@@ -91,14 +91,14 @@ async def a_path_prefix_through_nginx(stage: Stage) -> Case:
     return Case(stage.settings(brain, f"http://127.0.0.1:{nginx.port}/ops/z4j/"))
 
 
-@healthy("dns.ok")
+@healthy("localhost with a server on IPv4 only", "dns.ok")
 async def localhost_with_ipv4_alone(stage: Stage) -> Case:
     """localhost has both families, and the brain listens on one: normal, and no tcp.partial"""
     brain = await stage.brain()
     return Case(stage.settings(brain, f"http://localhost:{brain.port}"))
 
 
-@healthy("dns.literal")
+@healthy("IPv6 loopback", "dns.literal")
 async def ipv6_loopback(stage: Stage) -> Case:
     """http://[::1]"""
     brain = DevBrain(host="::1")
@@ -106,21 +106,21 @@ async def ipv6_loopback(stage: Stage) -> Case:
     return Case(stage.settings(brain))
 
 
-@healthy("dns.ok", "tls.ok")
+@healthy("IPv6 only", "dns.ok", "tls.ok")
 async def ipv6_alone(stage: Stage) -> Case:
     """a machine and a brain with IPv6 addresses and nothing else"""
     lab, environ = await stage.lab_with_brain(BRAIN_IP6)
     return Case(environ, prefix=lab.prefix)
 
 
-@healthy("tcp.ok")
+@healthy("IPv4 and IPv6", "tcp.ok")
 async def both_families(stage: Stage) -> Case:
     """a brain with an IPv4 and an IPv6 address, both alive"""
     lab, environ = await stage.lab_with_brain(BRAIN_IP, BRAIN_IP6)
     return Case(environ, prefix=lab.prefix)
 
 
-@healthy("tcp.ok")
+@healthy("an AAAA record on a machine without IPv6", "tcp.ok")
 async def an_aaaa_record_on_a_machine_without_ipv6(stage: Stage) -> Case:
     """the brain has both addresses, the machine no route for IPv6: absent, not broken"""
     lab, environ = await stage.lab_with_brain(BRAIN_IP)
@@ -128,7 +128,7 @@ async def an_aaaa_record_on_a_machine_without_ipv6(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@healthy("dns.ok")
+@healthy("an alias (CNAME)", "dns.ok")
 async def an_alias(stage: Stage) -> Case:
     """the brain's name is a CNAME"""
     lab, environ = await stage.lab_with_brain()
@@ -140,7 +140,7 @@ async def an_alias(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@healthy("dns.ok")
+@healthy("a service name with a search list", "dns.ok")
 async def a_service_name_with_a_search_list(stage: Stage) -> Case:
     """https://brain, completed by the search list, as in Kubernetes"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
@@ -151,7 +151,7 @@ async def a_service_name_with_a_search_list(stage: Stage) -> Case:
     return Case(stage.settings(brain, "https://brain", Z4J_CA_FILE=stage.ca_file), prefix=lab.prefix)
 
 
-@healthy("dns.ok")
+@healthy("a Docker Compose service name", "dns.ok")
 async def a_name_of_docker_compose(stage: Stage) -> Case:
     """a service name with an underscore, from /etc/hosts"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
@@ -161,7 +161,7 @@ async def a_name_of_docker_compose(stage: Stage) -> Case:
     return Case(stage.settings(brain, "https://z4j_brain:8443", Z4J_CA_FILE=stage.ca_file), prefix=lab.prefix)
 
 
-@healthy()
+@healthy("a second network interface")
 async def a_second_network_interface(stage: Stage) -> Case:
     """two interfaces; the default route is over the one that does not lead to the brain"""
     lab, environ = await stage.lab_with_brain()
@@ -170,7 +170,7 @@ async def a_second_network_interface(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@healthy("tcp.ok")
+@healthy("a proxy", "tcp.ok")
 async def a_proxy(stage: Stage) -> Case:
     """tinyproxy; the doctor's own resolver does not know the brain's name"""
     lab, environ = await stage.lab_with_brain()
@@ -178,7 +178,7 @@ async def a_proxy(stage: Stage) -> Case:
     return Case(environ | {"HTTPS_PROXY": f"http://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
 
 
-@healthy("tcp.ok")
+@healthy("a proxy with credentials", "tcp.ok")
 async def a_proxy_with_credentials(stage: Stage) -> Case:
     """tinyproxy with BasicAuth; the password is percent-encoded, the variable in lower case"""
     lab, environ = await stage.lab_with_brain()
@@ -189,7 +189,7 @@ async def a_proxy_with_credentials(stage: Stage) -> Case:
     )
 
 
-@healthy("tcp.ok")
+@healthy("NO_PROXY names the brain", "tcp.ok")
 async def no_proxy_names_the_brain(stage: Stage) -> Case:
     """a dead HTTPS_PROXY, and the brain's domain in NO_PROXY"""
     lab, environ = await stage.lab_with_brain()
@@ -199,9 +199,9 @@ async def no_proxy_names_the_brain(stage: Stage) -> Case:
     )
 
 
-@healthy("tcp.ok")
+@healthy("NO_PROXY names a network", "tcp.ok")
 async def no_proxy_names_a_network(stage: Stage) -> Case:
-    """PROXY 27: a dead HTTPS_PROXY, and the brain's network in NO_PROXY in CIDR notation"""
+    """a dead HTTPS_PROXY, and the brain's network in NO_PROXY in CIDR notation"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
     brain = await stage.tls_brain(issue(stage.root, BRAIN_IP))
     await lab.forward(BRAIN_IP, 443, brain.port)
@@ -211,16 +211,16 @@ async def no_proxy_names_a_network(stage: Stage) -> Case:
     )
 
 
-@healthy()
+@healthy("a proxy, and a brain on this machine")
 async def a_proxy_that_is_not_for_loopback(stage: Stage) -> Case:
     """a dead HTTPS_PROXY, and a brain on this machine, which is never proxied"""
     port = stage.stack.enter_context(closed_port())
     return Case(stage.settings(await stage.brain(), HTTPS_PROXY=f"http://127.0.0.1:{port}"))
 
 
-@healthy("tls.ok")
+@healthy("a TLS-inspecting proxy whose root is installed", "tls.ok")
 async def an_inspecting_proxy_whose_root_is_installed(stage: Stage) -> Case:
-    """PROXY 29 set up well: the inspecting proxy's root is in the system's store, and nowhere else"""
+    """the inspecting proxy's root is in the system's store, and nowhere else"""
     inspection = authority("Corp Inspection CA", organization="Corp Security")
     brain = await stage.brain(tls=server_context(issue(inspection, BRAIN_HOST)))
     proxy = await stage.peer(tunnelling(brain.port))

@@ -13,7 +13,7 @@ from tests.support.programs import program, unavailable
 from z4j_probes.storage import identity
 
 
-@healthy()
+@healthy("an env file")
 async def an_env_file(stage: Stage) -> Case:
     """all settings in a systemd EnvironmentFile with quotes, comments and blank lines, named by --env-file"""
     environ = stage.settings(await stage.brain())
@@ -23,7 +23,7 @@ async def an_env_file(stage: Stage) -> Case:
     return Case(arguments=("--env-file", stage.write("z4j.env", "\n".join(lines))))
 
 
-@healthy()
+@healthy("secrets in files that end with a newline")
 async def secrets_in_files_with_a_newline(stage: Stage) -> Case:
     """Z4J_TOKEN_FILE and Z4J_HMAC_SECRET_FILE, each with the newline that an editor leaves"""
     environ = stage.settings(await stage.brain())
@@ -33,7 +33,7 @@ async def secrets_in_files_with_a_newline(stage: Stage) -> Case:
     return Case(environ)
 
 
-@healthy()
+@healthy("settings as options")
 async def settings_as_options(stage: Stage) -> Case:
     """--brain-url, --agent-name, --token-file and --hmac-secret-file, and an empty environment"""
     environ = stage.settings(await stage.brain())
@@ -46,7 +46,7 @@ async def settings_as_options(stage: Stage) -> Case:
     )
 
 
-@healthy()
+@healthy("a service user without a home")
 async def a_service_user_without_a_home(stage: Stage) -> Case:
     """uid 4242 without passwd entry or home, and a Z4J_HOME of its own"""
     if os.geteuid() != 0:
@@ -58,7 +58,7 @@ async def a_service_user_without_a_home(stage: Stage) -> Case:
     return Case(environ, handicap=(f"user={USER}",))
 
 
-@healthy()
+@healthy("a systemd StateDirectory")
 async def a_systemd_state_directory(stage: Stage) -> Case:
     """DynamicUser with StateDirectory: a strange uid, a private /tmp, umask 0077, the rest read-only"""
     state = stage.directory / "state"
@@ -73,7 +73,7 @@ async def a_systemd_state_directory(stage: Stage) -> Case:
     return Case(environ, prefix=prefix, handicap=("umask=077", "user=61234"))
 
 
-@healthy()
+@healthy("a read-only root file system with a volume")
 async def a_read_only_root_with_a_volume(stage: Stage) -> Case:
     """readOnlyRootFilesystem, and Z4J_HOME on a writable volume"""
     volume = stage.directory / "volume"
@@ -82,7 +82,7 @@ async def a_read_only_root_with_a_volume(stage: Stage) -> Case:
     return Case(environ, prefix=read_only("/tmp", "/var/tmp", but=str(volume)))
 
 
-@healthy()
+@healthy("a Kubernetes emptyDir")
 async def an_empty_dir_of_kubernetes(stage: Stage) -> Case:
     """Z4J_HOME is itself a mounted volume, with mode 0777, as Kubernetes makes emptyDir"""
     if os.geteuid() != 0:
@@ -95,7 +95,7 @@ async def an_empty_dir_of_kubernetes(stage: Stage) -> Case:
     return Case(environ, prefix=prefix, handicap=(f"user={USER}",))
 
 
-@healthy()
+@healthy("a volume that fsGroup opened")
 async def a_volume_that_fs_group_opened(stage: Stage) -> Case:
     """fsGroup in Kubernetes: the kubelet gives all directories of the volume, the agent's too, mode 2770"""
     if os.geteuid() != 0:
@@ -110,13 +110,13 @@ async def a_volume_that_fs_group_opened(stage: Stage) -> Case:
     return Case(environ | {"Z4J_HOME": str(volume)}, handicap=(f"user={USER}",))
 
 
-@healthy()
+@healthy("a Z4J_HOME with a tilde")
 async def a_home_with_a_tilde(stage: Stage) -> Case:
     """Z4J_HOME=~/state in an env file, where no shell expands it"""
     return Case(stage.settings(await stage.brain(), Z4J_HOME="~/state"))
 
 
-@healthy()
+@healthy("an ASCII locale")
 async def a_locale_of_ascii(stage: Stage) -> Case:
     """LC_ALL=C, PYTHONUTF8=0 and a project directory with an umlaut"""
     home = stage.directory / "z\u00fcrich"
@@ -124,7 +124,7 @@ async def a_locale_of_ascii(stage: Stage) -> Case:
     return Case(stage.settings(await stage.brain(), HOME=str(home), LC_ALL="C", PYTHONUTF8="0"))
 
 
-@healthy()
+@healthy("Python warnings are errors")
 async def warnings_are_errors(stage: Stage) -> Case:
     """PYTHONWARNINGS=error, as some test environments have it"""
     return Case(stage.settings(await stage.brain(), PYTHONWARNINGS="error", PYTHONDEVMODE=""))

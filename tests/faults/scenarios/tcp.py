@@ -17,14 +17,20 @@ def dialling(address: str, *, words: tuple[str, ...] = (), prefix: tuple[str, ..
     )
 
 
-@scenario("tcp.refused", "TCP 12", "refused the connection", hint=("ss -ltn",))
+@scenario("tcp.refused", "nothing listens at the port", "refused the connection", hint=("ss -ltn",))
 async def nothing_listens(stage: Stage) -> Case:
     """a port that nothing listens on"""
     port = stage.stack.enter_context(closed_port())
     return dialling(f"127.0.0.1:{port}", words=(f"127.0.0.1:{port}",))
 
 
-@scenario("tcp.refused", "TCP 12: several addresses", BRAIN_IP, BRAIN_IP6, "refused the connection")
+@scenario(
+    "tcp.refused",
+    "nothing listens at any of several addresses",
+    BRAIN_IP,
+    BRAIN_IP6,
+    "refused the connection",
+)
 async def nothing_listens_at_either_address(stage: Stage) -> Case:
     """a name with A and AAAA records, and a brain that is down: "Multiple exceptions" elsewhere"""
     lab = await stage.lab(f"{BRAIN_IP}/24", f"{BRAIN_IP6}/64")
@@ -33,7 +39,7 @@ async def nothing_listens_at_either_address(stage: Stage) -> Case:
     return dialling(BRAIN_HOST, prefix=lab.prefix)
 
 
-@scenario("tcp.refused", "an nftables reject with tcp reset", f"{BRAIN_IP}:443", "refused")
+@scenario("tcp.refused", "a firewall that rejects with a reset", f"{BRAIN_IP}:443", "refused")
 async def a_firewall_rejects_with_reset(stage: Stage) -> Case:
     """nftables answers the SYN with RST, which no client can tell from a closed port"""
     lab, environ = await stage.lab_with_brain()
@@ -41,7 +47,9 @@ async def a_firewall_rejects_with_reset(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@scenario("tcp.timeout", "TCP 13: a blackhole", f"{BRAIN_IP}:443", "did not answer within", timeout_s=1.0)
+@scenario(
+    "tcp.timeout", "a firewall that drops packets", f"{BRAIN_IP}:443", "did not answer within", timeout_s=1.0
+)
 async def a_firewall_drops(stage: Stage) -> Case:
     """nftables drops what goes to port 443"""
     lab, environ = await stage.lab_with_brain()
@@ -49,7 +57,7 @@ async def a_firewall_drops(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@scenario("tcp.timeout", "TCP 13: a full backlog", "did not answer within", timeout_s=1.0)
+@scenario("tcp.timeout", "a process that listens and accepts nothing", "did not answer within", timeout_s=1.0)
 async def the_backlog_is_full(stage: Stage) -> Case:
     """a process that listens and accepts nothing any more"""
     port = stage.stack.enter_context(black_hole())
@@ -58,7 +66,7 @@ async def the_backlog_is_full(stage: Stage) -> Case:
 
 @scenario(
     "tcp.unreachable",
-    "TCP 14: ENETUNREACH",
+    "no route (ENETUNREACH)",
     "203.0.113.7:443",
     "no route",
     hint=("ip route get 203.0.113.7",),
@@ -69,7 +77,12 @@ async def there_is_no_route(stage: Stage) -> Case:
     return dialling("203.0.113.7", prefix=lab.prefix)
 
 
-@scenario("tcp.unreachable", "TCP 14: EHOSTUNREACH", f"{BRAIN_IP}:443", "No route to host")
+@scenario(
+    "tcp.unreachable",
+    "a router that says the host is unreachable (EHOSTUNREACH)",
+    f"{BRAIN_IP}:443",
+    "No route to host",
+)
 async def a_router_says_host_unreachable(stage: Stage) -> Case:
     """nftables rejects with ICMP host-unreachable, as a router for a host that is down"""
     lab, environ = await stage.lab_with_brain()
@@ -77,7 +90,7 @@ async def a_router_says_host_unreachable(stage: Stage) -> Case:
     return Case(environ, prefix=lab.prefix)
 
 
-@scenario("tcp.unreachable", "DNS 11: an IPv6 address on a machine without IPv6", "[2001:db8:9::1]:443")
+@scenario("tcp.unreachable", "an IPv6 address on a machine without IPv6", "[2001:db8:9::1]:443")
 async def there_is_no_ipv6(stage: Stage) -> Case:
     """the brain's URL has an IPv6 address, the machine only IPv4"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
@@ -86,7 +99,7 @@ async def there_is_no_ipv6(stage: Stage) -> Case:
 
 @scenario(
     "tcp.unreachable",
-    "TCP 18: no local port left",
+    "no free local port",
     "no local address or port is free",
     hint=("ip_local_port_range",),
 )
@@ -103,7 +116,12 @@ def _connected(host: str, port: int) -> socket.socket:
     return socket.create_connection((host, port))
 
 
-@scenario("tcp.reset", "TCP 19", f"{BRAIN_IP}:443", "reset the connection")
+@scenario(
+    "tcp.reset",
+    "a firewall that resets the connection during its handshake",
+    f"{BRAIN_IP}:443",
+    "reset the connection",
+)
 async def a_firewall_resets_what_is_set_up(stage: Stage) -> Case:
     """nftables lets SYN pass and rejects the handshake's last packet with RST, as inspecting firewalls do"""
     lab, environ = await stage.lab_with_brain()
@@ -113,7 +131,7 @@ async def a_firewall_resets_what_is_set_up(stage: Stage) -> Case:
 
 @scenario(
     "tcp.blocked",
-    "a prohibiting route",
+    "a route that prohibits the address",
     f"{BRAIN_IP}:443",
     "is blocked here: Permission denied",
     hint=("nft list ruleset",),
@@ -125,7 +143,7 @@ async def a_route_prohibits_it(stage: Stage) -> Case:
     return dialling(BRAIN_IP, prefix=lab.prefix)
 
 
-@scenario("tcp.blocked", "a sandbox", "is blocked here: Operation not permitted")
+@scenario("tcp.blocked", "a sandbox that forbids connections", "is blocked here: Operation not permitted")
 async def a_sandbox_forbids_connect(stage: Stage) -> Case:
     """a seccomp filter: connect(2) fails with EPERM"""
     port = stage.stack.enter_context(closed_port())
@@ -135,7 +153,7 @@ async def a_sandbox_forbids_connect(stage: Stage) -> Case:
 
 @scenario(
     "tcp.partial",
-    "TCP 15: IPv6 dead, IPv4 alive",
+    "IPv6 is dead, IPv4 works",
     BRAIN_IP,
     f"[{BRAIN_IP6}]:443 did not answer",
     hint=("IPv6", "AAAA"),
@@ -148,7 +166,7 @@ async def ipv6_is_dropped(stage: Stage) -> Case:
 
 
 @scenario(
-    "tcp.partial", "an AAAA record for a server of IPv4 alone", f"[{BRAIN_IP6}]:443 refused", hint=("AAAA",)
+    "tcp.partial", "an AAAA record for a server without IPv6", f"[{BRAIN_IP6}]:443 refused", hint=("AAAA",)
 )
 async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
     """a name with both records, and nothing listening at the IPv6 address"""
@@ -160,7 +178,7 @@ async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
 
 @scenario(
     "tcp.no_descriptors",
-    "TCP 17: EMFILE",
+    "no free file descriptor (EMFILE)",
     "this process can open no socket",
     "open files",
     hint=("ulimit -n", "LimitNOFILE"),

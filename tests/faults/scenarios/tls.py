@@ -32,7 +32,10 @@ async def serving(
 
 
 @scenario(
-    "tls.expired", "TLS 30: the leaf", "the certificate of localhost expired 3 days ago", hint=("renew",)
+    "tls.expired",
+    "the certificate has expired",
+    "the certificate of localhost expired 3 days ago",
+    hint=("renew",),
 )
 async def the_certificate_has_expired(stage: Stage) -> Case:
     """a certificate that ran out three days ago"""
@@ -41,7 +44,7 @@ async def the_certificate_has_expired(stage: Stage) -> Case:
 
 @scenario(
     "tls.expired",
-    "TLS 30: an intermediate",
+    "an intermediate certificate has expired",
     'the intermediate certificate "Corp Issuing CA"',
     "expired 10 days ago",
     hint=('outdated "Corp Issuing CA"',),
@@ -52,7 +55,12 @@ async def an_intermediate_has_expired(stage: Stage) -> Case:
     return await serving(stage, issue(issuing, "localhost"))
 
 
-@scenario("tls.expired", "TLS 30: a root", 'the root certificate "Old Root CA"', "expired 20 days ago")
+@scenario(
+    "tls.expired",
+    "the root certificate has expired",
+    'the root certificate "Old Root CA"',
+    "expired 20 days ago",
+)
 async def the_root_has_expired(stage: Stage) -> Case:
     """the root in Z4J_CA_FILE ran out twenty days ago: the same verify code again"""
     old = authority("Old Root CA", starts=days(-3650), expires=days(-20.1))
@@ -60,7 +68,9 @@ async def the_root_has_expired(stage: Stage) -> Case:
     return Case({**case.environ, "Z4J_CA_FILE": old.save(stage.directory / "old.pem")})
 
 
-@scenario("tls.not_yet_valid", "TLS 31", "is valid only in 2 days", hint=("date -u",))
+@scenario(
+    "tls.not_yet_valid", "the certificate is not valid yet", "is valid only in 2 days", hint=("date -u",)
+)
 async def the_certificate_is_not_valid_yet(stage: Stage) -> Case:
     """a certificate whose first day is the day after tomorrow"""
     return await serving(stage, issue(stage.root, "localhost", starts=days(2.1), expires=days(90)))
@@ -68,7 +78,7 @@ async def the_certificate_is_not_valid_yet(stage: Stage) -> Case:
 
 @scenario(
     "tls.hostname_mismatch",
-    "TLS 35: another name",
+    "a certificate for other names",
     "is for shop.example, www.shop.example, not for localhost",
 )
 async def the_certificate_is_for_other_names(stage: Stage) -> Case:
@@ -76,14 +86,23 @@ async def the_certificate_is_for_other_names(stage: Stage) -> Case:
     return await serving(stage, issue(stage.root, "shop.example", "www.shop.example"))
 
 
-@scenario("tls.hostname_mismatch", "TLS 35: an address", "not for 127.0.0.1", hint=("by its name",))
+@scenario(
+    "tls.hostname_mismatch",
+    "an address in the URL, a name in the certificate",
+    "not for 127.0.0.1",
+    hint=("by its name",),
+)
 async def the_url_has_an_address(stage: Stage) -> Case:
     """the brain is dialled by its address, and the certificate names no address"""
     return await serving(stage, issue(stage.root, "brain.example"), host="127.0.0.1")
 
 
 @scenario(
-    "tls.self_signed", "TLS 32", "is signed by itself", "localhost", hint=("Z4J_CA_FILE", "openssl s_client")
+    "tls.self_signed",
+    "a self-signed certificate",
+    "is signed by itself",
+    "localhost",
+    hint=("Z4J_CA_FILE", "openssl s_client"),
 )
 async def the_certificate_is_self_signed(stage: Stage) -> Case:
     """a certificate that issued itself"""
@@ -93,7 +112,7 @@ async def the_certificate_is_self_signed(stage: Stage) -> Case:
 
 @scenario(
     "tls.unknown_ca",
-    "TLS 34: a private root, not sent",
+    "a private root that is not installed here",
     '"Corp Root CA"',
     "not trusted here",
     hint=('"Corp Root CA"', "Z4J_CA_FILE"),
@@ -105,7 +124,7 @@ async def the_root_is_not_installed(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.unknown_ca", "TLS 33: a private root, sent", '"Corp Root CA"', "not trusted here", "Z4J_CA_FILE"
+    "tls.unknown_ca", "Z4J_CA_FILE names another root", '"Corp Root CA"', "not trusted here", "Z4J_CA_FILE"
 )
 async def another_root_is_named(stage: Stage) -> Case:
     """Z4J_CA_FILE names the root of the test environment; the server sends its own root too"""
@@ -128,7 +147,7 @@ async def the_root_was_renewed(stage: Stage) -> Case:
 
 @scenario(
     "tls.incomplete_chain",
-    "TLS 34: a missing intermediate",
+    "the server does not send the intermediate certificate",
     '"Corp Issuing CA"',
     "but not that of its issuer",
     hint=("fullchain.pem", "openssl s_client"),
@@ -143,7 +162,7 @@ async def the_intermediate_is_not_sent(stage: Stage) -> Case:
 
 @scenario(
     "tls.empty_trust_store",
-    "TLS 41",
+    "SSL_CERT_FILE names a file that does not exist",
     "SSL_CERT_FILE names /etc/ssl/corp.pem: No such file",
     hint=("unset SSL_CERT_FILE",),
 )
@@ -153,40 +172,57 @@ async def ssl_cert_file_names_nothing(stage: Stage) -> Case:
     return Case({**case.environ, "Z4J_CA_FILE": "", "SSL_CERT_FILE": "/etc/ssl/corp.pem"})
 
 
-@scenario("tls.wrong_purpose", "TLS 36: clientAuth alone", "may not be used for a server", "X509_V_ERR 26")
+@scenario(
+    "tls.wrong_purpose", "a certificate for clients only", "may not be used for a server", "X509_V_ERR 26"
+)
 async def the_certificate_is_a_clients(stage: Stage) -> Case:
     """a client certificate is installed on the server"""
     return await serving(stage, issue(stage.root, "localhost", purpose=CLIENT))
 
 
-@scenario("tls.wrong_purpose", "TLS 37: the issuer is no CA", '"Corp Web Server", which is no CA')
+@scenario("tls.wrong_purpose", "a certificate whose issuer is not a CA", '"Corp Web Server", which is no CA')
 async def the_issuer_is_no_ca(stage: Stage) -> Case:
     """an ordinary certificate was used to issue another"""
     no_ca = authority("Corp Web Server", stage.root, is_ca=False)
     return await serving(stage, issue(no_ca, "localhost"))
 
 
-@scenario("tls.wrong_purpose", "TLS 38: name constraints", "may not be used for a server", "X509_V_ERR 47")
+@scenario(
+    "tls.wrong_purpose",
+    "name constraints that exclude the name",
+    "may not be used for a server",
+    "X509_V_ERR 47",
+)
 async def the_ca_may_not_issue_for_the_name(stage: Stage) -> Case:
     """the issuing CA is limited to corp.example by its name constraints"""
     limited = authority("Corp Issuing CA", stage.root, permitted="corp.example")
     return await serving(stage, issue(limited, "localhost"))
 
 
-@scenario("tls.wrong_purpose", "TLS 38: the path length", "may not be used for a server", "X509_V_ERR 25")
+@scenario(
+    "tls.wrong_purpose",
+    "a chain that is longer than a CA allows",
+    "may not be used for a server",
+    "X509_V_ERR 25",
+)
 async def the_ca_may_not_have_a_ca_below(stage: Stage) -> Case:
     """a CA whose path length is 0 issued another CA"""
     last = authority("Corp Issuing CA", stage.root, path_length=0)
     return await serving(stage, issue(authority("Corp Team CA", last), "localhost"))
 
 
-@scenario("tls.weak", "TLS 38: RSA 1024", "RSA 1024", "too weak")
+@scenario("tls.weak", "an RSA key of 1024 bits", "RSA 1024", "too weak")
 async def the_key_is_short(stage: Stage) -> Case:
     """a certificate with an RSA key of 1024 bits"""
     return await serving(stage, issue(stage.root, "localhost", key=weak_key()))
 
 
-@scenario("tls.expiring_soon", "a renewal that stopped", "runs out in 5 days", hint=("renewed",))
+@scenario(
+    "tls.expiring_soon",
+    "a certificate that was not renewed and soon expires",
+    "runs out in 5 days",
+    hint=("renewed",),
+)
 async def the_certificate_runs_out_soon(stage: Stage) -> Case:
     """a certificate of 90 days with five left"""
     return await serving(stage, issue(stage.root, "localhost", starts=days(-85), expires=days(5.1)))
@@ -194,7 +230,7 @@ async def the_certificate_runs_out_soon(stage: Stage) -> Case:
 
 @scenario(
     "tls.not_strict",
-    "TLS 40: X509_STRICT",
+    "a hand-made CA that Python 3.13 refuses",
     "Python 3.1",
     "without keyUsage",
     status="fail" if STRICT else "warn",

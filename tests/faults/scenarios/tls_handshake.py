@@ -37,7 +37,7 @@ async def s_server(stage: Stage, *options: str, leaf: Issued | None = None, host
 
 @scenario(
     "tls.clock_suspect",
-    "AUTH 62: a clock that is fast",
+    "this machine's clock is far ahead",
     "is 200 days ahead of that of localhost",
     hint=("timedatectl",),
 )
@@ -48,7 +48,7 @@ async def this_clock_is_fast(stage: Stage) -> Case:
 
 @scenario(
     "tls.clock_suspect",
-    "AUTH 62: a clock that is slow",
+    "this machine's clock is far behind",
     "days behind that of localhost",
     hint=("timedatectl",),
 )
@@ -71,7 +71,7 @@ def faketime(offset: str) -> tuple[str, ...]:
 
 @scenario(
     "tls.hostname_mismatch",
-    "TLS 46: SNI unknown",
+    "a server that does not know the name (SNI)",
     "has no certificate for localhost",
     "unrecognized_name",
     "brain.example",
@@ -84,33 +84,40 @@ async def the_server_knows_no_such_site(stage: Stage) -> Case:
     return Case(case.environ)
 
 
-@scenario("tls.protocol_version", "TLS 43", "TLSv1.1", hint=("TLS 1.2",))
+@scenario("tls.protocol_version", "a server with TLS 1.1 only", "TLSv1.1", hint=("TLS 1.2",))
 async def the_server_is_old(stage: Stage) -> Case:
     """openssl s_server -tls1_1"""
     return await s_server(stage, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
 
 
-@scenario("tls.protocol_version", "TLS 44: no shared cipher", "handshake_failure")
+@scenario("tls.protocol_version", "no cipher in common", "handshake_failure")
 async def no_cipher_is_shared(stage: Stage) -> Case:
     """openssl s_server with an ECDSA certificate and ciphers for RSA ones alone"""
     return await s_server(stage, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384")
 
 
-@scenario("tls.weak", "TLS 44: weak ciphers alone", "offers only what is too weak", "ADH-AES256-GCM-SHA384")
+@scenario(
+    "tls.weak", "a server with weak ciphers only", "offers only what is too weak", "ADH-AES256-GCM-SHA384"
+)
 async def the_ciphers_are_weak(stage: Stage) -> Case:
     """openssl s_server with anonymous ciphers alone: the alert is that of an unshared cipher"""
     return await s_server(stage, "-tls1_2", "-cipher", "ADH-AES256-GCM-SHA384:@SECLEVEL=0")
 
 
 @scenario(
-    "tls.protocol_version", "TLS 49: HTTP/2 alone", "no_application_protocol", hint=("http/1.1 beside h2",)
+    "tls.protocol_version",
+    "a TLS server that offers HTTP/2 only",
+    "no_application_protocol",
+    hint=("http/1.1 beside h2",),
 )
 async def the_server_offers_http2_alone(stage: Stage) -> Case:
     """openssl s_server -alpn h2"""
     return await s_server(stage, "-alpn", "h2")
 
 
-@scenario("tls.not_tls", "TLS 47: plain HTTP", "speaks plain HTTP, not TLS", "HTTP/1.1 400")
+@scenario(
+    "tls.not_tls", "https:// for a port that speaks plain HTTP", "speaks plain HTTP, not TLS", "HTTP/1.1 400"
+)
 async def the_port_is_plain_http(stage: Stage) -> Case:
     """https:// in the URL, and nginx without TLS on that port"""
     brain = await stage.brain()
@@ -120,7 +127,7 @@ async def the_port_is_plain_http(stage: Stage) -> Case:
 
 @scenario(
     "tls.not_tls",
-    "TLS 47: a service that talks first",
+    "https:// for the port of an SSH server",
     "is an SSH server",
     "SSH-2.0-OpenSSH_9.2p1",
     hint=("check the port",),
@@ -133,7 +140,7 @@ async def the_port_is_an_ssh_servers(stage: Stage) -> Case:
 
 @scenario(
     "tls.client_certificate",
-    "TLS 45: TLS 1.3",
+    "mutual TLS in TLS 1.3",
     "asks for a client certificate",
     "certificate_required",
     hint=("exempt",),
@@ -143,13 +150,19 @@ async def the_server_wants_a_certificate_in_tls_1_3(stage: Stage) -> Case:
     return await s_server(stage, "-Verify", "1", "-verify_return_error", "-tls1_3")
 
 
-@scenario("tls.client_certificate", "TLS 44: TLS 1.2", "asks for a client certificate", hint=("exempt",))
+@scenario(
+    "tls.client_certificate", "mutual TLS in TLS 1.2", "asks for a client certificate", hint=("exempt",)
+)
 async def the_server_wants_a_certificate_in_tls_1_2(stage: Stage) -> Case:
     """openssl s_server -Verify -tls1_2: the alert is that of an unshared cipher"""
     return await s_server(stage, "-Verify", "1", "-verify_return_error", "-tls1_2")
 
 
-@scenario("tls.closed", "TLS 48: RST after ClientHello", "reset the connection when it was greeted in TLS")
+@scenario(
+    "tls.closed",
+    "a middlebox that resets the TLS handshake",
+    "reset the connection when it was greeted in TLS",
+)
 async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
     """a peer that answers ClientHello with RST, as inspecting firewalls do to names they block"""
 
@@ -164,7 +177,11 @@ async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
     )
 
 
-@scenario("tls.closed", "TLS 48: FIN after ClientHello", "closed the connection when it was greeted in TLS")
+@scenario(
+    "tls.closed",
+    "a load balancer without servers that closes the TLS handshake",
+    "closed the connection when it was greeted in TLS",
+)
 async def a_load_balancer_has_no_server(stage: Stage) -> Case:
     """a peer that reads ClientHello and closes, as a TCP load balancer without healthy servers"""
 
@@ -175,7 +192,9 @@ async def a_load_balancer_has_no_server(stage: Stage) -> Case:
     return Case({"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"})
 
 
-@scenario("tls.timeout", "collision: a TLS blackhole", "did not answer the TLS greeting", timeout_s=1.0)
+@scenario(
+    "tls.timeout", "a TLS handshake that is not answered", "did not answer the TLS greeting", timeout_s=1.0
+)
 async def the_handshake_is_not_answered(stage: Stage) -> Case:
     """a peer that takes ClientHello and says nothing"""
     peer = await stage.peer(silent())
@@ -186,7 +205,11 @@ async def the_handshake_is_not_answered(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.timeout", "TCP 20: an MTU blackhole", "did not answer the TLS greeting", hint=("MTU",), timeout_s=1.5
+    "tls.timeout",
+    "large packets are lost (MTU)",
+    "did not answer the TLS greeting",
+    hint=("MTU",),
+    timeout_s=1.5,
 )
 async def large_packets_are_lost(stage: Stage) -> Case:
     """nftables drops packets over 600 bytes: TCP connects, the certificate never arrives"""

@@ -24,7 +24,7 @@ async def before(stage: Stage, site: str, *, http: str = "", listen: str = "", p
 
 @scenario(
     "websocket.upgrade_stripped",
-    "HTTP 52: nginx without the two headers",
+    "nginx without the two upgrade headers",
     "nginx",
     "HTTP Version Not Supported",
     hint=("proxy_http_version 1.1", "proxy_set_header Upgrade $http_upgrade", "/ws/agent"),
@@ -36,7 +36,7 @@ async def nginx_drops_the_upgrade(stage: Stage) -> Case:
 
 @scenario(
     "websocket.upgrade_stripped",
-    "HTTP 52: before a real brain",
+    "nginx without the two upgrade headers, in front of a real brain",
     "404 Not Found",
     "never saw the Upgrade header",
     hint=("proxy_set_header Upgrade $http_upgrade",),
@@ -49,7 +49,7 @@ async def nginx_drops_the_upgrade_to_a_real_brain(stage: Stage) -> Case:
 
 @scenario(
     "websocket.not_found",
-    "HTTP 55: a path that is not routed",
+    "a proxy that does not route the agent's path",
     "nginx",
     "404 Not Found",
     hint=("curl -i", "/ws/agent"),
@@ -61,14 +61,14 @@ async def the_agents_path_is_not_routed(stage: Stage) -> Case:
     )
 
 
-@scenario("websocket.not_found", "a path prefix that is missing", "404", hint=("Z4J_BRAIN_URL",))
+@scenario("websocket.not_found", "a path prefix that is missing in the URL", "404", hint=("Z4J_BRAIN_URL",))
 async def the_prefix_is_missing(stage: Stage) -> Case:
     """the brain is served below /z4j/, and the URL lacks the prefix"""
     site = f"location /z4j/ {{ proxy_pass {{brain}}/; {UPGRADE} }} location / {{ return 404; }}"
     return await before(stage, site)
 
 
-@scenario("websocket.plain_answer", "HTTP 50: a default page", "nginx", "200 OK")
+@scenario("websocket.plain_answer", "a web server's default page", "nginx", "200 OK")
 async def a_default_site_answers(stage: Stage) -> Case:
     """nginx's default site answers every path with 200 and a page"""
     site = (
@@ -79,7 +79,7 @@ async def a_default_site_answers(stage: Stage) -> Case:
 
 @scenario(
     "websocket.redirect",
-    "HTTP 51: http to https",
+    "a redirect from http to https",
     "301",
     "https://",
     hint=("set Z4J_BRAIN_URL=https://127.0.0.1:8443",),
@@ -91,7 +91,7 @@ async def plain_http_is_redirected(stage: Stage) -> Case:
 
 @scenario(
     "websocket.redirect",
-    "HTTP 51: single sign-on",
+    "a redirect to a login page",
     "302",
     "https://sso.example/login",
     hint=("login page", "exempt /ws/agent"),
@@ -101,26 +101,38 @@ async def a_login_stands_in_front(stage: Stage) -> Case:
     return await before(stage, "return 302 https://sso.example/login?next=$request_uri;")
 
 
-@scenario("websocket.bad_gateway", "HTTP 55: 502", "nginx", "502 Bad Gateway", hint=("curl -i",))
+@scenario(
+    "websocket.bad_gateway",
+    "the brain behind the proxy is down (502)",
+    "nginx",
+    "502 Bad Gateway",
+    hint=("curl -i",),
+)
 async def the_brain_behind_nginx_is_down(stage: Stage) -> Case:
     """nginx dials a port that nothing listens on"""
     return await before(stage, f"location / {{ proxy_pass http://127.0.0.1:{free_port()}; {UPGRADE} }}")
 
 
-@scenario("websocket.bad_gateway", "HTTP 55: 504", "nginx", "504")
+@scenario("websocket.bad_gateway", "the brain behind the proxy hangs (504)", "nginx", "504")
 async def the_brain_behind_nginx_hangs(stage: Stage) -> Case:
     """nginx waits one second for a brain that does not answer"""
     hanging = await stage.peer(silent())
     return await before(stage, f"location / {{ proxy_read_timeout 1s; proxy_pass {hanging.url}; {UPGRADE} }}")
 
 
-@scenario("websocket.bad_gateway", "HTTP 55: 503", "503", hint=("curl -i",))
+@scenario("websocket.bad_gateway", "a load balancer without servers (503)", "503", hint=("curl -i",))
 async def the_load_balancer_has_no_server(stage: Stage) -> Case:
     """nginx in maintenance: 503"""
     return await before(stage, "return 503;")
 
 
-@scenario("websocket.forbidden", "AUTH 57: an address list", "nginx", "403 Forbidden", hint=("/ws/agent",))
+@scenario(
+    "websocket.forbidden",
+    "a proxy that denies this machine's address",
+    "nginx",
+    "403 Forbidden",
+    hint=("/ws/agent",),
+)
 async def nginx_denies_the_address(stage: Stage) -> Case:
     """`deny all` for the agent's path"""
     return await before(stage, f"location / {{ deny all; proxy_pass {{brain}}; {UPGRADE} }}")
@@ -128,7 +140,7 @@ async def nginx_denies_the_address(stage: Stage) -> Case:
 
 @scenario(
     "websocket.forbidden",
-    "a WebSocket path that the real brain does not know",
+    "a path that the real brain does not know",
     "403",
     hint=("a path that it lacks", "/z4j in Z4J_BRAIN_URL"),
 )
@@ -139,7 +151,7 @@ async def the_real_brain_does_not_know_the_path(stage: Stage) -> Case:
 
 @scenario(
     "websocket.unauthorized",
-    "AUTH 57: basic authentication",
+    "a proxy that wants a password",
     "nginx",
     "401 Unauthorized",
     hint=("Authorization",),
@@ -152,13 +164,13 @@ async def nginx_wants_a_password(stage: Stage) -> Case:
     return await before(stage, site)
 
 
-@scenario("websocket.host_rejected", "a name that the server does not serve", "127.0.0.1")
+@scenario("websocket.host_rejected", "a server that does not serve the name (421)", "127.0.0.1")
 async def the_server_does_not_serve_the_host(stage: Stage) -> Case:
     """nginx answers 421 to names that are not its own"""
     return await before(stage, "return 421;")
 
 
-@scenario("websocket.rate_limited", "HTTP 55: 429", "nginx", "429")
+@scenario("websocket.rate_limited", "a proxy that limits the rate (429)", "nginx", "429")
 async def nginx_limits_the_rate(stage: Stage) -> Case:
     """`limit_req` with a rate that the doctor's own request exceeds"""
     zone = "limit_req_zone $binary_remote_addr zone=agents:1m rate=1r/m; limit_req_status 429;"
@@ -171,7 +183,10 @@ async def nginx_limits_the_rate(stage: Stage) -> Case:
 
 
 @scenario(
-    "websocket.tls_expected", "plain HTTP to a TLS port", "400", hint=("Z4J_BRAIN_URL=https://127.0.0.1",)
+    "websocket.tls_expected",
+    "http:// for a TLS port that answers in plain HTTP",
+    "400",
+    hint=("Z4J_BRAIN_URL=https://127.0.0.1",),
 )
 async def the_port_is_a_tls_port(stage: Stage) -> Case:
     """http:// in the URL, and nginx with TLS on that port, which answers 400 in plain HTTP"""
@@ -181,7 +196,7 @@ async def the_port_is_a_tls_port(stage: Stage) -> Case:
 
 @scenario(
     "websocket.client_certificate",
-    "TLS 45: mutual TLS on nginx",
+    "mutual TLS on the proxy, refused with 400",
     "nginx",
     "client certificate",
     hint=("exempt /ws/agent",),
@@ -196,7 +211,7 @@ async def nginx_wants_a_client_certificate(stage: Stage) -> Case:
     return Case({**case.environ, "Z4J_BRAIN_URL": url, "Z4J_CA_FILE": stage.ca_file})
 
 
-@scenario("websocket.not_http", "TLS 49: HTTP/2 alone", "HTTP/2 alone")
+@scenario("websocket.not_http", "a plain port that speaks HTTP/2 only", "HTTP/2 alone")
 async def the_port_speaks_http2_alone(stage: Stage) -> Case:
     """nginx with `listen … http2` and without TLS"""
     return await before(stage, "return 200;", listen="http2")

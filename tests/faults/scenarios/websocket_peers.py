@@ -18,13 +18,13 @@ async def against(stage: Stage, behaviour: Behaviour, *, tls: bool = False) -> C
     return Case(stage.settings(brain, url, Z4J_CA_FILE=stage.ca_file if tls else ""))
 
 
-@scenario("websocket.upgrade_stripped", "HTTP 54: an HTTP/1.0 answer", "HTTP/1.0")
+@scenario("websocket.upgrade_stripped", "a proxy that answers in HTTP/1.0", "HTTP/1.0")
 async def a_proxy_speaks_http_1_0(stage: Stage) -> Case:
     """a peer that answers the upgrade with 101 in HTTP/1.0"""
     return await against(stage, answering(b"HTTP/1.0 101 Switching Protocols\r\n\r\n"))
 
 
-@scenario("websocket.upgrade_stripped", "HTTP 52: 101 without Upgrade", "101 without the Upgrade header")
+@scenario("websocket.upgrade_stripped", "a 101 without the Upgrade header", "101 without the Upgrade header")
 async def a_middlebox_drops_the_answers_header(stage: Stage) -> Case:
     """a peer that answers 101 without the headers that make it a WebSocket"""
     return await against(
@@ -32,7 +32,7 @@ async def a_middlebox_drops_the_answers_header(stage: Stage) -> Case:
     )
 
 
-@scenario("websocket.plain_answer", "HTTP 50: a captive portal", "200 OK")
+@scenario("websocket.plain_answer", "a captive portal", "200 OK")
 async def a_captive_portal_answers(stage: Stage) -> Case:
     """a peer that answers everything with the hotel's page"""
     page = b"<html><head><title>Hotel WiFi</title></head><body>Please accept our terms</body></html>"
@@ -41,38 +41,50 @@ async def a_captive_portal_answers(stage: Stage) -> Case:
     )
 
 
-@scenario("websocket.host_rejected", "allowed hosts", "400", "does not serve the host")
+@scenario(
+    "websocket.host_rejected", "a server that does not allow the host (400)", "400", "does not serve the host"
+)
 async def the_host_is_not_allowed(stage: Stage) -> Case:
     """Starlette's TrustedHostMiddleware, in its own words: 400 Invalid host header"""
     return await against(stage, answering(http("400 Bad Request", b"Invalid host header", Server="uvicorn")))
 
 
-@scenario("websocket.rate_limited", "HTTP 55: 429 with Retry-After", "429", hint=("Retry-After: 120",))
+@scenario(
+    "websocket.rate_limited",
+    "a gateway that limits the rate, with Retry-After",
+    "429",
+    hint=("Retry-After: 120",),
+)
 async def a_gateway_says_when_to_come_back(stage: Stage) -> Case:
     """a gateway that answers 429 with Retry-After"""
     return await against(stage, answering(http("429 Too Many Requests", Retry_After="120")))
 
 
-@scenario("websocket.tls_expected", "TLS 47: plain HTTP to a bare TLS port", "speaks TLS", hint=("https://",))
+@scenario(
+    "websocket.tls_expected",
+    "http:// for a TLS port that answers with a TLS alert",
+    "speaks TLS",
+    hint=("https://",),
+)
 async def the_brain_speaks_tls(stage: Stage) -> Case:
     """http:// in the URL, and a server that answers with a TLS alert, as Go's and Java's do"""
     return await against(stage, answering(b"\x15\x03\x01\x00\x02\x02\x46"))
 
 
-@scenario("websocket.not_http", "a service that talks first", "mail or FTP server")
+@scenario("websocket.not_http", "http:// for the port of a mail server", "mail or FTP server")
 async def the_port_is_a_mail_servers(stage: Stage) -> Case:
     """a peer that greets like Postfix"""
     return await against(stage, greeting(b"220 mail.example ESMTP Postfix\r\n"))
 
 
-@scenario("websocket.timeout", "collision: a silent upgrade", "said nothing", "/ws/agent", timeout_s=1.0)
+@scenario("websocket.timeout", "an upgrade that is not answered", "said nothing", "/ws/agent", timeout_s=1.0)
 async def the_upgrade_is_not_answered(stage: Stage) -> Case:
     """a peer that takes the request and says nothing"""
     return await against(stage, silent())
 
 
 @scenario(
-    "websocket.closed", "collision: EOF instead of an answer", "closed the connection without an answer"
+    "websocket.closed", "the server closes instead of answering", "closed the connection without an answer"
 )
 async def the_server_hangs_up(stage: Stage) -> Case:
     """a peer that reads the request and closes"""
@@ -81,7 +93,7 @@ async def the_server_hangs_up(stage: Stage) -> Case:
 
 @scenario(
     "websocket.closed",
-    "collision: plain HTTP to a TLS port that says nothing",
+    "http:// for a TLS port that closes without a word",
     "closed the connection without an answer",
     hint=("if that port has TLS", "https://localhost"),
 )
@@ -91,7 +103,11 @@ async def a_tls_server_hangs_up(stage: Stage) -> Case:
     return Case({**case.environ, "Z4J_BRAIN_URL": case.environ["Z4J_BRAIN_URL"].replace("https", "http")})
 
 
-@scenario("websocket.bad_accept", "HTTP 53: a forged answer", "Sec-WebSocket-Accept that is not for our key")
+@scenario(
+    "websocket.bad_accept",
+    "a cache that replays another client's 101",
+    "Sec-WebSocket-Accept that is not for our key",
+)
 async def a_cache_answers_the_upgrade(stage: Stage) -> Case:
     """a middlebox that replays another client's 101"""
     head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
