@@ -197,6 +197,20 @@ async def test_a_project_id_that_is_no_uuid_is_a_bad_reply() -> None:
     assert "UUID" in result.message
 
 
+async def test_a_frame_limit_below_every_event_is_a_bad_reply() -> None:
+    result = await verdict(Misbehaviour(hello_ack_changes={"max_frame_size_bytes": 2000}))
+    assert result.code == "auth.bad_reply"
+    assert "at most 2000 bytes" in result.message
+    assert "raise the brain's limit" in result.hint
+
+
+async def test_an_acknowledgement_in_another_protocol_names_both_versions() -> None:
+    result = await verdict(Misbehaviour(hello_ack_changes={"protocol_version": "3", "session_id": None}))
+    assert result.code == "auth.protocol_unsupported"
+    assert "'3'" in result.message
+    assert "'2'" in result.message
+
+
 async def test_bytes_that_are_no_websocket_frames_are_a_bad_reply() -> None:
     async with peer(upgrading(b"\xff\xff\xff\xff\xff")) as server:
         result = await probe("auth", settings_for(server.url))

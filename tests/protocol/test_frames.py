@@ -98,13 +98,19 @@ def test_a_hello_ack_with_a_wrong_field_is_refused(field: str, value: object) ->
         HelloAck.from_frame(parse(unsigned_frame("hello_ack", {**ACK, field: value})))
 
 
-@pytest.mark.parametrize("interval", ["0", "-1", "1e400"])
+@pytest.mark.parametrize("interval", ["0", "-1", "1e400", "-1e400"])
 def test_a_heartbeat_interval_that_is_no_interval_is_refused(interval: str) -> None:
     raw = unsigned_frame("hello_ack", ACK).replace(
         '"heartbeat_interval_seconds":10', f'"heartbeat_interval_seconds":{interval}'
     )
     with pytest.raises(ProtocolError, match="heartbeat_interval_seconds"):
         HelloAck.from_frame(parse(raw))
+
+
+@pytest.mark.parametrize(("asked_s", "kept_s"), [(1e-6, 0.05), (0.2, 0.2), (60, 60), (3600, 60), (2**52, 60)])
+def test_a_heartbeat_is_no_busy_loop_and_within_the_brains_patience(asked_s: float, kept_s: float) -> None:
+    raw = unsigned_frame("hello_ack", {**ACK, "heartbeat_interval_seconds": asked_s})
+    assert HelloAck.from_frame(parse(raw)).heartbeat_interval_seconds == kept_s
 
 
 def test_another_frame_is_no_answer_to_hello() -> None:

@@ -76,7 +76,10 @@ CODES = (
     Code(
         "auth.bad_reply",
         "what answers hello is no brain",
-        causes=("another WebSocket service answers at /ws/agent", "a brain of another protocol version"),
+        causes=(
+            "another WebSocket service answers at /ws/agent",
+            "a brain whose terms no session can keep: a limit for frames that no event fits into",
+        ),
         remedy="check host, port and path in Z4J_BRAIN_URL",
     ),
     Code(

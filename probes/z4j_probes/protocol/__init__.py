@@ -9,6 +9,7 @@ from z4j_probes.protocol._json import render
 from z4j_probes.protocol.frames import (
     DEFAULT_MAX_FRAME_BYTES,
     ENVELOPE_VERSION,
+    LEAST_MAX_FRAME_BYTES,
     MAX_EVENTS_PER_BATCH,
     MAX_FRAME_ID_LENGTH,
     MAX_WORKER_ID_LENGTH,
@@ -38,6 +39,7 @@ from z4j_probes.protocol.signing import (
 __all__ = [
     "DEFAULT_MAX_FRAME_BYTES",
     "ENVELOPE_VERSION",
+    "LEAST_MAX_FRAME_BYTES",
     "MAX_CLOCK_SKEW_S",
     "MAX_EVENTS_PER_BATCH",
     "MAX_FRAME_ID_LENGTH",

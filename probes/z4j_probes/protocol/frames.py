@@ -19,6 +19,11 @@ from z4j_probes.protocol import _json
 PROTOCOL_VERSION = "2"
 ENVELOPE_VERSION = 2
 DEFAULT_MAX_FRAME_BYTES = 1024 * 1024
+# A brain that takes less would have nearly every event dropped, unseen, in a session that looks sound. Events
+# of usual size, with a traceback and the envelope, are well below; larger ones are dropped one by one.
+LEAST_MAX_FRAME_BYTES = 16 * 1024
+# More often would be a busy loop, and past 90 s a brain takes the agent for gone.
+SHORTEST_HEARTBEAT_S, LONGEST_HEARTBEAT_S = 0.05, 60.0
 MAX_EVENTS_PER_BATCH = 5_000
 MAX_FRAME_ID_LENGTH = 64
 MAX_WORKER_ID_LENGTH = 128
@@ -150,7 +155,7 @@ class HelloAck:
             agent_id=_text(payload, "agent_id"),
             project_id=_text(payload, "project_id"),
             session_id=_text(payload, "session_id"),
-            heartbeat_interval_seconds=_positive(payload, "heartbeat_interval_seconds"),
+            heartbeat_interval_seconds=_heartbeat_interval(payload),
             max_frame_size_bytes=int(_positive(payload, "max_frame_size_bytes")),
             ts=_moment(frame, "ts"),
         )
@@ -252,6 +257,12 @@ def _positive(source: Mapping[str, Any], key: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 2**53:
         raise ProtocolError(f"'{key}' is missing or not a positive number")
     return value
+
+
+def _heartbeat_interval(source: Mapping[str, Any]) -> float:
+    # Moved into what can be kept up, not refused: a session with another beat is as good.
+    interval_s = _positive(source, "heartbeat_interval_seconds")
+    return min(max(interval_s, SHORTEST_HEARTBEAT_S), LONGEST_HEARTBEAT_S)
 
 
 def _moment(source: Mapping[str, Any], key: str) -> datetime:

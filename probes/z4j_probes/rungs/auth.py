@@ -15,7 +15,14 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import lookup, outcome
 from z4j_probes.errors import ProtocolError
 from z4j_probes.probe import Probe
-from z4j_probes.protocol import CloseCode, HelloAck, parse, utc_now
+from z4j_probes.protocol import (
+    LEAST_MAX_FRAME_BYTES,
+    PROTOCOL_VERSION,
+    CloseCode,
+    HelloAck,
+    parse,
+    utc_now,
+)
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 from z4j_probes.rungs._source import paste_hint
@@ -73,12 +80,17 @@ async def run(climb: Climb) -> ProbeResult:
         frame = parse(answer)
         if frame["type"] == "error":
             return await _after_error(climb, frame["payload"])
+        theirs = frame["payload"].get("protocol_version")
+        if frame["type"] == "hello_ack" and isinstance(theirs, str) and theirs != PROTOCOL_VERSION:
+            return _other_protocol(climb, theirs)  # before the fields, which may be others as well
         ack = HelloAck.from_frame(frame)
         uuid.UUID(ack.project_id)
     except ProtocolError as exc:
         return _bad_reply(climb, str(exc), answer)
     except ValueError:
         return _bad_reply(climb, "'project_id' is not a UUID", answer)
+    if ack.max_frame_size_bytes < LEAST_MAX_FRAME_BYTES:
+        return _no_room(ack.max_frame_size_bytes)
     offset_s = (ack.ts - sent_at).total_seconds() - half_way
     return _acknowledged(climb, ack, offset_s=offset_s, round_trip_s=half_way * 2)
 
@@ -111,6 +123,19 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
     else:
         message += f"; that its project is {configured!r} was not compared: the brain names UUIDs alone"
     return outcome("auth.ok", message, hint="", details=details)
+
+
+def _other_protocol(climb: Climb, version: str) -> ProbeResult:
+    said = climb.settings.redactor().excerpt(version)
+    message = f"the brain answers in protocol version {said!r}, and this agent speaks {PROTOCOL_VERSION!r}"
+    details = {"protocol_version": said, "protocol_version_of_agent": PROTOCOL_VERSION}
+    return outcome("auth.protocol_unsupported", message, details=details)
+
+
+def _no_room(limit_bytes: int) -> ProbeResult:
+    message = f"the brain takes frames of at most {limit_bytes} bytes: hardly an event fits into one"
+    hint = f"raise the brain's limit for frames to {LEAST_MAX_FRAME_BYTES} bytes or more"
+    return outcome("auth.bad_reply", message, hint=hint, details={"max_frame_size_bytes": limit_bytes})
 
 
 async def _after_error(climb: Climb, payload: dict[str, Any]) -> ProbeResult:
