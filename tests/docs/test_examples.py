@@ -54,8 +54,10 @@ async def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
 async def test_the_health_routes_of_the_example_are_open_to_this_machine_alone() -> None:
     (block,) = blocks(DOCS / "operations.md", "python")
     app = namespace(block)["app"]
-    for client, status in (("127.0.0.1", 503), ("192.0.2.7", 403)):  # 503: no agent without a lifespan
-        transport = httpx.ASGITransport(app, client=(client, 1))
+    # 503: no agent without a lifespan; None: a Unix socket
+    clients = ((("127.0.0.1", 1), 503), (("192.0.2.7", 1), 403), (None, 403))
+    for client, status in clients:
+        transport = httpx.ASGITransport(app, client=client)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
             assert (await http.get("/z4j/status")).status_code == status
             assert (await http.get("/z4j/ready")).status_code == 503
