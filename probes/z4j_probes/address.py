@@ -24,6 +24,11 @@ class Address:
         return (self.ip, self.port)
 
     @property
+    def host(self) -> str:
+        """It without the port, as getaddrinfo takes it (RFC 4007 §11: the interface is part of it)."""
+        return f"{self.ip}%{self.scope_id}" if self.scope_id else self.ip
+
+    @property
     def is_loopback(self) -> bool:
         """Whether it is this machine's own."""
         return ipaddress.ip_address(self.ip).is_loopback

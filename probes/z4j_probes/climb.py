@@ -86,6 +86,7 @@ class Climb:
     proxy: Product[Proxy | None] = Product()  # config
     directory: Product[StateDirectory] = Product()  # buffer
     addresses: Product[tuple[Address, ...]] = Product()  # dns
+    peer: Product[Address] = Product()  # tcp: which of the addresses it was
     transport: Product[asyncio.Transport] = Product()  # tcp, then tls
     protocol: Product[HoldingProtocol] = Product()  # tcp
     websocket: Product[ClientConnection] = Product()  # websocket

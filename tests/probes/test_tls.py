@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.support.connect_proxy import Answering, ConnectProxy, connect_proxy
 from tests.support.tls_servers import TlsServer, tls_server
 from z4j_probes import ProbeResult, Status
 from z4j_probes.rungs import config, dns, tcp, tls
+from z4j_probes.rungs._eyeballs import Race, race
 
 DAY = timedelta(days=1)
 PROBES = (config.PROBE, dns.PROBE, tcp.PROBE, tls.PROBE)
@@ -437,6 +439,34 @@ async def test_a_connection_that_ends_at_the_greeting_says_how(how: str) -> None
         result = await climb_to("tls", PROBES, settings(brain_url=url))
     assert result.code == "tls.closed"
     assert f" {how} the connection" in result.message
+
+
+async def test_a_reset_before_anything_was_said_is_a_connection_that_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such a socket does not know any more whom it was connected to."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    async def race_and_be_reset(*given: Any) -> Race:
+        found = await race(*given)
+        assert found.sock is not None
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(found.sock, ended.set)
+        await ended.wait()
+        loop.remove_reader(found.sock)
+        with pytest.raises(OSError, match="not connected"):
+            found.sock.getpeername()
+        return found
+
+    monkeypatch.setattr(tcp, "race", race_and_be_reset)
+    async with peer(reset) as url:
+        result = await climb_to("tls", PROBES, settings(brain_url=url))
+    assert result.code == "tls.closed"
+    assert "reset the connection" in result.message
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from z4j_probes.handshake import Presented, SpokeFirst, Watch
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _tls_faults, _tls_verdicts
 from z4j_probes.rungs._tls_faults import Evidence
-from z4j_probes.rungs._tls_look import Peer, look_again
+from z4j_probes.rungs._tls_look import look_again
 from z4j_probes.trust import TrustStore
 
 _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
 _ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
 
 
-async def explain(climb: Climb, peer: Peer, store: TrustStore, error: Exception, watch: Watch) -> ProbeResult:
+async def explain(climb: Climb, store: TrustStore, error: Exception, watch: Watch) -> ProbeResult:
     """Why the handshake failed."""
     code = _tls_faults.classify(error, alert=watch.alert, certificate_requested=watch.certificate_requested)
     evidence = Evidence(
@@ -31,9 +31,7 @@ async def explain(climb: Climb, peer: Peer, store: TrustStore, error: Exception,
         return _tls_verdicts.verdict(code, evidence, climb.proxy)
 
     watch.stop()
-    presented = await look_again(
-        climb, peer, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES
-    )
+    presented = await look_again(climb, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES)
     chain = read_all(presented.chain)
     wants_roots = code in _ABOUT_ROOTS and chain
     roots = read_all(store.context.get_ca_certs(binary_form=True)) if wants_roots else ()

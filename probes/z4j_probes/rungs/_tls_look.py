@@ -16,12 +16,8 @@ from z4j_probes.trust import TrustStore
 # A look after a failure is one round trip or two more; a server that is slower leaves us without evidence.
 LOOK_S = 2.0
 
-Peer = tuple[str, int]
 
-
-async def look_again(
-    climb: Climb, peer: Peer, store: TrustStore, *, with_name: bool, ask_date: bool
-) -> Presented:
+async def look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_date: bool) -> Presented:
     """What the server presents to somebody who believes anything, as far as it can be had in time."""
     presented = Presented()
     endpoint = climb.endpoint
@@ -29,18 +25,18 @@ async def look_again(
     # no header of ours: no token, and no User-Agent
     ask = f"HEAD / HTTP/1.1\r\nHost: {ascii_name(endpoint.authority)}\r\nConnection: close\r\n\r\n".encode()
     with contextlib.suppress(OSError):
-        async with asyncio.timeout(min(LOOK_S, climb.time_left())), _redialled(climb, peer, store) as again:
+        async with asyncio.timeout(min(LOOK_S, climb.time_left())), _redialled(climb, store) as again:
             await look(*again, presented, server_hostname=name, ask=ask if ask_date else None)
     return presented
 
 
 @contextlib.asynccontextmanager
 async def _redialled(
-    climb: Climb, peer: Peer, store: TrustStore
+    climb: Climb, store: TrustStore
 ) -> AsyncIterator[tuple[asyncio.Transport, HoldingProtocol]]:
     """Another connection to the address that tcp found, through the same proxy. OSError where none is had."""
     loop = asyncio.get_running_loop()
-    transport, holding = await loop.create_connection(HoldingProtocol, *peer)
+    transport, holding = await loop.create_connection(HoldingProtocol, climb.peer.host, climb.peer.port)
     try:
         proxy = climb.proxy
         if proxy is not None:

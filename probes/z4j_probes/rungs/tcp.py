@@ -46,8 +46,9 @@ async def run(climb: Climb) -> ProbeResult:
     """Connect, through the proxy where there is one, and leave the open transport."""
     started_s = time.monotonic()
     found = await race(climb.addresses, climb.time_left() * _SHARE, _grace_s(climb))
-    if found.sock is None:
+    if found.sock is None or found.winner is None:
         return _failure(climb, found)
+    climb.peer = found.winner
     await _open(climb, found.sock)
     proxy = climb.proxy
     if proxy is None:

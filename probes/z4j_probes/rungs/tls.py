@@ -55,8 +55,6 @@ async def run(climb: Climb) -> ProbeResult:
         return explain_empty_store(climb, store)
 
     watch = Watch(store.context)
-    # now, since a transport that was closed has forgotten
-    peer: tuple[str, int] = climb.transport.get_extra_info("peername")[:2]
     try:
         async with asyncio.timeout(climb.time_left()):
             transport = await _shake_hands(climb, store.context, watch)
@@ -64,7 +62,7 @@ async def run(climb: Climb) -> ProbeResult:
         # what tells failures apart is a third of this probe's code: loaded when there is one
         from z4j_probes.rungs._tls_failure import explain
 
-        return await explain(climb, peer, store, exc, watch)
+        return await explain(climb, store, exc, watch)
     finally:
         watch.stop()
     climb.transport = transport
