@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import command, document, environment, install_plugin, on_terminal, run
+from tests.support.climbs import SECRET
 
 TOKEN = "z4j_agent_token_for_tests_0123456789abcdef"
 
@@ -61,7 +62,7 @@ def test_missing_settings_are_a_document_and_status_1(tmp_path: Path) -> None:
 
 
 def test_offline_is_green_where_settings_and_disk_are(tmp_path: Path) -> None:
-    env = {"Z4J_TOKEN": TOKEN, "Z4J_BRAIN_URL": "https://brain.invalid"}
+    env = {"Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET, "Z4J_BRAIN_URL": "https://brain.invalid"}
     done = run("doctor", "--offline", "--json", home=tmp_path, env=env)
 
     report = document(done.stdout)
@@ -74,7 +75,8 @@ def test_a_port_where_nobody_listens_is_status_1_with_its_code(tmp_path: Path) -
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else gets the port
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        done = run("doctor", "--brain-url", url, "--json", home=tmp_path, env={"Z4J_TOKEN": TOKEN})
+        env = {"Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+        done = run("doctor", "--brain-url", url, "--json", home=tmp_path, env=env)
 
     assert done.returncode == 1
     assert document(done.stdout)["first_failure"] == "tcp.refused"
@@ -139,6 +141,7 @@ def test_the_token_comes_from_a_file(tmp_path: Path) -> None:
         "--brain-url",
         "https://brain.invalid",
         home=tmp_path,
+        env={"Z4J_HMAC_SECRET": SECRET},
     )
 
     assert done.returncode == 0
@@ -193,7 +196,7 @@ def test_a_reader_that_has_left_is_no_error(tmp_path: Path, arguments: list[str]
 
 
 def test_ctrl_c_leaves_a_whole_document_of_what_was_known(tmp_path: Path) -> None:
-    env = {"Z4J_TOKEN": TOKEN, "Z4J_BRAIN_URL": "https://brain.invalid"}
+    env = {"Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET, "Z4J_BRAIN_URL": "https://brain.invalid"}
     env |= install_plugin(tmp_path / "site", "waiting", HANGING)
     ready = tmp_path / ".z4j"
     process = subprocess.Popen(

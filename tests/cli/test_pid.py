@@ -18,12 +18,17 @@ import pytest
 
 from tests.support import cli
 from tests.support.agents import closed_port
+from tests.support.climbs import SECRET
 from tests.support.namespaces import ROOT, python_environ
 from tests.support.programs import unavailable
 from z4j_fastapi.devbrain import DevBrain
 
 USER = 4242
-SETTINGS = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN": "tok-of-the-service"}
+SETTINGS = {
+    "Z4J_BRAIN_URL": "http://127.0.0.1:1",
+    "Z4J_TOKEN": "tok-of-the-service",
+    "Z4J_HMAC_SECRET": SECRET,
+}
 
 # Says that it is there once it has become what the test wants, and lives until its stdin ends.
 SERVICE = """
@@ -136,7 +141,8 @@ def test_what_the_service_cant_write_is_not_written(open_path: Path) -> None:
 
 def test_relative_paths_are_the_services(open_path: Path) -> None:
     (open_path / "token").write_text("tok-in-its-directory")
-    environ = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN_FILE": "token", "Z4J_HOME": str(open_path)}
+    environ = SETTINGS | {"Z4J_TOKEN_FILE": "token", "Z4J_HOME": str(open_path)}
+    del environ["Z4J_TOKEN"]
     with service(open_path, environ) as pid:
         _, report = diagnose(open_path, pid, "--only", "config")
     assert row(report, "config")["code"] == "config.ok"
@@ -277,7 +283,7 @@ def test_ctrl_c_gives_what_the_service_knew_by_then(open_path: Path) -> None:
 
 def test_a_process_that_was_given_no_settings_may_read_them_from_a_file(open_path: Path) -> None:
     file = open_path / "web.env"
-    file.write_text("Z4J_BRAIN_URL=http://127.0.0.1:1\nZ4J_TOKEN=tok-of-the-file\n")
+    file.write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
     with service(open_path, {"HOME": str(open_path)}) as pid:
         arguments = ("doctor", "--pid", str(pid), "--json", "--only", "config")
         bare = cli.run(*arguments, home=open_path)

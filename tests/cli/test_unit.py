@@ -15,10 +15,12 @@ import pytest
 
 from tests.cli.test_pid import SETTINGS, USER, diagnose, open_path, row, service
 from tests.support import cli
+from tests.support.climbs import SECRET
 from tests.support.programs import unavailable
 
 __all__ = ["open_path"]
 
+ENVIRONMENT = f"Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_TOKEN=tok-of-the-unit Z4J_HMAC_SECRET={SECRET}"
 STOPPED = {"LoadState": "loaded", "MainPID": "0", "DynamicUser": "no", "PrivateTmp": "no"}
 
 
@@ -61,7 +63,7 @@ def test_a_running_unit_is_its_main_process(open_path: Path) -> None:
 
 def test_one_that_failed_to_start_has_what_systemd_would_give_it(open_path: Path) -> None:
     file = open_path / "web.env"
-    file.write_text('# settings\nZ4J_TOKEN="tok-of-the-file"\n')
+    file.write_text(f'# settings\nZ4J_TOKEN="tok-of-the-file"\nZ4J_HMAC_SECRET={SECRET}\n')
     file.chmod(0o600)  # systemd reads it as root, before the service is anybody
     state = open_path / "state"
     state.mkdir(mode=0o700)
@@ -97,7 +99,7 @@ def state() -> Iterator[Path]:
 
 def with_state(state: Path, **more: str) -> dict[str, str]:
     """A unit with a StateDirectory=, and the settings that go with it."""
-    given = f"Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_TOKEN=tok-of-the-unit Z4J_HOME={state}/z4j"
+    given = f"{ENVIRONMENT} Z4J_HOME={state}/z4j"
     return STOPPED | {"StateDirectory": state.name, "Environment": given} | more
 
 
@@ -169,7 +171,7 @@ def test_credentials_are_there_for_the_service_alone(open_path: Path) -> None:
     properties = STOPPED | {
         "Id": "web.service",
         "User": "65534",
-        "Environment": "Z4J_BRAIN_URL=http://127.0.0.1:1 "
+        "Environment": f"Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_HMAC_SECRET={SECRET} "
         "Z4J_TOKEN_FILE=/run/credentials/web.service/z4j-token",
     }
     files = f"[Service]\nLoadCredential=z4j-token:{token}\n"
@@ -187,7 +189,7 @@ def test_a_credential_that_is_missing_keeps_it_from_starting(open_path: Path) ->
 
 
 def test_what_every_service_is_given_is_given(open_path: Path) -> None:
-    manager = "Z4J_TOKEN=$'tok with\\tblanks'\nZ4J_PROJECT_ID=shared\n"
+    manager = f"Z4J_TOKEN=$'tok with\\tblanks'\nZ4J_HMAC_SECRET={SECRET}\nZ4J_PROJECT_ID=shared\n"
     properties = STOPPED | {
         "Environment": r'"Z4J_BRAIN_URL=http://127.0.0.1:1" Z4J_HOME=/nowhere "Z4J_AGENT_NAME=a \$ b"',
         "UnsetEnvironment": "Z4J_HOME Z4J_PROJECT_ID=another",
@@ -203,7 +205,7 @@ def test_environment_files_may_have_wildcards(open_path: Path) -> None:
     (open_path / "web.d" / "1.env").write_text("Z4J_TOKEN=tok-of-the-first\nZ4J_AGENT_NAME=one\n")
     (open_path / "web.d" / "2.env").write_text("Z4J_AGENT_NAME=two\n")
     properties = STOPPED | {
-        "Environment": "Z4J_BRAIN_URL=http://127.0.0.1:1",
+        "Environment": f"Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_HMAC_SECRET={SECRET}",
         "EnvironmentFiles": f"{open_path}/web.d/*.env (ignore_errors=no)",
     }
     status, out, _ = diagnose_unit(open_path, properties, "--only", "config")
@@ -213,8 +215,7 @@ def test_environment_files_may_have_wildcards(open_path: Path) -> None:
 def test_a_main_process_that_has_just_ended_is_no_obstacle(open_path: Path) -> None:
     gone = subprocess.Popen(["/bin/true"])
     gone.wait()
-    environment = "Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_TOKEN=tok-of-the-unit"
-    properties = STOPPED | {"MainPID": str(gone.pid), "Environment": environment}
+    properties = STOPPED | {"MainPID": str(gone.pid), "Environment": ENVIRONMENT}
     status, _, err = diagnose_unit(open_path, properties, "--only", "config")
     assert (status, err) == (0, "")
 
@@ -238,7 +239,7 @@ def test_a_bundle_is_the_units(open_path: Path) -> None:
 def test_a_dynamic_user_without_one_has_no_home(open_path: Path) -> None:
     properties = STOPPED | {
         "DynamicUser": "yes",
-        "Environment": "Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_TOKEN=tok-of-the-unit",
+        "Environment": ENVIRONMENT,
     }
     _, out, _ = diagnose_unit(open_path, properties, "--offline")
     assert row(report_of(out), "buffer")["code"] == "buffer.relocated"
@@ -264,9 +265,8 @@ def test_what_keeps_it_from_starting_is_said(open_path: Path, properties: dict[s
 
 
 def test_a_file_that_may_be_missing_may_be_missing(open_path: Path) -> None:
-    environment = "Z4J_BRAIN_URL=http://127.0.0.1:1 Z4J_TOKEN=tok-of-the-unit"
     files = "/nowhere/web.env (ignore_errors=yes)"
-    properties = STOPPED | {"Environment": environment, "EnvironmentFiles": files}
+    properties = STOPPED | {"Environment": ENVIRONMENT, "EnvironmentFiles": files}
     status, _, err = diagnose_unit(open_path, properties, "--only", "config")
     assert (status, err) == (0, "")
 

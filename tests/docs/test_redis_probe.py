@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from tests.support import cli
+from tests.support.climbs import SECRET, TOKEN
 from tests.support.redis import running_redis
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "redis_probe"
@@ -25,7 +26,7 @@ def installed(directory: Path) -> Path:
 
 def redis_row(directory: Path, url: str) -> dict[str, str]:
     env = {"PYTHONPATH": str(installed(directory)), "REDIS_URL": url, "Z4J_BRAIN_URL": "http://127.0.0.1:1"}
-    env |= {"Z4J_TOKEN": "tok-of-a-service"}
+    env |= {"Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
     process = cli.run("doctor", "--json", "--only", "redis", home=directory, env=env)
     row: dict[str, str] = cli.document(process.stdout)["probes"][-1]
     assert row["name"] == "redis"

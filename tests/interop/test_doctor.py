@@ -85,7 +85,7 @@ def test_a_missing_secret_is_named(real_brain: BrainApi, tmp_path: Path) -> None
     env = settings(real_brain, real_brain.mint())
     del env["Z4J_HMAC_SECRET"]
     status, report = diagnose(tmp_path, env)
-    assert (status, report["first_failure"]) == (1, "signing.secret_missing")
+    assert (status, report["first_failure"]) == (1, "config.missing")
 
 
 @pytest.mark.parametrize("offset", ["+5m", "-5m"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.support.climbs import BRAIN_URL, TOKEN, climb_to, ladder, settings
+from tests.support.climbs import BRAIN_URL, SECRET, TOKEN, climb_to, ladder, settings
 from z4j_probes import ProbeResult, Settings, Status
 from z4j_probes.rungs import config
 from z4j_probes.rungs._misspelt import closest, meant_for
 from z4j_probes.rungs._token import faults_of
-
-SECRET = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
 
 
 async def judged(environ: Mapping[str, str] | None = None, **explicit: str | None) -> ProbeResult:
@@ -46,12 +43,10 @@ async def test_what_the_settings_mean_is_left_for_the_other_rungs() -> None:
     assert "hidden" not in str(results)
 
 
-async def test_a_missing_hmac_secret_is_not_the_settings_fault() -> None:
-    climbing = ladder([config.PROBE])
-    async with climbing.start() as climb:
-        results = [result async for result in climbing.climb(climb)]
-        assert climb.hmac_secret is None
-    assert results[0].code == "config.ok"
+async def test_without_a_secret_no_agent_comes_online_so_the_settings_are_not_complete() -> None:
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN})
+    assert (result.code, result.message) == ("config.missing", "Z4J_HMAC_SECRET is not set")
+    assert "Z4J_HMAC_SECRET_FILE" in result.hint
 
 
 async def test_everything_that_is_missing_is_named_at_once() -> None:
@@ -59,8 +54,9 @@ async def test_everything_that_is_missing_is_named_at_once() -> None:
     assert result.code == "config.missing"
     assert "Z4J_BRAIN_URL is not set" in result.message
     assert "Z4J_TOKEN is not set" in result.message
+    assert "Z4J_HMAC_SECRET is not set" in result.message
     assert "Z4J_TOKEN_FILE" in result.hint
-    assert [p["setting"] for p in result.details["problems"]] == ["brain_url", "token"]
+    assert [p["setting"] for p in result.details["problems"]] == ["brain_url", "token", "hmac_secret"]
 
 
 async def test_an_empty_or_blank_value_is_missing_and_said_to_be_empty() -> None:
@@ -70,7 +66,7 @@ async def test_an_empty_or_blank_value_is_missing_and_said_to_be_empty() -> None
 
 
 async def test_a_missing_setting_with_a_misspelt_one_beside_it_asks_what_was_meant() -> None:
-    result = await judged_bare({"Z4J_URL": BRAIN_URL, "Z4J_TOKN": TOKEN})
+    result = await judged_bare({"Z4J_URL": BRAIN_URL, "Z4J_TOKN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
     assert result.code == "config.missing"
     assert "Z4J_URL is (did you mean Z4J_BRAIN_URL?)" in result.message
     assert "rename Z4J_TOKN to Z4J_TOKEN" in result.hint
@@ -132,6 +128,7 @@ async def test_code_alone_can_allow_plaintext() -> None:
     environ = {
         "Z4J_BRAIN_URL": "http://brain.example",
         "Z4J_TOKEN": TOKEN,
+        "Z4J_HMAC_SECRET": SECRET,
         "Z4J_ALLOW_PLAINTEXT": "1",
     }
     assert (await judged_bare(environ)).code == "config.insecure_url"
@@ -179,7 +176,8 @@ async def test_a_malformed_token_is_never_shown() -> None:
 async def test_the_hint_for_a_token_names_the_file_it_came_from(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("Bearer abc123\n")
-    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(file)})
+    bare = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_HMAC_SECRET": SECRET}
+    result = await judged_bare(bare | {"Z4J_TOKEN_FILE": str(file)})
     assert result.code == "config.token_malformed"
     assert f"> {file}" in result.hint
 
@@ -187,7 +185,7 @@ async def test_the_hint_for_a_token_names_the_file_it_came_from(tmp_path: Path) 
 async def test_the_hint_for_a_token_names_the_env_file(tmp_path: Path) -> None:
     file = tmp_path / "web.env"
     file.write_text(f"Z4J_BRAIN_URL={BRAIN_URL}\nZ4J_TOKEN='abc 123'\n")
-    given = Settings.load(environ={}, env_file=file)
+    given = Settings.load(environ={"Z4J_HMAC_SECRET": SECRET}, env_file=file)
     result = await climb_to("config", [config.PROBE], given)
     assert result.code == "config.token_malformed"
     assert f"Z4J_TOKEN in {file}" in result.message

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 
 from z4j_probes import Climb, Ladder, Probe, ProbeResult, Registry, Settings
 from z4j_probes.protocol import Hello
 
 BRAIN_URL = "https://brain.example"
+SECRET = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
 TOKEN = "z4j-agent-0123456789abcdef"  # shaped like one, accepted by nobody
 
 
@@ -18,7 +20,8 @@ async def nobody(climb: Climb) -> Hello:
 
 def settings(environ: Mapping[str, str] | None = None, **explicit: str | None) -> Settings:
     """Settings that are in order, from an environment that has these variables alone."""
-    variables = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, **(environ or {})}
+    variables = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    variables |= environ or {}
     return Settings.load(environ=variables, env_file=None, allow_plaintext=False, **explicit)
 
 

@@ -18,7 +18,8 @@ CODES = (
             "the variable's name is misspelt",
             "the .env file is not loaded: name it with --env-file",
         ),
-        remedy="set Z4J_BRAIN_URL, and Z4J_TOKEN or Z4J_TOKEN_FILE, where the service gets its environment",
+        remedy="set Z4J_BRAIN_URL, Z4J_TOKEN and Z4J_HMAC_SECRET (the last two also as a file: …_FILE) "
+        "where the service gets its environment",
     ),
     Code(
         "config.invalid_url",

@@ -19,6 +19,8 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Slugs and UUIDs; liberal, since the brain has the last word, but nothing that was pasted with its quotes.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _AGENT_NAME_MAX = 128
+# Without the secret nothing can be signed, and no brain listens to an agent that does not sign.
+_NEEDED = ("brain_url", "token", "hmac_secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def find_problems(settings: Settings) -> list[Problem]:
         for lost in settings.unreadable
     ]
     misspelt = _misspelt.unread(settings.environ)
-    for attribute in ("brain_url", "token"):
+    for attribute in _NEEDED:
         if not given(getattr(settings, attribute)) and attribute not in {p.setting for p in problems}:
             meant = _misspelt.meant_for(_source.variable_of(attribute).name, misspelt)
             problems.append(_missing(settings, attribute, meant))

@@ -6,7 +6,7 @@ is really loaded. All problems are found and said at once; the code is that of t
 Codes: ok, missing, invalid_url, unsupported_scheme, insecure_url, token_malformed, secret_malformed,
 secret_unreadable, unknown_variable, ca_unreadable, invalid_value.
 
-Leaves the endpoint, the decoded HMAC secret (None where there is none: `signing` says so) and the proxy.
+Leaves the endpoint, the decoded HMAC secret and the proxy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
-from z4j_probes.rungs._problems import Problem, find_problems, given
+from z4j_probes.rungs._problems import Problem, find_problems
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
 
@@ -63,7 +63,7 @@ async def run(climb: Climb) -> ProbeResult:
 
     climb.endpoint = parse_endpoint(settings.brain_url or "")
     secret = settings.hmac_secret
-    climb.hmac_secret = decode_secret(secret.reveal()) if secret and given(secret) else None
+    climb.hmac_secret = decode_secret(secret.reveal()) if secret else None
     climb.proxy = find_proxy(climb.endpoint, settings.environ)
     if problems:
         return _told(problems)

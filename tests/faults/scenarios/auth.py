@@ -6,6 +6,7 @@ import uuid
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import Stage
+from tests.support.climbs import SECRET, TOKEN
 from tests.support.http_peers import text_frame, upgrading
 from z4j_fastapi.devbrain import Close, DevBrain, Limits, Misbehaviour
 from z4j_probes.protocol import CloseCode
@@ -119,14 +120,14 @@ async def hello_is_not_answered(stage: Stage) -> Case:
 async def another_service_answers(stage: Stage) -> Case:
     """a chat server at that path: it upgrades, and sends JSON that is no hello_ack"""
     peer = await stage.peer(upgrading(text_frame(b'{"event":"welcome","room":"lobby"}')))
-    return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": "z4j-agent-0123456789"})
+    return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
 
 @scenario("auth.bad_reply", "junk after the 101", "no WebSocket message")
 async def junk_follows_the_upgrade(stage: Stage) -> Case:
     """a peer that upgrades and goes on in another protocol"""
     peer = await stage.peer(upgrading(b"\xff\xfe\xfd junk that is no frame"))
-    return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": "z4j-agent-0123456789"})
+    return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
 
 @scenario(

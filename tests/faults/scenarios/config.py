@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import Stage
-from tests.support.climbs import BRAIN_URL, TOKEN
+from tests.support.climbs import BRAIN_URL, SECRET, TOKEN
 
 USER = 4242
 """A user without an entry in passwd, as containers are given."""
@@ -12,7 +14,8 @@ USER = 4242
 
 def case(*, arguments: tuple[str, ...] = (), words: tuple[str, ...] = (), **variables: str) -> Case:
     """Settings that are in order but for what these variables say."""
-    return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, **variables}, arguments, words)
+    sound = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    return Case(sound | variables, arguments, words)
 
 
 @scenario(
@@ -36,6 +39,16 @@ async def nothing_is_set(stage: Stage) -> Case:
 async def the_tokens_variable_is_misspelt(stage: Stage) -> Case:
     """Z4J_TOKN is set instead of Z4J_TOKEN"""
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKN": TOKEN})
+
+
+@scenario(
+    "config.missing", "the secret is not set", "Z4J_HMAC_SECRET is not set", hint=("Z4J_HMAC_SECRET_FILE",)
+)
+async def the_secret_is_not_set(stage: Stage) -> Case:
+    """an agent of the real brain, without Z4J_HMAC_SECRET"""
+    environ = stage.real_settings()
+    del environ["Z4J_HMAC_SECRET"]
+    return Case(environ)
 
 
 @scenario("config.missing", "an empty token file", "is empty")
@@ -127,7 +140,9 @@ async def the_token_has_a_zero_width_space(stage: Stage) -> Case:
 )
 async def the_token_is_a_placeholder(stage: Stage) -> Case:
     """the env file of the documentation: Z4J_TOKEN=<your-token>"""
-    path = stage.write("systemd.env", f"Z4J_BRAIN_URL={BRAIN_URL}\nZ4J_TOKEN=<your-token>\n")
+    path = stage.write(
+        "systemd.env", f"Z4J_BRAIN_URL={BRAIN_URL}\nZ4J_TOKEN=<your-token>\nZ4J_HMAC_SECRET={SECRET}\n"
+    )
     return Case(arguments=("--env-file", path), words=(path,))
 
 
@@ -218,9 +233,7 @@ async def the_ca_file_is_der(stage: Stage) -> Case:
 async def the_ca_file_belongs_to_root(stage: Stage) -> Case:
     """the CA file has mode 0600, the service runs as uid 4242"""
     path = stage.write("ca.pem", stage.root.pem, 0o600)
-    return Case(
-        {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, "Z4J_CA_FILE": path}, handicap=(f"user={USER}",)
-    )
+    return replace(case(Z4J_CA_FILE=path), handicap=(f"user={USER}",))
 
 
 @scenario(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, Stage
-from tests.support.climbs import TOKEN
+from tests.support.climbs import SECRET, TOKEN
 from tests.support.netlab import HOSTS, NetLab
 
 RESOLVER = "192.0.2.53"
@@ -12,7 +12,10 @@ RESOLVER = "192.0.2.53"
 
 def case(lab: NetLab, host: str = BRAIN_HOST, **more: str) -> Case:
     """A doctor in the lab whose brain has this name."""
-    return Case({"Z4J_BRAIN_URL": f"https://{host}", "Z4J_TOKEN": TOKEN, **more}, prefix=lab.prefix)
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://{host}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET, **more},
+        prefix=lab.prefix,
+    )
 
 
 async def lab_with_resolver(stage: Stage, *options: str) -> NetLab:
@@ -156,7 +159,9 @@ async def resolv_conf_is_empty(stage: Stage) -> Case:
 @scenario("dns.invalid_name", "a host name with two dots in a row", "brain..example.com", "two dots in a row")
 async def the_name_has_two_dots_in_a_row(stage: Stage) -> Case:
     """https://brain..example.com: UnicodeError, which is no OSError"""
-    return Case({"Z4J_BRAIN_URL": "https://brain..example.com", "Z4J_TOKEN": TOKEN})
+    return Case(
+        {"Z4J_BRAIN_URL": "https://brain..example.com", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    )
 
 
 @scenario(
@@ -164,13 +169,15 @@ async def the_name_has_two_dots_in_a_row(stage: Stage) -> Case:
 )
 async def a_label_is_too_long(stage: Stage) -> Case:
     """a generated name of 70 characters"""
-    return Case({"Z4J_BRAIN_URL": f"https://{'b' * 70}.example.com", "Z4J_TOKEN": TOKEN})
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://{'b' * 70}.example.com", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    )
 
 
 @scenario("dns.invalid_name", "a host name with a variable that is not filled in", "${brain_host}")
 async def the_name_is_a_template(stage: Stage) -> Case:
     """https://${BRAIN_HOST} in an env file, which expands nothing"""
-    return Case({"Z4J_BRAIN_URL": "https://${BRAIN_HOST}", "Z4J_TOKEN": TOKEN})
+    return Case({"Z4J_BRAIN_URL": "https://${BRAIN_HOST}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
 
 @scenario("dns.local_only", "only /etc/hosts knows the name", BRAIN_HOST, "/etc/hosts", "NXDOMAIN")

@@ -7,7 +7,7 @@ import asyncio
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, Stage
 from tests.support.certificates import authority, issue, server_context
-from tests.support.climbs import TOKEN
+from tests.support.climbs import SECRET, TOKEN
 from tests.support.connections import closed_port, reset
 from tests.support.http_peers import Behaviour, Peer, answering, silent
 from tests.support.netlab import NetLab
@@ -22,6 +22,7 @@ def through(port: int, **more: str) -> dict[str, str]:
     return {
         "Z4J_BRAIN_URL": f"https://{BRAIN_HOST}",
         "Z4J_TOKEN": TOKEN,
+        "Z4J_HMAC_SECRET": SECRET,
         "HTTPS_PROXY": f"http://127.0.0.1:{port}",
         **more,
     }

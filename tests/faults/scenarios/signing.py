@@ -16,12 +16,6 @@ async def misbehaving(stage: Stage, wrong: Misbehaviour, **more: str) -> Case:
     return Case(stage.settings(await stage.brain(wrong), **more))
 
 
-@scenario("signing.secret_missing", "no secret (real brain)", "no secret is set", hint=("Z4J_HMAC_SECRET",))
-async def the_secret_is_not_set(stage: Stage) -> Case:
-    """the real brain, and no Z4J_HMAC_SECRET"""
-    return Case(stage.real_settings(Z4J_HMAC_SECRET=""))
-
-
 @scenario(
     "signing.secret_wrong",
     "the secret of another brain (real brain)",

@@ -6,14 +6,16 @@ import socket
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, BRAIN_IP6, Stage
-from tests.support.climbs import TOKEN
+from tests.support.climbs import SECRET, TOKEN
 from tests.support.connections import black_hole, closed_port
 
 
 def dialling(address: str, *, words: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Case:
     """A doctor whose brain is at this address and port."""
     return Case(
-        {"Z4J_BRAIN_URL": f"https://{address}", "Z4J_TOKEN": TOKEN, **more}, words=words, prefix=prefix
+        {"Z4J_BRAIN_URL": f"https://{address}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET, **more},
+        words=words,
+        prefix=prefix,
     )
 
 
@@ -147,7 +149,7 @@ async def a_route_prohibits_it(stage: Stage) -> Case:
 async def a_sandbox_forbids_connect(stage: Stage) -> Case:
     """a seccomp filter: connect(2) fails with EPERM"""
     port = stage.stack.enter_context(closed_port())
-    environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN}
+    environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
     return Case(environ, handicap=("connect=none",))
 
 
@@ -186,5 +188,5 @@ async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
 async def the_process_is_out_of_descriptors(stage: Stage) -> Case:
     """RLIMIT_NOFILE leaves what the event loop itself needs"""
     port = stage.stack.enter_context(closed_port())
-    environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN}
+    environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
     return Case(environ, arguments=("--only", "tcp"), handicap=("descriptors=3",))

@@ -7,6 +7,7 @@ import asyncio
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_IP, Stage
 from tests.support.certificates import Issued, issue
+from tests.support.climbs import SECRET, TOKEN
 from tests.support.connections import reset
 from tests.support.http_peers import Peer, greeting, silent
 from tests.support.nginx import certificate_lines
@@ -28,7 +29,8 @@ async def s_server(stage: Stage, *options: str, leaf: Issued | None = None, host
     return Case(
         {
             "Z4J_BRAIN_URL": f"https://{host}:{port}",
-            "Z4J_TOKEN": "z4j-agent-0123456789abcdef",
+            "Z4J_TOKEN": TOKEN,
+            "Z4J_HMAC_SECRET": SECRET,
             "Z4J_CA_FILE": stage.ca_file,
         },
         words=(f"{host}:{port}",),
@@ -135,7 +137,9 @@ async def the_port_is_plain_http(stage: Stage) -> Case:
 async def the_port_is_an_ssh_servers(stage: Stage) -> Case:
     """a server that greets like OpenSSH"""
     peer = await stage.peer(greeting(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"))
-    return Case({"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"})
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    )
 
 
 @scenario(
@@ -172,7 +176,7 @@ async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
 
     peer = await stage.peer(behave)
     return Case(
-        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"},
+        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET},
         words=(f"localhost:{peer.port}",),
     )
 
@@ -189,7 +193,9 @@ async def a_load_balancer_has_no_server(stage: Stage) -> Case:
         await reader.read(4096)
 
     peer = await stage.peer(behave)
-    return Case({"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"})
+    return Case(
+        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    )
 
 
 @scenario(
@@ -199,7 +205,7 @@ async def the_handshake_is_not_answered(stage: Stage) -> Case:
     """a peer that takes ClientHello and says nothing"""
     peer = await stage.peer(silent())
     return Case(
-        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": "z4j-agent-0123456789"},
+        {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET},
         words=(f"localhost:{peer.port}",),
     )
 
