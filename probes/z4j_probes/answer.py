@@ -18,6 +18,7 @@ from z4j_probes.redact import Redactor
 _STATUS_LINE = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_LENGTH = re.compile(r"[0-9]{1,18}")  # more is no length, and far enough more is no integer to Python
 _START = b"HTTP/"
 
 
@@ -52,11 +53,7 @@ class Answer:
     @property
     def date(self) -> datetime | None:
         """The server's clock, to the second."""
-        try:
-            moment = parsedate_to_datetime(self.headers.get("date", ""))
-        except ValueError:
-            return None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return http_date(self.headers.get("date", ""))
 
     @property
     def text(self) -> str:
@@ -69,8 +66,8 @@ class Answer:
     @property
     def body_missing(self) -> int | None:
         """How many bytes of the body are still to come; None where the head does not say."""
-        length = self.headers.get("content-length", "")
-        return max(0, int(length) - len(self.body)) if length.isascii() and length.isdigit() else None
+        length = _LENGTH.fullmatch(self.headers.get("content-length", ""))
+        return max(0, int(length[0]) - len(self.body)) if length else None
 
     def evidence(self, redactor: Redactor, *, now: datetime) -> dict[str, Any]:
         """What a report may show of it. `clock_offset_s` is the server's clock less ours, at `now`."""
@@ -88,6 +85,15 @@ class Answer:
             if title:
                 found["title"] = redactor.excerpt(title[1])
         return found
+
+
+def http_date(value: str) -> datetime | None:
+    """The moment of a `Date` header (RFC 9110 §5.6.7); None where it is none, or beyond any calendar."""
+    try:
+        moment = parsedate_to_datetime(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def may_be_http(received: bytes) -> bool:

@@ -125,6 +125,7 @@ def test_every_code_of_the_tables_is_in_the_catalogue() -> None:
         ),
         (b"HTTP/1.1 200 OK\r\nDate: yesterday\r\n\r\n", None),
         (b"HTTP/1.1 200 OK\r\nDate: \xff\r\n\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 99999999999 00:00:00 GMT\r\n\r\n", None),
         (b"HTTP/1.1 200 OK\r\n\r\n", None),
         (b"", None),
     ],

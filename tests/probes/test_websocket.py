@@ -231,6 +231,14 @@ async def test_the_date_header_shows_how_the_clocks_stand() -> None:
     assert result.details["clock_offset_s"] < -100_000_000
 
 
+@pytest.mark.parametrize(
+    "header", [b"Date: Mon, 01 Jan 99999999999 00:00:00 GMT", b"Content-Length: " + b"9" * 5000]
+)
+async def test_a_header_beyond_all_bounds_changes_nothing_about_the_refusal(header: bytes) -> None:
+    result = await verdict(b"HTTP/1.1 403 Forbidden\r\n" + header + b"\r\n\r\nno")
+    assert result.code == "websocket.forbidden"
+
+
 async def test_a_page_that_echoes_the_request_does_not_leak_the_token_by_halves() -> None:
     padding = b"x" * 190
     result = await verdict(http("401 Unauthorized", padding + b" token-of-the-agent"))

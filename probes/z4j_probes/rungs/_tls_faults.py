@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 
+from z4j_probes.answer import http_date
 from z4j_probes.certificates import Certificate, issuing_path
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import Presented
@@ -186,11 +186,7 @@ def read_date(answer: bytes) -> datetime | None:
     for line in answer.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"date":
-            try:
-                moment = parsedate_to_datetime(value.strip().decode("ascii"))
-            except ValueError:
-                return None
-            return moment if moment.tzinfo else None
+            return http_date(value.strip().decode("latin-1"))
     return None
 
 
