@@ -15,7 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z4j_fastapi.events import MAX_EVENT_BYTES, MAX_VALUES, REDACTED, EventEncoder, EventKind
+from z4j_fastapi.events import (
+    MAX_CHARACTERS,
+    MAX_EVENT_BYTES,
+    MAX_VALUES,
+    REDACTED,
+    EventEncoder,
+    EventKind,
+)
 from z4j_probes.protocol import FrameSigner, FrameVerifier, render
 
 IDS = ("a", "p", "s")
@@ -134,6 +141,44 @@ def test_an_event_of_any_size_is_bounded_and_keeps_what_matters(filler: str) -> 
     assert len(text.encode()) <= MAX_EVENT_BYTES
     assert json.loads(text)["data"]["task_name"] == "mail"
     assert "left out" in text
+
+
+@pytest.mark.parametrize("filler", ["k", "\x01", "😀"])
+def test_names_of_any_size_are_bounded_too(filler: str) -> None:
+    text = EventEncoder().encode(
+        "task.sent",
+        task_id=filler * 10_000,
+        engine="arq",
+        data={
+            "kwargs": {
+                f"{n}{filler * 9_000}": {f"{m}{filler * 600}": 1 for m in range(50)} for n in range(200)
+            }
+        }
+        | {f"{n}{filler * 600}": n for n in range(190)},
+    )
+    assert len(text.encode()) <= MAX_EVENT_BYTES
+    assert json.loads(text)["data"]
+
+
+def test_many_long_texts_are_not_walked_to_their_end() -> None:
+    class Counted(str):
+        asked = 0
+
+        def isascii(self) -> bool:
+            Counted.asked += 1
+            return super().isascii()
+
+    encode(args=[Counted("x" * 8_000) for _ in range(150)], kwargs={"texts": ["y" * 8_000] * 150})
+    assert Counted.asked <= 2 * MAX_CHARACTERS / 8_000
+
+
+def test_what_can_not_even_be_named_is_an_event_all_the_same() -> None:
+    class Nameless:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    text = EventEncoder().encode("task.sent", task_id=Nameless(), engine="arq", data={})  # type: ignore[arg-type]
+    assert json.loads(text)["task_id"] == "<Nameless>"
 
 
 anything = st.recursive(

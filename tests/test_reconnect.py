@@ -50,6 +50,15 @@ def test_a_stable_session_forgets_the_failures_before_it() -> None:
     assert backoff.next_s("websocket.closed") == 5
 
 
+def test_failures_of_another_kind_begin_another_schedule() -> None:
+    backoff = Backoff(longest)
+    for _ in range(12):
+        backoff.next_s("tcp.refused")
+    assert backoff.next_s("auth.version_skew") == 120
+    assert backoff.next_s("auth.token_rejected") == 10
+    assert backoff.next_s("auth.address_refused") == 20
+
+
 def test_a_session_that_flaps_does_not() -> None:
     backoff = Backoff(longest)
     backoff.next_s("tcp.refused")

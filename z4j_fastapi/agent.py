@@ -106,7 +106,8 @@ class Z4JAgent:
         status = self._status
         if self._is_forked:
             status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
-        buffer = self._thread.buffer if self._thread else None
+        thread = self._thread
+        buffer = thread.buffer if thread else None
         return replace(
             status,
             buffered=buffer.depth if buffer else 0,
@@ -124,9 +125,10 @@ class Z4JAgent:
     ) -> bool:
         """Keep one event for the brain; True once it survives a `kill -9` of this process.
 
-        From any thread or task. Never raises and never waits for the network. False, and counted in
-        `status.dropped`, where this agent is not entered, is disabled, or was forked off. `kind` is one of
-        `EventKind`; `data` may hold anything, and is made safe (see `events`). `occurred_at` must be zoned.
+        From any thread, task, signal handler or destructor. Never raises and never waits for the network.
+        False, and counted in `status.dropped`, where this agent is not entered, is disabled, or was forked
+        off. `kind` is one of `EventKind`; `data` may hold anything, and is made safe (see `events`).
+        `occurred_at` must be zoned.
         """
         thread = self._thread
         buffer = thread.buffer if thread else None
@@ -139,7 +141,7 @@ class Z4JAgent:
         except Exception as exc:  # a host's own __str__ may do anything; the event still happened
             event = self._encoder.encode(kind, data={"unreadable": type(exc).__name__}, **where)
         if not buffer.append(event):
-            self._missed += 1
+            self._missed += buffer.closed  # the buffer has counted any other
             return False
         thread.nudge()
         return True
@@ -170,6 +172,7 @@ class Z4JAgent:
         except RuntimeError as exc:  # no more threads: the host is in trouble, and goes first
             log.error("the agent can't start: %s", exc)  # noqa: TRY400 - the traceback would be ours alone
             self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=str(exc)))
+            self._insist()
             return self
         self._thread, self._entered_pid = thread, os.getpid()
         try:
@@ -177,11 +180,11 @@ class Z4JAgent:
         except asyncio.CancelledError:  # nobody leaves what was never quite entered
             await self.__aexit__()
             raise
-        report = self._status.report
-        strict = self.settings.preflight == "strict"
-        if strict and report is not None and self._status.state is not State.ONLINE:
+        try:
+            self._insist()
+        except PreflightError:
             await self.__aexit__()
-            raise PreflightError(report)
+            raise
         return self
 
     async def __aexit__(
@@ -203,6 +206,12 @@ class Z4JAgent:
     @property
     def _is_forked(self) -> bool:
         return self._entered_pid is not None and self._entered_pid != os.getpid()
+
+    def _insist(self) -> None:
+        """Raise PreflightError where the host wants a session or no start at all, and there is none."""
+        status = self._status
+        if self.settings.preflight == "strict" and status.state is not State.ONLINE:
+            raise PreflightError(status.report, status.reason or "it has not ended in time")
 
     def _publish(self, status: AgentStatus) -> None:
         self._status = status

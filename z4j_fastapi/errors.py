@@ -11,13 +11,20 @@ from z4j_probes import Report, Z4JError
 
 
 class PreflightError(Z4JError):
-    """The first climb failed. `report` says why; the text is what the doctor would print."""
+    """The first climb failed. `report` says why; the text is what the doctor would print.
 
-    def __init__(self, report: Report) -> None:
-        super().__init__(report)
+    `report` is None where there was no climb to report of: no thread could be started, for one. `reason` is
+    one line in any case.
+    """
+
+    def __init__(self, report: Report | None, reason: str) -> None:
+        super().__init__(report, reason)
         self.report = report
+        self.reason = reason
 
     def __str__(self) -> str:
+        if self.report is None:
+            return f"the z4j agent's preflight failed: {self.reason}"
         from z4j_fastapi.reports import render
 
         return f"the z4j agent's preflight failed\n\n{render('table', self.report)}"

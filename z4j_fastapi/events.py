@@ -24,8 +24,9 @@ MAX_EVENT_BYTES = 64 * 1024
 # A traceback fits; a file that somebody passed as an argument does not.
 MAX_TEXT = 8 * 1024
 MAX_ITEMS = 200
-# All values of an event together: about a millisecond's work.
+# All values of an event together, and all characters: about a millisecond's work.
 MAX_VALUES = 1000
+MAX_CHARACTERS = MAX_EVENT_BYTES
 MAX_NAME = 512
 MAX_DEPTH = 8
 # Python's own JSON parser refuses integers of more than 4,300 digits; nobody needs a tenth of that.
@@ -85,9 +86,9 @@ class EventEncoder:
         safe = _Walk(self._is_secret).mapping(data, 0)
         event = {
             "id": _uuid4(),
-            "engine": _text(str(engine))[:MAX_NAME],
-            "task_id": _text(str(task_id))[:MAX_NAME],
-            "kind": _text(str(kind))[:MAX_NAME],
+            "engine": _name(engine),
+            "task_id": _name(task_id),
+            "kind": _name(kind),
             "occurred_at": timestamp(occurred_at or datetime.now(UTC)),
             "data": safe,
         }
@@ -100,21 +101,23 @@ class EventEncoder:
 
 
 class _Walk:
-    """One event's data made safe, as far as MAX_VALUES goes: the host's event loop waits for it."""
+    """One event's data made safe, up to MAX_VALUES and MAX_CHARACTERS: the host's loop waits for it."""
 
-    __slots__ = ("_is_secret", "_left")
+    __slots__ = ("_is_secret", "_left", "_room")
 
     def __init__(self, is_secret: Callable[[str], bool]) -> None:
         self._is_secret = is_secret
         self._left = MAX_VALUES
+        self._room = MAX_CHARACTERS
 
     def mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         safe: dict[str, Any] = {}
         for index, (key, value) in enumerate(mapping.items()):
-            if index == MAX_ITEMS or self._left <= 0:
+            if index == MAX_ITEMS or self._is_full:
                 safe["…"] = f"{len(mapping) - index} more"
                 break
-            name = _text(key if isinstance(key, str) else str(key))
+            name = _name(key)
+            self._room -= len(name)
             secret = value is not None and self._is_secret(name)
             safe[name] = REDACTED if secret else self.value(value, depth + 1)
         return safe
@@ -127,7 +130,7 @@ class _Walk:
         if kind is int:
             return value if value.bit_length() <= MAX_INT_BITS else f"<int of {value.bit_length()} bits>"
         if kind is str:
-            return _text(value)
+            return self._text(value)
         if kind is float:
             return value if isfinite(value) else str(value)
         if depth > MAX_DEPTH:
@@ -136,12 +139,22 @@ class _Walk:
             return self.mapping(value, depth)
         if isinstance(value, list | tuple | set | frozenset):
             return self._items(value, depth)
-        return _foreign(value)
+        safe = _foreign(value)
+        return self._text(safe) if isinstance(safe, str) else safe
+
+    @property
+    def _is_full(self) -> bool:
+        return self._left <= 0 or self._room <= 0
+
+    def _text(self, text: str) -> str:
+        safe = _text(text)
+        self._room -= len(safe)
+        return safe
 
     def _items(self, values: Collection[Any], depth: int) -> list[Any]:
         items: list[Any] = []
         for value in values:
-            if len(items) == MAX_ITEMS or self._left <= 0:
+            if len(items) == MAX_ITEMS or self._is_full:
                 items.append(f"… {len(values) - len(items)} more")
                 break
             items.append(self.value(value, depth + 1))
@@ -174,6 +187,16 @@ def _foreign(value: Any) -> Any:
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
+def _name(value: object) -> str:
+    """What a host calls something: a task, an engine, a field. Names of many kilobytes name nothing."""
+    if type(value) is not str:
+        try:
+            value = str(value)
+        except Exception:  # a host's own __str__ may do anything
+            value = f"<{type(value).__name__}>"
+    return _text(value)[:MAX_NAME]
+
+
 def _text(text: str) -> str:
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]}… {len(text) - MAX_TEXT} more characters"
@@ -192,5 +215,6 @@ def _shrunk(data: dict[str, Any], limit: int) -> dict[str, Any]:
         if excess <= 0:
             break
         shrunk[key] = f"[left out: {sizes[key]} bytes]"
-        excess -= sizes[key] - 64
-    return shrunk
+        excess -= sizes[key] - len(render({key: shrunk[key]}).encode())
+    # names alone may be too much: of 200 fields, in a script of four bytes a character
+    return shrunk if excess <= 0 else {"…": f"[left out: {len(data)} fields]"}

@@ -57,16 +57,20 @@ def schedule_for(code: str) -> Schedule:
 
 
 class Backoff:
-    """Counts failures in a row and says how long to wait; `draw` is random.uniform unless a test says so."""
+    """Counts failures of one kind in a row, and says how long to wait; tests have a `draw` of their own."""
 
     def __init__(self, draw: Callable[[float, float], float] = random.uniform) -> None:
         self._draw = draw
         self._failures = 0
+        self._schedule = QUICK
 
     def next_s(self, code: str) -> float:
         """Seconds until the next climb, after a failure with this code."""
+        schedule = schedule_for(code)
+        if schedule is not self._schedule:  # an hour's wait is not for what has failed once
+            self._schedule, self._failures = schedule, 0
         self._failures += 1
-        return schedule_for(code).delay_s(self._failures, self._draw)
+        return schedule.delay_s(self._failures, self._draw)
 
     def session_lasted(self, seconds: float) -> None:
         """A session ended; forget the failures before it where it was a stable one."""

@@ -101,6 +101,7 @@ class Session:
                 group.create_task(self._receive(), name="z4j receive")
                 group.create_task(self._send(), name="z4j send")
                 group.create_task(self._heartbeat(), name="z4j heartbeat")
+                group.create_task(self._watch(), name="z4j watch")
         except* _Over as over:
             errors = [error for error in over.exceptions if isinstance(error, _Over)]
             end = errors[0].end
@@ -233,10 +234,17 @@ class Session:
                     "adapter_health": dict(self._health()),
                 }
                 await self._websocket.send(self._live.signer.sign("heartbeat", payload))
+                if self._buffer.depth:  # whatever kept it from being sent may be over: a disk that failed
+                    self._wake.set()
                 await asyncio.sleep(interval_s)
-                self._check_acknowledgements()
         except ConnectionClosed as exc:
             raise _Over(_why_closed(exc)) from None
+
+    async def _watch(self) -> NoReturn:
+        """In a task that sends nothing: where the peer reads nothing, every send waits, and pings too."""
+        while True:
+            await asyncio.sleep(min(self._live.ack.heartbeat_interval_seconds, ACK_TIMEOUT_S / 4))
+            self._check_acknowledgements()
 
     def _check_acknowledgements(self) -> None:
         if not self._in_flight:

@@ -20,7 +20,7 @@ from z4j_fastapi.introduction import Introduction
 from z4j_fastapi.reconnect import Backoff
 from z4j_fastapi.session import Session, SessionEnd
 from z4j_fastapi.status import AgentStatus, State
-from z4j_probes import Climb, Ladder, LiveSession, Registry, Report, Settings, StorageError
+from z4j_probes import Climb, Ladder, LiveSession, Registry, Report, Settings, Status, StorageError
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
 from z4j_probes.storage import StateDirectory, remember_hello
@@ -63,6 +63,7 @@ class Supervisor:
         self._worker_id = self._stable_worker_id()
         self._replaced_s: float | None = None
         self._said = ""
+        self._warned: set[str] = set()
         self._finishing = False
         self.status = AgentStatus(
             State.STARTING, self._started_at, buffer_path=self._buffer_path(), worker_id=self._worker_id
@@ -84,19 +85,8 @@ class Supervisor:
             while True:
                 report, live = await self._climb(budget_s)
                 budget_s = RUN_BUDGET_S
-                if live is None:
-                    failure = next(r for r in report.results if not r.ok and r.name != "buffer")
-                    code, reason = failure.code, failure.message
-                    if code.startswith("config."):
-                        self._say(code, f"{reason}; {failure.hint}", will_retry=False)
-                        self._change(State.DISABLED, code, reason, report)
-                        adopting.cancel()
-                        return
-                    self._say(code, f"{reason}; {failure.hint}")
-                    self._change(State.OFFLINE, code, reason, report)
-                else:
-                    code = await self._live(live, report)
-                if self._finishing:
+                code = self.status.code if live is None else await self._live(live, report)
+                if self._finishing or self.status.state is State.DISABLED:
                     adopting.cancel()
                     return
                 await asyncio.sleep(self._backoff.next_s(code))
@@ -123,7 +113,17 @@ class Supervisor:
             report = ladder.report(climb, results)
             # the buffer's verdict is reported, but memory carries events as well
             connected = all(result.ok for result in results if result.name != "buffer")
-            return report, climb.detach() if connected else None
+            if connected:
+                return report, climb.detach()
+            self._failed(report)  # before what was opened is closed, for which a host does not wait
+            return report, None
+
+    def _failed(self, report: Report) -> None:
+        failure = next(r for r in report.results if not r.ok and r.name != "buffer")
+        can_heal = not failure.code.startswith("config.")
+        self._say(failure.code, f"{failure.message}; {failure.hint}", will_retry=can_heal)
+        state = State.OFFLINE if can_heal else State.DISABLED
+        self._change(state, failure.code, failure.message, report)
 
     async def _introduce(self, climb: Climb) -> Hello:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
@@ -133,6 +133,7 @@ class Supervisor:
         self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
         self._remember()
         self._said = ""
+        self._warn(report)
         log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
         started_s = time.monotonic()
         try:
@@ -155,7 +156,11 @@ class Supervisor:
     async def _adopt(self) -> None:
         while True:
             await asyncio.sleep(ADOPT_EVERY_S)
-            adopted = await in_daemon_thread(self._buffer.adopt)
+            try:
+                adopted = await in_daemon_thread(self._buffer.adopt)
+            except RuntimeError as exc:  # no more threads, for the moment
+                log.warning("events of processes that are no more wait: %s", exc)
+                continue
             if adopted:
                 log.info("adopted %d events of processes that are no more", adopted)
                 self.wake()
@@ -185,6 +190,14 @@ class Supervisor:
         self._said = code
         ending = "will try again" if will_retry else "this agent stays off until the settings are mended"
         log.error("%s: %s (%s; python -m z4j_fastapi explain %s)", code, text, ending, code)
+
+    def _warn(self, report: Report) -> None:
+        """Log what passes today and may not tomorrow, when it is new. Of the buffer, `opening` has told."""
+        found = [r for r in report.results if r.status is Status.WARN and r.name != "buffer"]
+        for result in found:
+            if result.code not in self._warned:
+                log.warning("%s: %s; %s", result.code, result.message, result.hint)
+        self._warned = {result.code for result in found}
 
     def _remember(self) -> None:
         if self._directory is None:

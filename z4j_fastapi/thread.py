@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -78,10 +79,11 @@ class AgentThread:
 
     def nudge(self) -> None:
         """There is an event to send; from any thread."""
-        if not self._nudged and self._loop is not None:
+        loop = self._loop  # the thread that ends takes it away
+        if not self._nudged and loop is not None:
             self._nudged = True
             with contextlib.suppress(RuntimeError):  # it has just stopped; the event is on disk
-                self._loop.call_soon_threadsafe(self._loop.call_later, LINGER_S, self._rouse)
+                loop.call_soon_threadsafe(loop.call_later, LINGER_S, self._rouse)
 
     def _rouse(self) -> None:
         self._nudged = False  # before the session looks: what comes after its look rouses it again
@@ -90,7 +92,9 @@ class AgentThread:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._main())
+            # The host's policy may be uvloop's, whose transports can be told less than a probe has to know.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._main())
         except Exception:
             log.exception("the agent has stopped by an error of its own; please report it")
             reason = "stopped by an internal error"
@@ -102,6 +106,7 @@ class AgentThread:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        deadline_s = time.monotonic() + self._preflight_budget_s
         # websockets, sqlite3 and ssl load here, not where a web service imports us
         from z4j_fastapi.buffer.opening import open_buffer
         from z4j_fastapi.supervisor import Supervisor
@@ -121,13 +126,13 @@ class AgentThread:
         if self._settings.preflight == "off":
             _settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
         try:
-            await self._live(supervisor)
+            await self._live(supervisor, max(0.0, deadline_s - time.monotonic()))
         finally:
             self.buffer = None
             opened.buffer.close()
 
-    async def _live(self, supervisor: Supervisor) -> None:
-        life = asyncio.create_task(supervisor.run(self._preflight_budget_s), name="z4j supervisor")
+    async def _live(self, supervisor: Supervisor, budget_s: float) -> None:
+        life = asyncio.create_task(supervisor.run(budget_s), name="z4j supervisor")
         stopping = asyncio.create_task(self._stop.wait(), name="z4j stop")
         try:
             await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -181,6 +181,22 @@ async def test_a_host_object_that_raises_is_no_reason_to_lose_the_event(tmp_path
         assert event["data"] == {"unreadable": "RuntimeError"}
 
 
+async def test_what_is_above_the_buffers_own_bound_is_one_event_lost(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path, max_buffered_bytes=1000) as agent:
+        assert not agent.emit("task.sent", task_id="large", args=["x" * 2000])
+        assert agent.status.dropped == 1
+
+
+async def test_an_event_may_come_from_a_signal_handler(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        before = signal.signal(signal.SIGUSR2, lambda *_: agent.emit("worker.offline", task_id="signal"))
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        finally:
+            signal.signal(signal.SIGUSR2, before)
+        await brain.wait_for_events(1)
+
+
 async def test_a_flapping_brain_is_given_time(tmp_path: Path) -> None:
     flapping = DevBrain(misbehaviour=Misbehaviour(close_at_first_signed=Close(1011)))
     async with flapping as brain, agent_of(brain, tmp_path) as agent:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from tests.support.agents import agent_of, closed_port, errors, silent_peer, status_with
+from tests.support.agents import (
+    agent_of,
+    closed_port,
+    errors,
+    peer_that_freezes,
+    silent_peer,
+    status_with,
+    until,
+    warnings,
+)
 from z4j_fastapi.agent import Z4JAgent
-from z4j_fastapi.devbrain import DevBrain
+from z4j_fastapi.buffer import opening
+from z4j_fastapi.devbrain import DevBrain, Misbehaviour
 from z4j_fastapi.errors import PreflightError
 from z4j_fastapi.reconnect import QUICK
 from z4j_fastapi.status import State
@@ -80,6 +94,7 @@ async def test_strict_raises_with_the_doctors_table(tmp_path: Path) -> None:
         agent = agent_of(brain, tmp_path, token="not-a-token-of-this-brain", preflight="strict")
         with pytest.raises(PreflightError) as caught:
             await agent.__aenter__()
+        assert caught.value.report is not None
         failure = caught.value.report.first_failure
         assert failure is not None
         assert failure.code == "auth.token_rejected"
@@ -99,30 +114,112 @@ async def test_off_does_not_wait(tmp_path: Path) -> None:
             assert agent.status.state is State.STARTING
 
 
-@pytest.mark.parametrize("mode", ["warn", "strict"])
-async def test_a_peer_that_says_nothing_costs_the_budget_and_no_more(tmp_path: Path, mode: str) -> None:
+async def test_a_peer_that_says_nothing_costs_the_budget_and_no_more(tmp_path: Path) -> None:
     async with silent_peer() as url:
-        agent = agent_of(DevBrain(), tmp_path, brain_url=url, preflight=mode, preflight_budget_s=1.0)
+        agent = agent_of(DevBrain(), tmp_path, brain_url=url, preflight_budget_s=1.0)
         started_s = time.monotonic()
-        try:
+        async with agent:
+            assert time.monotonic() - started_s < 1.5
+            assert (agent.status.state, agent.status.code) == (State.OFFLINE, "websocket.timeout")
+
+
+@pytest.mark.parametrize(
+    ("peer", "code"), [(silent_peer, "websocket.timeout"), (peer_that_freezes, "auth.no_reply")]
+)
+async def test_strict_lets_no_host_start_beside_a_peer_that_is_stuck(
+    tmp_path: Path, peer: Callable[[], AbstractAsyncContextManager[str]], code: str
+) -> None:
+    async with peer() as url:
+        agent = agent_of(
+            DevBrain(),
+            tmp_path,
+            brain_url=url,
+            preflight="strict",
+            preflight_budget_s=1.0,
+            shutdown_budget_s=0.1,
+        )
+        with pytest.raises(PreflightError) as caught:
             await agent.__aenter__()
-        except PreflightError:
-            assert mode == "strict"
-        assert time.monotonic() - started_s < 2.0
-        report = agent.status.report
-        assert report is not None
-        assert report.first_failure is not None
-        assert report.first_failure.code == "websocket.timeout"
-        await agent.__aexit__(None, None, None)
+        assert caught.value.report is not None
+        assert caught.value.report.first_failure is not None
+        assert caught.value.report.first_failure.code == code
+
+
+async def test_strict_lets_no_host_start_without_a_thread_for_its_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with DevBrain() as brain:
+        agent = agent_of(brain, tmp_path, preflight="strict")
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)  # what a limit of processes does
+            with pytest.raises(PreflightError, match="can't start new thread"):
+                await agent.__aenter__()
+
+
+async def test_a_slow_state_directory_takes_of_the_same_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(opening, "_open", lambda *_: released.wait())  # a mount that does not answer
+    async with silent_peer() as url:
+        agent = agent_of(
+            DevBrain(),
+            tmp_path,
+            brain_url=url,
+            preflight="strict",
+            preflight_budget_s=1.0,
+            shutdown_budget_s=0.1,
+        )
+        started_s = time.monotonic()
+        with pytest.raises(PreflightError):
+            await agent.__aenter__()
+        assert time.monotonic() - started_s < 1.5
+    released.set()
+
+
+async def test_what_passes_today_and_may_not_tomorrow_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unsigned = DevBrain(misbehaviour=Misbehaviour(send_unsigned=True))
+    async with unsigned as brain, agent_of(brain, tmp_path) as agent:
+        first = agent.status.session_id
+        await brain.stop()
+        await brain.start()
+        await until(lambda: agent.status.session_id not in (None, first), "it had another session")
+    (said,) = warnings(caplog)
+    assert said.startswith("signing.not_enforced: ")
+
+
+def test_a_hosts_policy_for_event_loops_is_not_the_agents(tmp_path: Path) -> None:
+    async def enter() -> State:
+        async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+            return agent.status.state
+
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    try:
+        assert asyncio.run(enter()) is State.ONLINE
+    finally:
+        asyncio.set_event_loop_policy(before)
 
 
 async def test_settings_that_are_no_use_disable_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with Z4JAgent(brain_url="ftp://brain.example", token="t" * 20, home=tmp_path) as agent:
+    ftp = Z4JAgent(brain_url="ftp://brain.example", token="t" * 20, hmac_secret="s" * 43, home=tmp_path)
+    async with ftp as agent:
         assert agent.status.state is State.DISABLED
         assert agent.status.code == "config.unsupported_scheme"
         assert "stays off" in errors(caplog)[0]
         assert agent.emit("task.sent", task_id="1") is False
         assert agent.status.dropped >= 1
+
+
+async def test_no_secret_means_disabled_since_no_brain_would_listen(tmp_path: Path) -> None:
+    async with Z4JAgent(brain_url="http://127.0.0.1:1", token="t" * 20, home=tmp_path) as agent:
+        assert agent.status.state is State.DISABLED
+        assert agent.status.code == "config.missing"
 
 
 async def test_a_host_can_disable_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.support.agents import agent_of, errors, status_with, until
+from tests.support.relay import relay_to
 from z4j_fastapi import session
+from z4j_fastapi.buffer.event_log import EventLog, Row
 from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
 from z4j_fastapi.status import State
 
@@ -130,31 +134,54 @@ async def test_a_peer_that_vanishes_without_a_word_is_noticed(
     """Half-open: the path swallows everything, and no FIN ever comes."""
     monkeypatch.setattr("z4j_fastapi.session.PING_INTERVAL_S", 0.2)
     monkeypatch.setattr("z4j_fastapi.session.PING_TIMEOUT_S", 0.3)
-    async with DevBrain() as brain:
-        swallowing = asyncio.Event()
+    async with (
+        DevBrain() as brain,
+        relay_to(brain.port) as relay,
+        agent_of(brain, tmp_path, brain_url=relay.url, shutdown_budget_s=0.2) as agent,
+    ):
+        assert agent.status.state is State.ONLINE
+        relay.swallowing.set()
+        await status_with(agent, State.OFFLINE, "websocket.closed")
+        assert "ping" in agent.status.reason
 
-        async def forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            while data := await source.read(65536):
-                if not swallowing.is_set():
-                    sink.write(data)
 
-        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", brain.port)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(forward(reader, upstream_writer))
-                    group.create_task(forward(upstream_reader, writer))
-            finally:
-                writer.close()
-                upstream_writer.close()
+async def test_a_peer_that_reads_nothing_any_more_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped brain, a stuck proxy: every send waits then, that of a ping too."""
+    monkeypatch.setattr(session, "PING_INTERVAL_S", 0.2)
+    monkeypatch.setattr(session, "PING_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(session, "ACK_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(session, "IN_FLIGHT", 50)  # enough for the kernel's buffers on this side
+    async with (
+        DevBrain(limits=Limits(heartbeat_interval_s=0.1)) as brain,
+        relay_to(brain.port) as relay,
+        agent_of(brain, tmp_path, brain_url=relay.url, shutdown_budget_s=0.2) as agent,
+    ):
+        assert agent.status.state is State.ONLINE
+        relay.stalled.set()
+        for n in range(300):
+            agent.emit("task.sent", task_id=str(n), args=["x" * 8000] * 6)
+        await status_with(agent, State.OFFLINE, "signing.no_reply")
+        assert agent.status.buffered == 300
 
-        server = await asyncio.start_server(relay, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, agent_of(brain, tmp_path, brain_url=url, shutdown_budget_s=0.2) as agent:
-            assert agent.status.state is State.ONLINE
-            swallowing.set()
-            await status_with(agent, State.OFFLINE, "websocket.closed")
-            assert "ping" in agent.status.reason
+
+async def test_a_disk_that_failed_to_be_read_for_a_moment_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with DevBrain(limits=Limits(heartbeat_interval_s=1)) as brain, agent_of(brain, tmp_path) as agent:
+        read, failed = EventLog.read, threading.Event()
+
+        def fail_once(log: EventLog, first: int, last: int, limit: int) -> list[Row]:
+            if not failed.is_set():
+                failed.set()
+                raise sqlite3.OperationalError("disk I/O error")
+            return read(log, first, last, limit)
+
+        monkeypatch.setattr(EventLog, "read", fail_once)
+        agent.emit("task.sent", task_id="1")
+        await brain.wait_for_events(1)
+        assert failed.is_set()
 
 
 async def test_what_a_brain_says_at_the_end_is_redacted(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.utils import accept_key
 
 from z4j_fastapi.agent import Z4JAgent
 from z4j_fastapi.devbrain import Credentials, DevBrain
@@ -74,6 +75,36 @@ async def silent_peer() -> AsyncIterator[str]:
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def peer_that_freezes() -> AsyncIterator[str]:
+    """The URL of a peer that upgrades, and then neither says nor reads anything, a close frame included."""
+
+    async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(
+            line.split()[1] for line in head.splitlines() if line.lower().startswith("sec-websocket-key")
+        )
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
+        )
+        try:
+            await ended.wait()
+        finally:
+            writer.close()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(upgrade, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ended.set()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the agent logged as warnings."""
+    return [r.getMessage() for r in caplog.records if r.name == "z4j.agent" and r.levelname == "WARNING"]
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
