@@ -176,4 +176,4 @@ async def test_the_agent_ends_with_the_broker_and_begins_anew_with_it(brain: Dev
 def test_without_taskiq_the_module_says_what_to_install() -> None:
     check = "import sys; sys.modules['taskiq'] = None; import z4j_fastapi.workers.taskiq"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
-    assert "pip install 'z4j-fastapi[taskiq]'" in done.stderr
+    assert "pip install 'taskiq>=0.13'" in done.stderr

@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:
     if missing.name != "taskiq":
         raise
     raise ModuleNotFoundError(
-        "z4j_fastapi.workers.taskiq needs taskiq: pip install 'z4j-fastapi[taskiq]'", name="taskiq"
+        "z4j_fastapi.workers.taskiq needs taskiq: pip install 'taskiq>=0.13'", name="taskiq"
     ) from None
 
 if TYPE_CHECKING:

@@ -3,6 +3,9 @@
 from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
+# No command: on an index, the name of this distribution may be another project's.
+_UPGRADE = "upgrade the older of the two: this package, from where it was installed from, or the brain"
+
 CODES = (
     Code("auth.ok", "the brain knows this agent", status=Status.PASS),
     Code(
@@ -34,13 +37,13 @@ CODES = (
         "auth.protocol_unsupported",
         "the brain speaks another version of the protocol",
         causes=("the brain is much newer or much older than this agent",),
-        remedy="upgrade the older of the two: this agent with `pip install -U z4j-fastapi`, or the brain",
+        remedy=_UPGRADE,
     ),
     Code(
         "auth.version_skew",
         "the brain does not support this build of the agent",
         causes=("the agent is outside of the range of versions that the brain supports",),
-        remedy="upgrade this agent: `pip install -U z4j-fastapi`, or the brain where that is the older one",
+        remedy=_UPGRADE,
     ),
     Code(
         "auth.rate_limited",

@@ -61,7 +61,7 @@ async def the_address_is_not_on_the_allowlist(stage: Stage) -> Case:
     "auth.protocol_unsupported",
     "the brain speaks another protocol version",
     "4426",
-    hint=("pip install -U z4j-fastapi",),
+    hint=("upgrade the older of the two",),
 )
 async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
     """an embedded brain closes with 4426"""
@@ -72,7 +72,7 @@ async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
     "auth.version_skew",
     "an agent outside the range that the brain supports",
     "4427",
-    hint=("pip install -U z4j-fastapi",),
+    hint=("upgrade the older of the two",),
 )
 async def the_agent_is_too_old(stage: Stage) -> Case:
     """an embedded brain closes with 4427"""

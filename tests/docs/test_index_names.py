@@ -1,0 +1,42 @@
+"""Nothing that is shipped sends anybody to an index for this distribution: its name may be another's there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages import PAGES, ROOT
+
+SHIPPED = [
+    *PAGES,
+    *(path for path in (ROOT / "docs" / "examples").rglob("*.*") if path.suffix in (".py", ".toml", ".md")),
+    *(ROOT / "probes").rglob("*.py"),
+    *(ROOT / "z4j_fastapi").rglob("*.py"),
+]
+# What follows a bare name is no ` @ https://…`; a command's words are not.
+BARE = re.compile(r"\b(?:install|add|upgrade)\s[^\n`]*(?<![\w/.-])z4j-fastapi\b(?!(?:\[[\w,]+\])?\s*@)")
+REQUIRED = re.compile(r"^(?:dependencies\s*=|\s+\"z4j-fastapi)[^#\n]*\"z4j-fastapi(?![^\"]*@)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_distribution_is_not_asked_of_an_index(file: Path) -> None:
+    text = file.read_text()
+    assert BARE.search(text) is None
+    assert REQUIRED.search(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["`pip install -U z4j-fastapi`", "pip install 'z4j-fastapi[arq]'", "uv add z4j-fastapi"]
+)
+def test_a_bare_name_would_be_noticed(text: str) -> None:
+    assert BARE.search(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["pip install 'z4j-fastapi @ git+https://git.example/z4j'", "pip install 'z4j-fastapi[arq] @ file:///x'"],
+)
+def test_a_url_is_no_bare_name(text: str) -> None:
+    assert BARE.search(text) is None
