@@ -34,6 +34,7 @@ def test_a_plain_line_means_what_the_parser_makes_of_it(
         "doctor --jsn",
         "doctor --format json",
         "doctor --json x",
+        "doctor --json --wait inf",
         "probes --json",
     ],
 )

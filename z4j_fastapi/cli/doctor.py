@@ -35,6 +35,9 @@ from z4j_probes import (
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
 
+# Whoever asks for more has mistaken the unit; far beyond it, clocks and sleeps overflow.
+LONGEST_S = 7 * 24 * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -89,8 +92,9 @@ def _check(options: Options) -> None:
         usage_error("--wait ends with the first green report, --watch never: choose one")
     for name in ("wait_s", "watch_s", "timeout_s"):
         value = getattr(options, name)
-        if value is not None and not value > 0:  # NaN is not greater than anything
-            usage_error(f"--{name.removesuffix('_s')} takes a number of seconds greater than 0")
+        if value is not None and not 0 < value <= LONGEST_S:  # NaN is in no order with anything
+            option = f"--{name.removesuffix('_s')}"
+            usage_error(f"{option} takes a number of seconds greater than 0 and at most {LONGEST_S} (a week)")
     if options.pid is not None and options.unit is not None:
         usage_error("--pid and --unit both say as whom: choose one")
     if options.output is not None:
