@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from z4j_probes.envfile import parse_envfile
 from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import Redactor, Secret
+from z4j_probes.small_file import BUDGET_S, read_small_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,16 @@ _COMPANIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file that should have held settings and could not be read."""
+    """A file that should have held settings and could not be read.
+
+    `hint` says what to do where another look at the path would not tell, or would hang.
+    """
 
     attribute: str
     variable: str
     path: str
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +223,21 @@ class _Loader:
                 self.origin[name] = f"file {path}"
 
     def _read(self, attribute: str, variable: str, path: str) -> str | None:
+        hint = ""
         try:
-            return Path(path).expanduser().read_text(encoding="utf-8")
-        except (OSError, RuntimeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        except ValueError:
+            return read_small_file(path).decode()
+        except TimeoutError:
+            reason = f"it did not answer in {BUDGET_S:.0f} s"
+            hint = (
+                "name a file that can be read at once: this one is a terminal, a FIFO that nobody writes to, "
+                "or on a network mount that is gone: "
+                f"`findmnt -T {shlex.quote(path)}`"
+            )
+        except UnicodeDecodeError:
             reason = "not UTF-8 text"
-        self.unreadable.append(Unreadable(attribute, variable, path, reason))
+        except (OSError, RuntimeError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        self.unreadable.append(Unreadable(attribute, variable, path, reason, hint))
         return None
 
 

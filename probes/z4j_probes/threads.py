@@ -40,3 +40,24 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
 
     threading.Thread(target=work, name="z4j-blocking-call", daemon=True).start()
     return await future
+
+
+def within(budget_s: float, call: Callable[[], T]) -> T:
+    """The same where no loop runs: the result of `call`, or TimeoutError, and its thread is abandoned."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=work, name="z4j-blocking-call", daemon=True)
+    thread.start()
+    thread.join(budget_s)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]

@@ -154,6 +154,17 @@ def test_the_token_comes_from_a_file(tmp_path: Path) -> None:
     assert document(done.stdout)["config"]["sources"]["token"].startswith("argument")
 
 
+def test_files_that_do_not_answer_are_a_report_in_time(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    done = run("doctor", "--offline", "--json", home=tmp_path, env={"Z4J_TOKEN_FILE": str(tmp_path / "fifo")})
+
+    report = document(done.stdout)
+    assert (done.returncode, report["first_failure"]) == (1, "config.secret_unreadable")
+    assert (
+        f"{tmp_path}/fifo can't be read (Z4J_TOKEN_FILE): it did not answer" in report["probes"][0]["message"]
+    )
+
+
 def test_output_replaces_the_file_and_says_so_on_stderr(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     target.write_text("an older report")

@@ -188,6 +188,14 @@ def test_a_credential_that_is_missing_keeps_it_from_starting(open_path: Path) ->
     assert "/nowhere/token: No such file or directory" in err
 
 
+def test_an_environment_file_that_does_not_answer_is_said_to(open_path: Path) -> None:
+    os.mkfifo(open_path / "web.env")
+    properties = STOPPED | {"EnvironmentFiles": f"{open_path}/web.env (ignore_errors=no)"}
+    status, _, err = diagnose_unit(open_path, properties)
+    assert status == 2
+    assert f"EnvironmentFile={open_path}/web.env can't be read: it did not answer in 2 s" in err
+
+
 def test_what_every_service_is_given_is_given(open_path: Path) -> None:
     manager = f"Z4J_TOKEN=$'tok with\\tblanks'\nZ4J_HMAC_SECRET={SECRET}\nZ4J_PROJECT_ID=shared\n"
     properties = STOPPED | {

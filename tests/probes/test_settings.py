@@ -96,6 +96,19 @@ def test_a_file_that_can_not_be_read_is_noted_and_raises_nothing(
     assert (lost.path, lost.reason) == (str(file), reason)
 
 
+def test_a_file_that_does_not_answer_is_noted_with_what_it_may_be(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    settings = Settings.load(environ={}, token_file=str(tmp_path / "fifo"))
+    (lost,) = settings.unreadable
+    assert lost.reason == "it did not answer in 2 s"
+    assert f"`findmnt -T {tmp_path}/fifo`" in lost.hint
+
+
+def test_a_file_that_is_no_secret_is_not_read_to_its_end() -> None:
+    (lost,) = Settings.load(environ={"Z4J_TOKEN_FILE": "/dev/zero"}).unreadable
+    assert lost.reason == "larger than 64 KiB"
+
+
 def test_a_file_name_with_a_nul_in_it_raises_nothing() -> None:
     settings = Settings.load(environ={}, token_file="a\x00b")
     assert len(settings.unreadable) == 1

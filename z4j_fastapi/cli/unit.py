@@ -12,7 +12,6 @@ import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from z4j_fastapi.cli import linux, mounts
 from z4j_fastapi.cli.output import usage_error
@@ -20,10 +19,13 @@ from z4j_fastapi.cli.pid import find_process, require_root
 from z4j_fastapi.cli.stand_in import Service
 from z4j_fastapi.cli.systemd import Unit, credential_files, manager_environment, matching, show
 from z4j_probes.envfile import parse_envfile
+from z4j_probes.small_file import BUDGET_S, read_small_file
 
 # The users that systemd hands out for DynamicUser= (systemd's documentation of user ranges).
 _DYNAMIC_UIDS = range(61184, 65520)
 _STATES = "/var/lib"
+# What systemd takes as a credential (CA bundles among them).
+_LARGEST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +149,26 @@ def _assignments(entries: list[str]) -> Mapping[str, str]:
 
 def _environment_file(unit: Unit, path: str) -> Mapping[str, str]:
     try:
-        return parse_envfile(Path(path).read_text(encoding="utf-8"))
-    except OSError as exc:
-        usage_error(f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {exc.strerror}")
-    except ValueError:
+        return parse_envfile(read_small_file(path, limit_bytes=_LARGEST_BYTES).decode())
+    except UnicodeDecodeError:
         usage_error(f"--unit {unit.name}: its EnvironmentFile={path} is not UTF-8 text")
+    except (OSError, ValueError) as exc:
+        usage_error(f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {_reason(exc)}")
 
 
 def _credential(unit: Unit, path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
-    except OSError as exc:
+        return read_small_file(path, limit_bytes=_LARGEST_BYTES)
+    except (OSError, ValueError) as exc:
         usage_error(
-            f"--unit {unit.name}: the file of its LoadCredential= can't be read: {path}: {exc.strerror}"
+            f"--unit {unit.name}: the file of its LoadCredential= can't be read: {path}: {_reason(exc)}"
         )
+
+
+def _reason(exc: OSError | ValueError) -> str:
+    if isinstance(exc, TimeoutError):
+        return f"it did not answer in {BUDGET_S:.0f} s"
+    return (exc.strerror if isinstance(exc, OSError) else "") or str(exc)
 
 
 def _directory(unit: Unit, user: _User) -> str:

@@ -42,7 +42,7 @@ def find_problems(settings: Settings) -> list[Problem]:
             lost.attribute,
             lost.variable,
             f"{lost.path} can't be read ({lost.variable}): {lost.reason}",
-            _source.unreadable_hint(lost.path, lost.variable),
+            lost.hint or _source.unreadable_hint(lost.path, lost.variable),
         )
         for lost in settings.unreadable
     ]
@@ -146,6 +146,11 @@ def _about_values(settings: Settings) -> Iterator[Problem]:
             message = f"{where} is {getattr(settings, attribute)!r}, which {objection}"
             hint = f"correct {where}: {_source.variable_of(attribute).purpose}"
             yield _problem(settings, "config.invalid_value", attribute, message, hint)
+    if settings.is_disabled:
+        where = _source.spoken(settings, "disabled")
+        message = f"the agent is switched off by {where}: it will not connect"
+        hint = f"unset {where}, if this service is to have its agent"
+        yield _problem(settings, "config.disabled", "disabled", message, hint)
 
 
 def _objection_to_project(project_id: str) -> str:
