@@ -1,4 +1,4 @@
-"""Nothing that is shipped sends anybody to an index for this distribution: its name may be another's there."""
+"""Nothing that is shipped asks an index for this distribution: its name may be another project's there."""
 
 from __future__ import annotations
 

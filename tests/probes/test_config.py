@@ -337,7 +337,11 @@ async def test_a_value_that_can_be(environ: dict[str, str]) -> None:
     assert (await judged(environ)).code == "config.ok"
 
 
-async def test_a_disabled_agent_is_said_to_be_disabled() -> None:
-    result = await judged({"Z4J_DISABLED": "yes"})
-    assert result.code == "config.ok"
-    assert "disabled by Z4J_DISABLED" in result.message
+async def test_an_agent_that_is_switched_off_is_a_warning_and_the_ladder_goes_on() -> None:
+    climbing = ladder([config.PROBE], settings({"Z4J_DISABLED": "yes"}))
+    async with climbing.start() as climb:
+        results = [result async for result in climbing.climb(climb)]
+        assert climb.has("endpoint")
+    assert (results[0].code, results[0].status) == ("config.disabled", Status.WARN)
+    assert "switched off by Z4J_DISABLED" in results[0].message
+    assert results[0].hint.startswith("unset Z4J_DISABLED")

@@ -35,6 +35,12 @@ def test_green_says_so_last() -> None:
     assert table.render(green()).splitlines()[-1] == "Everything is in order: the agent can come online."
 
 
+def test_an_agent_that_is_switched_off_is_not_said_to_come_online() -> None:
+    off = ProbeResult("config", Status.WARN, "config.disabled", "switched off", hint="unset Z4J_DISABLED")
+    last = table.render(report(off, *map(passed, NAMES[1:]))).splitlines()[-1]
+    assert last == "Nothing failed, but the agent is switched off: it will not connect."
+
+
 def test_the_settings_are_shown_with_their_sources() -> None:
     text = table.render(green())
 

@@ -10,6 +10,9 @@ from z4j_probes.result import ProbeResult, Report, Status
 EXPLAIN = "python -m z4j_fastapi explain"
 INTERRUPTED = "Interrupted: what is here is all that is known."
 
+# Whatever else is in order, such an agent does not come online.
+_DISABLED = "config.disabled"
+
 _COUNTED = (
     (Status.FAIL, "failed"),
     (Status.WARN, "warned"),
@@ -42,6 +45,8 @@ def message(result: ProbeResult) -> str:
 
 def closing_word(report: Report) -> str:
     """What a report that is not red comes to."""
+    if any(result.code == _DISABLED for result in report.results):
+        return "Nothing failed, but the agent is switched off: it will not connect."
     if any(result.code == f"{result.name}.skipped" for result in report.results):
         return "Nothing failed among the probes that ran."
     if report.summary["warn"]:

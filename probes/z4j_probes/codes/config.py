@@ -75,6 +75,13 @@ CODES = (
         remedy="make the file readable for the user that the service runs as, or correct its path",
     ),
     Code(
+        "config.disabled",
+        "the agent is switched off: it will not connect, however well all of this is",
+        status=Status.WARN,
+        causes=("Z4J_DISABLED is set on purpose", "Z4J_DISABLED was left from tests or from an incident"),
+        remedy="unset Z4J_DISABLED where the service is to have its agent",
+    ),
+    Code(
         "config.unknown_variable",
         "a variable is set that nothing reads, and its name is close to one that is read",
         status=Status.WARN,

@@ -4,7 +4,7 @@ Evidence: the settings themselves, where each came from, the names in the enviro
 is really loaded. All problems are found and said at once; the code is that of the most fundamental one.
 
 Codes: ok, missing, invalid_url, unsupported_scheme, insecure_url, token_malformed, secret_malformed,
-secret_unreadable, unknown_variable, ca_unreadable, invalid_value.
+secret_unreadable, disabled, unknown_variable, ca_unreadable, invalid_value.
 
 Leaves the endpoint, the decoded HMAC secret and the proxy.
 """
@@ -41,8 +41,11 @@ _ORDER = (
     "config.secret_malformed",
     "config.invalid_value",
     "config.ca_unreadable",
+    "config.disabled",
     "config.unknown_variable",
 )
+# The ladder goes on with these.
+_WARNINGS = ("config.disabled", "config.unknown_variable")
 # A SEQUENCE whose length has two bytes (X.690 §8.1.3.5), as a certificate has: Windows exports them so.
 _DER = b"\x30\x82"
 
@@ -58,7 +61,7 @@ async def run(climb: Climb) -> ProbeResult:
         hint = f"see whether its network mount is gone: `findmnt -T {shlex.quote(settings.ca_file or '')}`"
         ca_problem = _ca_problem(settings, "could not be read in time", hint)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
-    if any(p.code != "config.unknown_variable" for p in problems):
+    if any(p.code not in _WARNINGS for p in problems):
         return _told(problems)
 
     climb.endpoint = parse_endpoint(settings.brain_url or "")
@@ -119,8 +122,6 @@ def _told(problems: list[Problem]) -> ProbeResult:
 def _in_order(settings: Settings, endpoint: Endpoint, proxy: Proxy | None) -> ProbeResult:
     url = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
     message = f"brain {url}, project {settings.project_id}, agent {settings.filled_agent_name}"
-    if settings.is_disabled:
-        message += f"; the agent is disabled by {_source.spoken(settings, 'disabled')}"
     details = {
         "endpoint": endpoint.websocket_url,
         "proxy": proxy.authority if proxy else None,

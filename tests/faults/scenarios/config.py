@@ -209,6 +209,17 @@ async def the_projects_variable_is_misspelt(stage: Stage) -> Case:
     return Case(stage.settings(brain, Z4J_PROJECT="shop"))
 
 
+@scenario(
+    "config.disabled",
+    "the agent is switched off",
+    "switched off by Z4J_DISABLED",
+    hint=("unset Z4J_DISABLED",),
+)
+async def the_agent_is_switched_off(stage: Stage) -> Case:
+    """Z4J_DISABLED=1 was left from an incident; all else is in order"""
+    return Case(stage.settings(await stage.brain(), Z4J_DISABLED="1"))
+
+
 @scenario("config.ca_unreadable", "a CA file that does not exist", "No such file or directory")
 async def the_ca_file_is_not_there(stage: Stage) -> Case:
     """Z4J_CA_FILE names a path that is not in the container"""
