@@ -54,9 +54,11 @@ class HoldingProtocol(asyncio.Protocol):
         self._changed.clear()
 
     def take(self) -> bytes:
-        """What has arrived so far, handed over."""
+        """What has arrived so far, handed over; there is room for more now."""
         data = bytes(self.received)
         self.received.clear()
+        if self.transport is not None:
+            self.transport.resume_reading()
         return data
 
 
