@@ -28,9 +28,13 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
             future.set_result(result)  # type: ignore[arg-type]
 
     def work() -> None:
-        result, error = None, None
+        result: T | None = None
+        error: BaseException | None = None
         try:
             result = call()
+        except StopIteration as exc:  # no future takes it (PEP 479)
+            error = RuntimeError("the call ended with StopIteration")
+            error.__cause__ = exc
         except BaseException as exc:
             error = exc
         try:
