@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +24,9 @@ from tests.support.agents import agent_of, closed_port, status_with, until
 from z4j_fastapi import z4j_lifespan
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.health import DOCTOR_EVERY_S, Authorize, health_app
+from z4j_fastapi.health.doctor import ResidentDoctor
 from z4j_fastapi.status import State
+from z4j_probes import Report, Settings
 
 
 def has_the_word(scope: Any) -> bool:
@@ -199,6 +203,44 @@ async def test_a_dependency_may_ask_for_a_password(tmp_path: Path) -> None:
         answer = await client.get("/z4j/")
         assert (answer.status_code, answer.json()) == (401, {"error": "who are you?"})
         assert answer.headers["www-authenticate"] == "Basic"
+
+
+async def test_a_header_that_is_none_does_not_reach_the_host(tmp_path: Path) -> None:
+    def ask(scope: Any) -> bool:
+        raise HTTPException(401, headers={"WWW-Authenticate": 'Basic realm="z4j \u2013 ops\r\nX: y"'})
+
+    async with DevBrain() as brain, service(brain, tmp_path, ask) as (client, _):
+        answer = await client.get("/z4j/status")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Basic realm="z4j ? ops??X: y"'
+
+
+async def test_a_doctor_that_fails_after_everybody_has_left_is_no_complaint_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    let_go = threading.Event()
+
+    async def fail(settings: Settings) -> Report:
+        let_go.wait()
+        raise LookupError("a plug-in that is broken")
+
+    monkeypatch.setattr("z4j_fastapi.health.doctor._examine", fail)
+    resident = ResidentDoctor(0.0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await resident.report(Settings())
+    let_go.set()
+    with pytest.raises(LookupError):
+        await resident.report(Settings())  # who comes meanwhile is told
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.0):
+            await resident.report(Settings())
+    await until(lambda: resident._running is None, "the run had ended")
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
 
 
 async def test_an_agent_that_was_switched_off_on_purpose_keeps_nobody_waiting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_NOT_IN_A_FIELD = re.compile(r"[^\t -~\x80-\xff]")  # RFC 9110 §5.5
 # What is true of a process now is neither kept nor shown inside another site's page.
 _ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "x-frame-options": "DENY"}
 
@@ -34,10 +36,15 @@ class Answer:
             **_ALWAYS,
             **dict(self.headers),
         }
-        pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        pairs = [(_field(name.lower()), _field(value)) for name, value in headers.items()]
         with contextlib.suppress(OSError):
             await send({"type": "http.response.start", "status": self.status, "headers": pairs})
             await send({"type": "http.response.body", "body": body if with_body else b""})
+
+
+def _field(text: str) -> bytes:
+    """Part of a header; what can't be in one becomes a question mark, instead of an error in the host."""
+    return _NOT_IN_A_FIELD.sub("?", text).encode("latin-1")
 
 
 def as_json(status: int, value: Any, **headers: str) -> Answer:

@@ -31,6 +31,7 @@ class ResidentDoctor:
             return self.last
         if self._running is None:
             self._running = asyncio.create_task(self._run(settings), name="z4j doctor")
+            self._running.add_done_callback(_retrieve)
         return await asyncio.shield(self._running)
 
     async def _run(self, settings: Settings) -> Report:
@@ -39,6 +40,12 @@ class ResidentDoctor:
             return self.last
         finally:
             self._ended_s, self._running = time.monotonic(), None
+
+
+def _retrieve(run: asyncio.Task[Report]) -> None:
+    # Whoever waits is told what went wrong. Where everybody has left, the next to ask finds out.
+    if not run.cancelled():
+        run.exception()
 
 
 async def _examine(settings: Settings) -> Report:
