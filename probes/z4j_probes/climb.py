@@ -144,6 +144,7 @@ class Climb:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+        await asyncio.sleep(0)  # asyncio closes a socket in the next turn of its loop: released is closed
 
 
 def set_deadline(deadline_s: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.footing import climbed, footing, probe, settings_for
+from tests.support.footing import BUDGET_S, climbed, footing, probe, settings_for
 from z4j_fastapi.devbrain import NEVER, Close, Credentials, DevBrain, Misbehaviour
 from z4j_probes.errors import FrameRejected, ProtocolError
 from z4j_probes.ladder import Ladder
@@ -142,9 +142,11 @@ async def test_any_other_end_is_closed_with_its_code(close: Close) -> None:
     assert close.reason in result.message
 
 
-async def between_hello_and_acknowledgement(brain: DevBrain, settings: Settings, act: Any) -> Any:
+async def between_hello_and_acknowledgement(
+    brain: DevBrain, settings: Settings, act: Any, *, timeout_s: float = BUDGET_S
+) -> Any:
     """Let the brain do something before it acknowledges; the climb's results and its pending frames."""
-    ladder = Ladder(footing(), settings)
+    ladder = Ladder(footing(), settings, timeout_s=timeout_s)
     async with ladder.start() as climb:
 
         async def results() -> dict[str, ProbeResult]:
@@ -173,7 +175,10 @@ async def test_an_error_frame_is_shown_where_no_acknowledgement_follows() -> Non
     async with DevBrain(misbehaviour=Misbehaviour(drop_acks=NEVER)) as brain:
         settings = settings_of(brain, brain.mint("web-1"))
         result, _ = await between_hello_and_acknowledgement(
-            brain, settings, lambda: brain.send_error("database_locked", "try again")
+            brain,
+            settings,
+            lambda: brain.send_error("database_locked", "try again"),
+            timeout_s=1.0,
         )
     assert result.code == "signing.no_reply"
     assert "database_locked: try again" in result.message
