@@ -23,7 +23,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("packaging")
     # A copy: building must neither see nor leave anything in a tree where other tests run.
     kept_out = shutil.ignore_patterns(
-        ".git", ".venv*", ".brain", ".hypothesis", ".*_cache", "__pycache__", "dist"
+        ".git", ".venv*", ".brain", ".peer", ".hypothesis", ".*_cache", "__pycache__", "dist", "site"
     )
     shutil.copytree(ROOT, directory / "source", ignore=kept_out)
     build = [sys.executable, "-m", "hatchling", "build", "--directory", str(directory / "dist")]
@@ -101,10 +101,14 @@ def test_the_source_distribution_can_be_tested_and_read(distributions: Path) -> 
         top = {PurePosixPath(name).parts[1] for name in archive.getnames()}
     assert {
         ".ci",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "LICENSE",
         "Makefile",
         "README.md",
+        "SECURITY.md",
         "docs",
+        "mkdocs.yml",
         "probes",
         "pyproject.toml",
         "tests",
