@@ -19,6 +19,9 @@ _STATUS_LINE = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(r"[0-9]{1,18}")  # more is no length, and far enough more is no integer to Python
+# A page has its title near its beginning, and looking further costs more with every tag that looks like one.
+_TITLE_WITHIN = 4096
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n")
 _START = b"HTTP/"
 
 
@@ -60,7 +63,7 @@ class Answer:
         """The body as text, as far as it is any."""
         body = self.body
         if "chunked" in self.headers.get("transfer-encoding", "").lower():
-            body = body.partition(b"\r\n")[2]  # the first chunk is enough to show
+            body = _unchunked(body)
         return body.decode("utf-8", "replace")
 
     @property
@@ -80,8 +83,8 @@ class Answer:
         if self.date is not None:
             found["clock_offset_s"] = round((self.date - now).total_seconds())
         if self.body:
-            found["body"] = redactor.excerpt(self.text)
-            title = _TITLE.search(self.text)
+            found["body"] = redactor.excerpt(self.text, cut=self.body_missing != 0)
+            title = _TITLE.search(self.text, 0, _TITLE_WITHIN)
             if title:
                 found["title"] = redactor.excerpt(title[1])
         return found
@@ -115,6 +118,16 @@ def parse_answer(received: bytes) -> Answer | None:
             headers[key] = f"{headers[key]}, {value}" if key in headers else value
     reason = _printable(line[3] or b"").strip()
     return Answer(line[1].decode(), int(line[2]), reason, headers, received[end.end() :])
+
+
+def _unchunked(body: bytes) -> bytes:
+    """The data of a chunked body (RFC 9112 §7.1), as far as it has arrived; what is none stays as it is."""
+    data, at = bytearray(), 0
+    while line := _CHUNK_SIZE.match(body, at):
+        end = line.end() + int(line[1], 16)
+        data += body[line.end() : end]
+        at = end + len(b"\r\n")
+    return bytes(data) if at else body
 
 
 def _printable(raw: bytes) -> str:

@@ -58,13 +58,22 @@ class Redactor:
                 text = text.replace(form, REDACTED)
         return text
 
-    def excerpt(self, text: str) -> str:
+    def excerpt(self, text: str, *, cut: bool = False) -> str:
         """The beginning of a foreign text, on one line, printable characters only.
 
-        Secrets go first: cutting before that could leave half of one, which nothing would recognise.
+        Secrets go first: cutting before that could leave half of one, which nothing would recognise. Where
+        somebody else has `cut` it, or its rest has not arrived, an end that begins a secret goes as well.
         """
-        printable = "".join(c if c.isprintable() else " " for c in self.text(text))
+        text = self.text(text)
+        if cut:
+            text = self._without_half_a_secret(text)
+        printable = "".join(c if c.isprintable() else " " for c in text)
         return " ".join(printable.split())[:EXCERPT_LENGTH]
+
+    def _without_half_a_secret(self, text: str) -> str:
+        halves = (form[:length] for form in self._forms for length in range(len(form) - 1, _SHORTEST - 1, -1))
+        half = next((half for half in halves if text.endswith(half)), "")
+        return text.removesuffix(half) + REDACTED if half else text
 
     def value(self, value: Any) -> Any:
         """The JSON-like value with every string in it, keys included, redacted."""

@@ -39,6 +39,37 @@ def test_a_length_says_how_much_is_to_come(length: str, missing: int | None) -> 
     assert Answer("1.1", 200, "OK", {"content-length": length}, b"ab").body_missing == missing
 
 
+def chunked(body: bytes) -> Answer:
+    return Answer("1.1", 400, "", {"transfer-encoding": "chunked"}, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n", "hello world"),
+        (b"5\r\nhello\r\nA\r\n wor", "hello wor"),
+        (b"5\r\nhello\r\n1", "hello"),
+        (b"not chunked at all", "not chunked at all"),
+        (b"", ""),
+    ],
+)
+def test_chunks_are_joined_as_far_as_they_arrived(body: bytes, text: str) -> None:
+    assert chunked(body).text == text
+
+
+def test_a_secret_that_a_chunk_parts_is_not_shown() -> None:
+    found = chunked(b"c\r\nyou sent tok\r\n8\r\nen-abcde\r\n0\r\n\r\n").evidence(
+        Redactor(["token-abcde"]), now=NOON
+    )
+    assert found["body"] == "you sent [redacted]"
+
+
+@pytest.mark.parametrize("length", ["", "500"])
+def test_half_a_secret_whose_rest_has_not_arrived_is_not_shown(length: str) -> None:
+    answer = Answer("1.1", 400, "", {"content-length": length}, b"you sent token-ab")
+    assert answer.evidence(Redactor(["token-abcde"]), now=NOON)["body"] == "you sent [redacted]"
+
+
 @pytest.mark.parametrize(
     "line", [b"Date: Mon, 01 Jan 99999999999 00:00:00 GMT", b"Content-Length: " + b"9" * 5000]
 )

@@ -63,5 +63,12 @@ def test_evidence_is_redacted_in_depth_and_in_its_keys() -> None:
     }
 
 
+def test_half_a_secret_at_the_end_of_a_text_that_was_cut_goes_too() -> None:
+    redactor = Redactor(["s3cr3t-of-the-agent"])
+    assert redactor.excerpt("you sent s3cr3t-of", cut=True) == f"you sent {REDACTED}"
+    assert redactor.excerpt("you sent s3cr3t-of", cut=False) == "you sent s3cr3t-of"
+    assert redactor.excerpt("you sent something", cut=True) == "you sent something"
+
+
 def test_a_very_short_secret_does_not_shred_the_text() -> None:
     assert Redactor(["a", ""]).text("a banana") == "a banana"

@@ -137,6 +137,15 @@ async def test_something_that_is_no_proxy_is_quoted() -> None:
     assert "220 mail.example ESMTP" in result.message
 
 
+async def test_a_password_that_is_said_back_is_not_quoted_by_half() -> None:
+    given = settings({"HTTPS_PROXY": "http://web:sesame-open@proxy.example:3128"})
+    for echo in ("220 " + "." * 50 + " sesame-open?", "220 you said sesame-op"):
+        async with connect_proxy(says(echo)) as proxy:
+            result = await through(proxy.named(user="web:sesame-open"), given=given)
+        assert result.code == "tcp.proxy_refused"
+        assert "sesame" not in repr(result)
+
+
 async def test_a_proxy_that_refuses_the_connection_is_unreachable() -> None:
     with closed_port() as port:
         result = await through(Proxy("127.0.0.1", port, secure=False, variable="ALL_PROXY"))

@@ -176,6 +176,18 @@ async def test_a_page_is_shown_by_its_title() -> None:
     assert result.details["content_type"] == "text/html"
 
 
+async def test_a_token_beyond_the_beginning_of_a_page_is_not_cut_before_it_is_redacted() -> None:
+    page = b" " * 4086 + b"token-of-the-agent"
+    result = await verdict(http("400 Bad Request", page))
+    assert result.details["body"] == "[redacted]"
+
+
+async def test_half_a_token_before_the_end_of_what_is_no_answer_is_not_shown() -> None:
+    result = await verdict(b"HTTP/1.1 400 Bad Request\r\nX-You-Sent: token-of-the")
+    assert result.code == "websocket.closed"
+    assert "token-of" not in repr(result)
+
+
 async def test_a_page_that_never_ends_is_not_waited_for() -> None:
     endless = b"HTTP/1.1 200 OK\r\nServer: spa\r\n\r\n<html>"
     result = await verdict(endless, keep_open=True)

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
+from z4j_probes.redact import Redactor
 from z4j_probes.rungs._hostname import ascii_name
 from z4j_probes.transport import HELD_MAX_BYTES, HoldingProtocol
+
+# Enough of it to know the service by.
+_QUOTED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +84,15 @@ def diagnose(reply: Reply) -> str | None:
     return "tcp.proxy_auth" if reply.answer.status in (401, 407) else "tcp.proxy_refused"
 
 
-def explain(code: str, reply: Reply, endpoint: Endpoint, proxy: Proxy) -> tuple[str, str | None]:
+def explain(
+    code: str, reply: Reply, endpoint: Endpoint, proxy: Proxy, redactor: Redactor
+) -> tuple[str, str | None]:
     """One line that says what the proxy answered, and a hint."""
     who, where = f"the proxy {proxy.authority} (from {proxy.variable})", target(endpoint)
     answer = reply.answer
     if answer is None:
         if reply.said:
-            start = reply.said[:60].decode("latin-1")
+            start = redactor.excerpt(reply.said.decode("latin-1"), cut=True)[:_QUOTED]
             return (
                 f"{who} answered CONNECT with something that is no HTTP: {start!r}",
                 f"check the scheme and port in {proxy.variable}: this may be no HTTP proxy, or one "

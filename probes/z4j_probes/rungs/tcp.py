@@ -119,7 +119,7 @@ async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
         for name in ("proxy-authenticate", "x-squid-error"):
             if name in reply.answer.headers:
                 details[name.replace("-", "_")] = reply.answer.headers[name]
-    message, hint = tunnel.explain(code, reply, climb.endpoint, proxy)
+    message, hint = tunnel.explain(code, reply, climb.endpoint, proxy, climb.settings.redactor())
     return outcome(code, message, hint=hint, details=details)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -140,9 +141,8 @@ def _no_http(climb: Climb) -> ProbeResult:
     received = bytes(holding.received)
     details: dict[str, Any] = {"url": climb.endpoint.websocket_url, "received_bytes": len(received)}
     if received:
-        details["received"] = climb.settings.redactor().excerpt(
-            received[:BODY_BYTES].decode("utf-8", "replace")
-        )
+        text = received.decode("utf-8", "replace")
+        details["received"] = climb.settings.redactor().excerpt(text, cut=True)
     if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
         code, what = banner(received)
         details["received_hex"] = received[:16].hex(" ")
@@ -176,10 +176,9 @@ def _is_about_client_certificate(error: ssl.SSLError) -> bool:
 
 
 def _evidence(climb: Climb, answer: Answer) -> dict[str, Any]:
-    cut = Answer(answer.version, answer.status, answer.reason, answer.headers, answer.body[:BODY_BYTES])
     if answer.status == SWITCHING_PROTOCOLS:
-        cut = Answer(answer.version, answer.status, answer.reason, answer.headers)  # what follows is frames
-    found = cut.evidence(climb.settings.redactor(), now=datetime.now(UTC))
+        answer = replace(answer, body=b"")  # what follows is frames
+    found = answer.evidence(climb.settings.redactor(), now=datetime.now(UTC))
     return {"url": climb.endpoint.websocket_url, **found}
 
 
