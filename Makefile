@@ -64,6 +64,7 @@ docs: setup ## Build the documentation as a site, and fail on a warning
 	@$(BIN)/python $(PIP) install --group docs
 	@$(BIN)/python docs/write_codes.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "docs: open site/index.html"
 
 peer: .peer/.ready-$(BRAIN_VERSION)
 
