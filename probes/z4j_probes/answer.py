@@ -36,6 +36,11 @@ class Answer:
     body: bytes = b""
 
     @property
+    def is_interim(self) -> bool:
+        """Whether the final answer is still to follow (RFC 9110 §15.2); 101 is a final one."""
+        return 100 <= self.status < 200 and self.status != 101
+
+    @property
     def answered_by(self) -> str:
         """Who says it, as far as the headers tell."""
         named = self.headers.get("server") or self.headers.get("via")

@@ -151,6 +151,7 @@ async def test_a_proxy_that_drops_upgrade_is_named() -> None:
 async def test_a_101_without_the_upgrade_header_is_a_stripped_upgrade() -> None:
     result = await verdict(b"HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\n")
     assert result.code == "websocket.upgrade_stripped"
+    assert "with Connection: close" in result.message
 
 
 @pytest.mark.parametrize("accept", ["Sec-WebSocket-Accept: bm90IG91cnM=\r\n", ""])
@@ -161,11 +162,47 @@ async def test_a_cache_that_answers_for_another_key_is_named(accept: str) -> Non
     assert "Sec-WebSocket-Accept" in result.message
 
 
-async def test_an_extension_that_nobody_asked_for_is_a_bad_accept() -> None:
-    async with peer(upgrading(headers=b"Sec-WebSocket-Extensions: permessage-deflate\r\n")) as server:
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (
+            b"Sec-WebSocket-Extensions: permessage-deflate\r\n",
+            "with the extension permessage-deflate, for which",
+        ),
+        (b"Sec-WebSocket-Protocol: chat\r\n", "with the subprotocol chat, for which nobody asked"),
+        (b"X-A: b\r\n" * 130, "no proper HTTP/1.1: "),
+        (b"X-A: b\r\n c\r\n", "no proper HTTP/1.1: invalid HTTP header line"),
+        (b"X-A: b\n", "no proper HTTP/1.1: line without CRLF"),
+        (b"X-A : b\r\n", "no proper HTTP/1.1: invalid HTTP header name"),
+        (b"Sec-WebSocket-Accept: bm90IG91cnM=\r\n", "with more than one Sec-WebSocket-Accept"),
+    ],
+)
+async def test_what_is_wrong_with_a_101_is_said(headers: bytes, said: str) -> None:
+    async with peer(upgrading(headers=headers)) as server:
         result = await probe("websocket", settings_for(server.url))
     assert result.code == "websocket.bad_accept"
-    assert "extension" in result.message
+    assert said in result.message
+    assert "our key" not in result.message
+
+
+async def test_a_101_without_a_reason_phrase_is_not_called_one_for_another_key() -> None:
+    result = await verdict(b"HTTP/1.1 101\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    assert result.code == "websocket.bad_accept"
+    assert "invalid HTTP status line" in result.message
+
+
+async def test_a_101_without_connection_is_not_said_to_lack_upgrade() -> None:
+    result = await verdict(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+    assert result.code == "websocket.upgrade_stripped"
+    assert "without the Connection header" in result.message
+
+
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+)
+async def test_an_interim_answer_is_not_the_answer(interim: bytes) -> None:
+    async with peer(upgrading(before=interim)) as server:
+        assert (await probe("websocket", settings_for(server.url))).code == "websocket.ok"
 
 
 async def test_a_page_is_shown_by_its_title() -> None:

@@ -137,8 +137,8 @@ def hanging_up(*, reset: bool = False) -> Behaviour:
     return behave
 
 
-def upgrading(*after: bytes, keep_open: bool = True, headers: bytes = b"") -> Behaviour:
-    """Upgrade properly, then send these frames, and from there on nothing."""
+def upgrading(*after: bytes, keep_open: bool = True, headers: bytes = b"", before: bytes = b"") -> Behaviour:
+    """Upgrade properly, with this `before` it, then send these frames, and from there on nothing."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Peer) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -147,7 +147,8 @@ def upgrading(*after: bytes, keep_open: bool = True, headers: bytes = b"") -> Be
         assert found is not None
         accept = base64.b64encode(hashlib.sha1(found[1] + _GUID).digest())
         writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            before
+            + b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + headers
             + b"Sec-WebSocket-Accept: "
             + accept

@@ -132,7 +132,7 @@ CODES = (
     ),
     Code(
         "websocket.bad_accept",
-        "the handshake was answered, but not for our request",
+        "the upgrade was answered in a way that no WebSocket client may accept",
         causes=(
             "a cache or middlebox that answers from memory",
             "a server that implements WebSocket wrongly",

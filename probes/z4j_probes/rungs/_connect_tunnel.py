@@ -61,7 +61,7 @@ async def connect_through(
     while True:
         held = bytes(protocol.received)
         answer = parse_answer(held)
-        if answer is not None and 100 <= answer.status < 200:  # an interim answer; the real one follows
+        if answer is not None and answer.is_interim:
             protocol.received[:] = answer.body
             continue
         if answer is not None:

@@ -19,7 +19,6 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidUpgrade
 from websockets.http11 import Request
 from websockets.uri import parse_uri
 
@@ -30,6 +29,7 @@ from z4j_probes.codes import lookup, outcome
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import _bad_upgrade
 from z4j_probes.rungs._refusal import banner, classify, explain
 from z4j_probes.transport import HELD_MAX_BYTES
 
@@ -66,13 +66,17 @@ def _request(climb: Climb, protocol: ClientProtocol) -> Request:
 
 
 async def _receive_head(climb: Climb) -> None:
-    """Return once the answer's head is complete, or it is plain that none will come."""
+    """Return once the head of the final answer is complete, or it is plain that none will come."""
     holding = climb.protocol
     try:
         async with asyncio.timeout(climb.time_left()):
             while not (holding.eof or holding.lost or len(holding.received) > HELD_MAX_BYTES):
                 received = bytes(holding.received)
-                if (received and not may_be_http(received)) or parse_answer(received):
+                answer = parse_answer(received)
+                if answer is not None and answer.is_interim:
+                    holding.received[:] = answer.body
+                    continue
+                if answer is not None or (received and not may_be_http(received)):
                     return
                 await holding.changed()
     except TimeoutError:
@@ -97,17 +101,10 @@ async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> P
     _take_over(climb, connection)
     evidence = _evidence(climb, answer)
     wrong = protocol.handshake_exc
-    if isinstance(wrong, InvalidUpgrade):
-        message = f"{answer.answered_by} answered 101 without the Upgrade header"
-        return outcome("websocket.upgrade_stripped", message, details=evidence)
     if wrong is not None:
-        accept = answer.headers.get("sec-websocket-accept")
-        what = "a Sec-WebSocket-Accept that is not for our key" if accept else "no Sec-WebSocket-Accept"
-        if "sec-websocket-extensions" in answer.headers or "sec-websocket-protocol" in answer.headers:
-            what = "an extension or subprotocol that nobody asked for, or " + what
-        return outcome(
-            "websocket.bad_accept", f"{answer.answered_by} answered 101 with {what}", details=evidence
-        )
+        code, what = _bad_upgrade.explain(wrong, answer)
+        what = climb.settings.redactor().excerpt(what)  # it may quote a header
+        return outcome(code, f"{answer.answered_by} answered 101 {what}", details=evidence)
     if protocol.close_rcvd is None and (climb.protocol.eof or climb.protocol.lost):
         message = f"{answer.answered_by} upgraded the connection and closed it at once, without a close code"
         return outcome("websocket.closed", message, details=evidence)
