@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests.support.reports import EXPIRED, HOSTILE, expired_certificate, green, hostile, warned
+from z4j_fastapi.reports.html import render as render_html
 from z4j_fastapi.reports.markdown import render
 from z4j_fastapi.reports.text import printable
 from z4j_probes import Report
@@ -53,6 +54,14 @@ def test_each_probe_is_a_row() -> None:
     ]
     assert found[4] == ["tls", "❌ fail", EXPIRED, "41.0 ms"]
     assert found[5] == ["websocket", "➖ skip", "tls failed", ""]
+
+
+def test_settings_are_called_as_on_the_page_for_people() -> None:
+    tables = page(green()).findall(".//table/tbody")
+    labels = [row[0].text for row in tables[1]]
+
+    assert labels == ["Brain", "Project", "Agent", "Token", "Secret", "State directory", "Runs as"]
+    assert [f"<dt>{label}</dt>" for label in labels if f"<dt>{label}</dt>" not in render_html(green())] == []
 
 
 @pytest.mark.parametrize(

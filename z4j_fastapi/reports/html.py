@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from z4j_fastapi.reports.page import advice, document, prose, text
 from z4j_fastapi.reports.text import first_step
-from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, closing_word, counts, culprit, flat, message
+from z4j_fastapi.reports.wording import (
+    EXPLAIN,
+    INTERRUPTED,
+    SETTINGS,
+    closing_word,
+    counts,
+    culprit,
+    flat,
+    message,
+)
 from z4j_probes.result import ProbeResult, Report, Status
 
 # The shapes differ, not only the colours. Paths in a square of 24.
@@ -17,15 +26,6 @@ _SHAPES = {
     Status.SKIP: "M8 12h8",
 }
 _WORDS = {Status.PASS: "passed", Status.WARN: "warning", Status.FAIL: "failed", Status.SKIP: "not run"}
-_SETTINGS = (
-    ("Brain", "brain_url"),
-    ("Project", "project_id"),
-    ("Agent", "agent_name"),
-    ("Token", "token"),
-    ("Secret", "hmac_secret"),
-    ("State directory", "buffer_dir"),
-    ("Runs as", "user"),
-)
 
 
 def render(report: Report) -> str:
@@ -95,7 +95,7 @@ def _rung(result: ProbeResult) -> str:
 def _settings(report: Report) -> str:
     sources = report.config.get("sources", {})
     rows = []
-    for label, key in _SETTINGS:
+    for label, key in SETTINGS:
         value = report.config.get(key) or "missing"
         source = f" <small>({text(sources[key])})</small>" if key in sources else ""
         kind = ' class="missing"' if value == "missing" else ""

@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 
 from z4j_fastapi.reports.text import parts, printable, spans
-from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, closing_word, counts, culprit, flat, message
+from z4j_fastapi.reports.wording import (
+    EXPLAIN,
+    INTERRUPTED,
+    SETTINGS,
+    closing_word,
+    counts,
+    culprit,
+    flat,
+    message,
+)
 from z4j_probes.result import ProbeResult, Report, Status
 
 _LOOK = {
@@ -17,15 +26,6 @@ _LOOK = {
     Status.FAIL: "❌ **fail**",
     Status.SKIP: "➖ skip",
 }
-_SETTINGS = (
-    ("Brain", "brain_url"),
-    ("Project", "project_id"),
-    ("Agent", "agent_name"),
-    ("Token", "token"),
-    ("Secret", "hmac_secret"),
-    ("Buffer", "buffer_dir"),
-    ("User", "user"),
-)
 # All that can begin a construct inside a line; and what GitHub makes a link (https://…, www.…) or a picture
 # (:name:) of without any mark.
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|:(?=//|\w+:)|(?<=www)\.")
@@ -80,7 +80,7 @@ def _trouble(result: ProbeResult) -> str:
 def _settings(report: Report) -> str:
     sources = report.config.get("sources", {})
     rows = ["| Setting | Value | From |", "|---|---|---|"]
-    for label, key in _SETTINGS:
+    for label, key in SETTINGS:
         value = report.config.get(key)
         if value is not None:
             rows.append(f"| {label} | {_text(str(value))} | {_text(str(sources.get(key, '')))} |")

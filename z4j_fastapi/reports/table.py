@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from z4j_fastapi.reports.text import advice, amount, headline, printable, wrap
-from z4j_fastapi.reports.wording import EXPLAIN, closing_word, counts, culprit, flat
+from z4j_fastapi.reports.wording import EXPLAIN, SETTINGS, closing_word, counts, culprit, flat
 from z4j_probes.result import ProbeResult, Report, Status
 
 # Lines longer than this are hard to read, however wide the terminal is.
@@ -34,13 +34,8 @@ _LOOK = {
     Status.FAIL: ("✗", "FAIL", "bold red"),
     Status.SKIP: ("-", "skip", "dim"),
 }
-_SETTINGS = (
-    ("brain", "brain_url"),
-    ("project", "project_id"),
-    ("agent", "agent_name"),
-    ("token", "token"),
-    ("secret", "hmac_secret"),
-)
+# Before the probes run; the buffer's row names the directory, and the first line the user.
+_SETTINGS = SETTINGS[:5]
 # Narrower than this, what a row says has its own lines below the probe's name.
 _NARROW = 60
 _NARROW_INDENT = 4
@@ -84,7 +79,7 @@ class Table:
             shown = printable(str(value)) if value else "missing"
             source = printable(sources.get(key, ""))
             missing = shown == "missing"
-            line = [Piece(f"  {label:<9}"), Piece(shown, "yellow" if missing else "bold")]
+            line = [Piece(f"  {label.lower():<9}"), Piece(shown, "yellow" if missing else "bold")]
             if not source:
                 yield line
             elif 11 + len(shown) + len(source) + 4 <= self._width:

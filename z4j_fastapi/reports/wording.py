@@ -10,6 +10,17 @@ from z4j_probes.result import ProbeResult, Report, Status
 EXPLAIN = "python -m z4j_fastapi explain"
 INTERRUPTED = "Interrupted: what is here is all that is known."
 
+# How the settings of a report are called, and their names in it. The first five are what a person has set.
+SETTINGS = (
+    ("Brain", "brain_url"),
+    ("Project", "project_id"),
+    ("Agent", "agent_name"),
+    ("Token", "token"),
+    ("Secret", "hmac_secret"),
+    ("State directory", "buffer_dir"),
+    ("Runs as", "user"),
+)
+
 # Whatever else is in order, such an agent does not come online.
 _DISABLED = "config.disabled"
 
