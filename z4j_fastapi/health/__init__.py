@@ -31,6 +31,6 @@ Kubernetes readiness probe `/ready` takes a service out of traffic while its bra
 want: it is meant for start-up probes and for monitoring.
 """
 
-from z4j_fastapi.health.app import DOCTOR_EVERY_S, Authorize, HealthApp, health_app
+from z4j_fastapi.health.app import DOCTOR_EVERY_S, Authorize, health_app
 
-__all__ = ["DOCTOR_EVERY_S", "Authorize", "HealthApp", "health_app"]
+__all__ = ["DOCTOR_EVERY_S", "Authorize", "health_app"]

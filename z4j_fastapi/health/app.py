@@ -28,13 +28,13 @@ def health_app(
     *,
     authorize: Authorize | None = None,
     doctor_every_s: float = DOCTOR_EVERY_S,
-) -> HealthApp:
-    """The application; `agent` is asked for the agent at each request, since a lifespan makes it later."""
-    return HealthApp(agent, authorize, doctor_every_s)
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The ASGI 3 application; asks `agent` for the agent at each request, since a lifespan makes it later."""
+    return _HealthApp(agent, authorize, doctor_every_s)
 
 
-class HealthApp:
-    """An ASGI 3 application. Made by `health_app`; never raises into its host."""
+class _HealthApp:
+    """Never raises into its host."""
 
     def __init__(
         self, agent: Callable[[], Z4JAgent], authorize: Authorize | None, doctor_every_s: float
