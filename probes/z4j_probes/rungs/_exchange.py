@@ -13,9 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from z4j_probes.climb import Climb
 from z4j_probes.protocol import CloseCode
 
-# What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
 # RFC 6455 §7.4.1 and its registry: going away, service restart, try again later.
 _RESTARTING = (1001, 1012, 1013)
+# What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
 _OUR_COMPLAINTS = (1002, 1007, 1009)
 
 
