@@ -82,32 +82,44 @@ def explain(code: str, answer: Answer, endpoint: Endpoint) -> tuple[str, str | N
     """The message for a refusal, and a hint where one fits better than the catalogue's."""
     said = f"{answer.status} {answer.reason}".strip()
     message = f"{answer.answered_by} answered {said} to the upgrade of {endpoint.websocket_url}"
-    hint: str | None = None
-    scheme = "https" if endpoint.secure else "http"
-    base = f"{scheme}://{endpoint.authority}{endpoint.prefix}"
     if answer.version != "1.1":
         message += f", in HTTP/{answer.version}"
-    if code == "websocket.upgrade_stripped" and _was_asked_for_a_page(answer):
-        message += ": that is how a brain denies an ordinary page, so it never saw the Upgrade header"
-    elif code == "websocket.client_certificate":
-        message += ": it wants a client certificate"
-    elif code == "websocket.redirect":
-        message += f", and leads to {answer.location or 'nowhere'}"
-        hint = _redirect_hint(answer.location, endpoint)
-    elif code == "websocket.tls_expected":
-        hint = f"set Z4J_BRAIN_URL=https://{endpoint.authority}{endpoint.prefix}"
-    elif code in ("websocket.bad_gateway", "websocket.not_found"):
-        hint = f"see who answers there: `curl -i {endpoint.health_url}`"
-        if code == "websocket.not_found":
-            hint += "; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
-    elif code == "websocket.forbidden" and not {"server", "via"} & answer.headers.keys():
-        # A proxy names itself, as a rule; a brain does not, and says 403 at WebSocket paths that it lacks.
-        hint = f"check {base} in Z4J_BRAIN_URL, then firewalls: a brain says that of a path that it lacks"
-    elif code == "websocket.rate_limited" and "retry-after" in answer.headers:
-        hint = f"wait (Retry-After: {answer.headers['retry-after']}), and find what connects so often"
-    elif code == "websocket.host_rejected":
-        message += f": it does not serve the host {endpoint.authority}"
-    return message, hint
+    return message + _what_it_means(code, answer, endpoint), _hint(code, answer, endpoint)
+
+
+def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
+    match code:
+        case "websocket.upgrade_stripped" if _was_asked_for_a_page(answer):
+            return ": that is how a brain denies an ordinary page, so it never saw the Upgrade header"
+        case "websocket.client_certificate":
+            return ": it wants a client certificate"
+        case "websocket.redirect":
+            return f", and leads to {answer.location or 'nowhere'}"
+        case "websocket.host_rejected":
+            return f": it does not serve the host {endpoint.authority}"
+    return ""
+
+
+def _hint(code: str, answer: Answer, endpoint: Endpoint) -> str | None:
+    ask = f"see who answers there: `curl -i {endpoint.health_url}`"
+    match code:
+        case "websocket.redirect":
+            return _redirect_hint(answer.location, endpoint)
+        case "websocket.tls_expected":
+            return f"set Z4J_BRAIN_URL=https://{endpoint.authority}{endpoint.prefix}"
+        case "websocket.bad_gateway":
+            return ask
+        case "websocket.not_found":
+            return (
+                f"{ask}; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
+            )
+        case "websocket.forbidden" if not {"server", "via"} & answer.headers.keys():
+            # A proxy names itself, as a rule; a brain does not, and says 403 at WebSocket paths that it lacks.
+            base = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
+            return f"check {base} in Z4J_BRAIN_URL, then firewalls: a brain says that of a path that it lacks"
+        case "websocket.rate_limited" if "retry-after" in answer.headers:
+            return f"wait (Retry-After: {answer.headers['retry-after']}), and find what connects so often"
+    return None
 
 
 def _redirect_hint(location: str | None, endpoint: Endpoint) -> str | None:
