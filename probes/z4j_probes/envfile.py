@@ -1,8 +1,9 @@
-"""Reading a dotenv file or a systemd EnvironmentFile: the part that both mean the same by.
+"""Env files, read in two ways: as people write them for dotenv and shells, and as systemd reads them.
 
-`NAME=value` lines, `#` and `;` comments, an optional `export`, single or double quotes around the whole
-value, a backslash at the end of a line continues it (systemd.exec(5), EnvironmentFile=). Nothing is expanded:
-a `$` stands for itself, as it does for systemd.
+Both have `NAME=value` lines, `#` and `;` comments, quotes, and a backslash at the end of a line that goes on.
+Nothing is expanded: a `$` stands for itself. They part ways at `export`, whose line systemd passes over, at a
+comment behind a value, which it keeps, and at backslashes and quoted pieces, which it takes as a shell would
+(systemd.exec(5), EnvironmentFile=).
 """
 
 from __future__ import annotations
@@ -12,9 +13,18 @@ import re
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=[ \t]*(.*)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
+# systemd's grammar. A quote or a backslash that the file's end leaves open is closed by it.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_PASSED_OVER = re.compile(r"(?:[ \t\r\n]|[#;][^\r\n]*)*")
+_BEFORE_EQUALS = re.compile(r"[^\r\n]?[^=\r\n]*")
+_QUOTED = re.compile(r"""[ \t]*(?:'([^']*)'?|"((?:[^"\\]|\\.)*)\\?"?)""", re.DOTALL)
+_BARE = re.compile(r"[ \t]*((?:[^\\\r\n]|\\.)*)\\?", re.DOTALL)
+_ESCAPED_IN_DOUBLE = re.compile(r'\\(["\\`$]|\n)')
+_ESCAPED_BARE = re.compile(r"\\([\r\n]|(.))")
+
 
 def parse_envfile(text: str) -> dict[str, str]:
-    """The file's variables; a later line wins. Lines that are no assignment are passed over."""
+    """The variables as they are meant; a later line wins. Lines that are no assignment are passed over."""
     found: dict[str, str] = {}
     for line in _logical_lines(text.removeprefix("\ufeff")):
         if line.lstrip().startswith(("#", ";")):
@@ -23,6 +33,48 @@ def parse_envfile(text: str) -> dict[str, str]:
         if match:
             found[match[1]] = _unquote(match[2].strip())
     return found
+
+
+def parse_environment_file(text: str) -> dict[str, str]:
+    """The variables that systemd gives a unit; those that it ignores for their names are left out."""
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        position += len(_taken(_PASSED_OVER, text, position))
+        name = _taken(_BEFORE_EQUALS, text, position)
+        position += len(name)
+        if text[position : position + 1] != "=":
+            continue
+        value, position = _systemd_value(text, position + 1)
+        if _NAME.fullmatch(name.rstrip(" \t")):
+            found[name.rstrip(" \t")] = value
+    return found
+
+
+def read_otherwise(text: str) -> list[str]:
+    """The variables for which systemd would read another value here than is meant, or none."""
+    meant, as_unit = parse_envfile(text), parse_environment_file(text)
+    return sorted(name for name in meant.keys() | as_unit.keys() if meant.get(name) != as_unit.get(name))
+
+
+def _systemd_value(text: str, position: int) -> tuple[str, int]:
+    """A value and where it ends: quoted pieces, the blanks between them left out, then what is bare."""
+    value = ""
+    while quoted := _QUOTED.match(text, position):
+        inner = quoted[2] or ""
+        value += (quoted[1] or "") + _ESCAPED_IN_DOUBLE.sub(lambda c: c[1].strip("\n"), inner)
+        position = quoted.end()
+    bare = _taken(_BARE, text, position)
+    kept = bare.strip(" \t")
+    if (len(kept) - len(kept.rstrip("\\"))) % 2:  # the first of the blanks behind it is escaped
+        kept = bare.lstrip(" \t")[: len(kept) + 1]
+        kept = kept.removesuffix("\\")  # unless there is none, but the end of the file
+    return value + _ESCAPED_BARE.sub(lambda c: c[2] or "", kept), position + len(bare)
+
+
+def _taken(pattern: re.Pattern[str], text: str, position: int) -> str:
+    match = pattern.match(text, position)
+    return match[0] if match else ""
 
 
 def _logical_lines(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from z4j_probes.envfile import parse_envfile
+from z4j_probes.envfile import parse_envfile, read_otherwise
 from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import Redactor, Secret
 from z4j_probes.small_file import BUDGET_S, read_small_file
@@ -77,8 +77,9 @@ class Unreadable:
 class Settings:
     """The values as they were given, unjudged; None where there is none.
 
-    `sources` names where each came from. `environ` is the environment that everything else (proxies, trust
-    store, TMPDIR) is read from: a process's own, or the one of the service that is diagnosed.
+    `sources` names where each came from. `remarks` say what may surprise though it is not wrong. `environ` is
+    the environment that everything else (proxies, trust store, TMPDIR) is read from: a process's own, or the
+    one of the service that is diagnosed.
     """
 
     brain_url: str | None = field(default=None, repr=False)  # somebody may have put a password into it
@@ -94,6 +95,7 @@ class Settings:
     allow_plaintext: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
+    remarks: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -157,6 +159,8 @@ class Settings:
                 shown[variable.attribute] = value
         shown["agent_name"] = self.filled_agent_name
         shown["sources"] = dict(self.sources)
+        if self.remarks:
+            shown["remarks"] = list(self.remarks)
         return shown
 
 
@@ -172,6 +176,7 @@ class _Loader:
         self.explicit = {k: v for k, v in explicit.items() if v is not None}
         self.sources: dict[str, str] = {}
         self.unreadable: list[Unreadable] = []
+        self.remarks: list[str] = []
         if env_file is not None:
             self._overlay(os.fspath(env_file))
 
@@ -189,6 +194,7 @@ class _Loader:
             allow_plaintext=allow_plaintext,
             sources=MappingProxyType(self.sources),
             unreadable=tuple(self.unreadable),
+            remarks=tuple(self.remarks),
             environ=MappingProxyType(self.environ),
         )
 
@@ -216,8 +222,14 @@ class _Loader:
         return text.rstrip("\r\n") or None if text is not None else None
 
     def _overlay(self, path: str) -> None:
-        text = self._read("env_file", "--env-file", path)
-        for name, value in parse_envfile(text or "").items():
+        text = self._read("env_file", "--env-file", path) or ""
+        ours = [name for name in read_otherwise(text) if name.startswith("Z4J_")]
+        if ours:
+            self.remarks.append(
+                f"systemd (EnvironmentFile={path}) would read {', '.join(ours)} otherwise: it ignores lines "
+                "with `export`, keeps a # behind a value, and has its own rules for quotes and backslashes"
+            )
+        for name, value in parse_envfile(text).items():
             if name.startswith("Z4J_") or name.upper() in _COMPANIONS:
                 self.environ[name] = value
                 self.origin[name] = f"file {path}"

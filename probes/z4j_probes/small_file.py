@@ -16,14 +16,14 @@ from z4j_probes.threads import within
 
 # A secret or an env file is a few hundred bytes: whatever is larger than this is none.
 LIMIT_BYTES = 64 * 1024
-# A disk answers at once, the program behind `<(vault read …)` within a second. An agent starts as late as this.
+# A disk answers at once, the program behind `<(vault read …)` within a second. Agents start as late as this.
 BUDGET_S = 2.0
 
 
 def read_small_file(
     path: str | os.PathLike[str], *, limit_bytes: int = LIMIT_BYTES, budget_s: float = BUDGET_S
 ) -> bytes:
-    """Its content. TimeoutError where it does not answer in time; other OSErrors and ValueError say why not."""
+    """Its content. TimeoutError where it does not answer in time; other OSErrors and ValueError say why."""
     place = Path(path).expanduser()
     # a dead mount blocks even open(2), for good: only a thread can be left behind there
     return within(budget_s, lambda: _read(place, limit_bytes, time.monotonic() + budget_s))

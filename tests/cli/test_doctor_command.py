@@ -165,6 +165,16 @@ def test_files_that_do_not_answer_are_a_report_in_time(tmp_path: Path) -> None:
     )
 
 
+def test_an_env_file_that_systemd_reads_otherwise_is_remarked_upon(tmp_path: Path) -> None:
+    file = tmp_path / "web.env"
+    file.write_text(f"export Z4J_TOKEN={TOKEN}\nZ4J_BRAIN_URL=https://brain.invalid # prod\n")
+    done = run("doctor", "--only", "config", "--json", "--env-file", str(file), home=tmp_path)
+
+    (remark,) = document(done.stdout)["config"]["remarks"]
+    assert "Z4J_BRAIN_URL, Z4J_TOKEN" in remark
+    assert done.stderr == f"{remark}\n"
+
+
 def test_output_replaces_the_file_and_says_so_on_stderr(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     target.write_text("an older report")

@@ -188,6 +188,18 @@ def test_a_credential_that_is_missing_keeps_it_from_starting(open_path: Path) ->
     assert "/nowhere/token: No such file or directory" in err
 
 
+def test_an_environment_file_is_read_as_systemd_reads_it(open_path: Path) -> None:
+    """Not as a shell or dotenv would: `export` makes another name of it, a comment is a part of the value."""
+    (open_path / "web.env").write_text("export Z4J_TOKEN=tok\nZ4J_PROJECT_ID=shop # prod\n")
+    properties = STOPPED | {
+        "Environment": "Z4J_BRAIN_URL=http://127.0.0.1:1",
+        "EnvironmentFiles": f"{open_path}/web.env (ignore_errors=no)",
+    }
+    _, out, _ = diagnose_unit(open_path, properties, "--only", "config")
+    config = report_of(out)["config"]
+    assert (config["token"], config["project_id"]) == ("missing", "shop # prod")
+
+
 def test_an_environment_file_that_does_not_answer_is_said_to(open_path: Path) -> None:
     os.mkfifo(open_path / "web.env")
     properties = STOPPED | {"EnvironmentFiles": f"{open_path}/web.env (ignore_errors=no)"}

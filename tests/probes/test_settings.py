@@ -130,6 +130,15 @@ def test_an_argument_goes_above_an_env_file(tmp_path: Path) -> None:
     assert Settings.load(environ={}, env_file=file, project_id="argument").project_id == "argument"
 
 
+def test_what_systemd_would_read_otherwise_in_an_env_file_is_remarked_upon(tmp_path: Path) -> None:
+    file = tmp_path / "web.env"
+    file.write_text("export Z4J_TOKEN=hidden\nZ4J_PROJECT_ID=shop\nexport OTHER=1\n")
+    settings = Settings.load(environ={}, env_file=file)
+    (remark,) = settings.describe()["remarks"]
+    assert remark.startswith(f"systemd (EnvironmentFile={file}) would read Z4J_TOKEN otherwise: ")
+    assert settings.token is not None
+
+
 def test_an_env_file_that_is_not_there_is_noted(tmp_path: Path) -> None:
     settings = Settings.load(environ={}, env_file=tmp_path / "absent")
     assert settings.unreadable[0].variable == "--env-file"

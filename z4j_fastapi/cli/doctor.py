@@ -112,6 +112,7 @@ class _Doctor:
         self._excluded: dict[str, str] = {}
         self._last_codes: tuple[str, ...] = ()
         self._noted_bare = False
+        self._remarks: set[str] = set()
 
     def run(self) -> int:
         options = self._options
@@ -148,6 +149,7 @@ class _Doctor:
         else:
             report = self._climb()
             self._show(report)
+        self._note_remarks(report)
         if options.bundle is not None:
             write_file(options.bundle, self._bundle(report))
             note(f"the bundle is in {options.bundle}; look through it before you pass it on")
@@ -236,8 +238,16 @@ class _Doctor:
             counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)
             note(f"{'green' if report.ok else 'red'} ({counts}); the report is in {options.output}")
 
+    def _note_remarks(self, report: Report) -> None:
+        """What may surprise in the settings, once: it is no verdict, but a row would have hidden it."""
+        for remark in report.config.get("remarks", ()):
+            if remark not in self._remarks:
+                self._remarks.add(remark)
+                note(remark)
+
     def _show_change(self, report: Report) -> None:
         """For --watch: a table only where something has changed, a document every time."""
+        self._note_remarks(report)
         codes = tuple(result.code for result in report.results)
         if self._is_table and codes == self._last_codes:
             first = report.first_failure

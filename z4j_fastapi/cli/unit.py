@@ -18,7 +18,7 @@ from z4j_fastapi.cli.output import usage_error
 from z4j_fastapi.cli.pid import find_process, require_root
 from z4j_fastapi.cli.stand_in import Service
 from z4j_fastapi.cli.systemd import Unit, credential_files, manager_environment, matching, show
-from z4j_probes.envfile import parse_envfile
+from z4j_probes.envfile import parse_environment_file
 from z4j_probes.small_file import BUDGET_S, read_small_file
 
 # The users that systemd hands out for DynamicUser= (systemd's documentation of user ranges).
@@ -149,7 +149,7 @@ def _assignments(entries: list[str]) -> Mapping[str, str]:
 
 def _environment_file(unit: Unit, path: str) -> Mapping[str, str]:
     try:
-        return parse_envfile(read_small_file(path, limit_bytes=_LARGEST_BYTES).decode())
+        return parse_environment_file(read_small_file(path, limit_bytes=_LARGEST_BYTES).decode())
     except UnicodeDecodeError:
         usage_error(f"--unit {unit.name}: its EnvironmentFile={path} is not UTF-8 text")
     except (OSError, ValueError) as exc:
