@@ -6,6 +6,7 @@ import asyncio
 import base64
 import logging
 import pickle
+import zipfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,6 +59,10 @@ MALFORMED = {
         "Z4J_BRAIN_URL": "https://brain.example",
         "https_proxy": PROXY.replace(":1", ":none"),
     },
+    "token for the name of its file": {"Z4J_TOKEN": "", "Z4J_TOKEN_FILE": TOKEN},
+    "secret for the name of its file": {"Z4J_HMAC_SECRET": "", "Z4J_HMAC_SECRET_FILE": SECRET},
+    "token for the URL": {"Z4J_BRAIN_URL": TOKEN, "Z4J_TOKEN": "https://brain.example"},
+    "secret for the URL": {"Z4J_BRAIN_URL": SECRET},
     "token as the name of a variable": {"Z4J_TOKE": TOKEN},
     "secret as an unknown variable": {"Z4J_HMAC_SECRETS": SECRET},
 }
@@ -76,6 +81,25 @@ def test_a_malformed_setting_is_named_and_not_shown(
     process = cli.run("doctor", "--timeout", "1", *options, home=tmp_path, env=env | MALFORMED[case])
     assert process.returncode == 1
     assert leaks(process.stdout + process.stderr) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--token-file", TOKEN), "looks like the token itself"),
+        (("--hmac-secret-file", SECRET), "looks like the secret itself"),
+        (("--brain-url", TOKEN), "looks like a token or secret"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_named_and_in_no_bundle(
+    tmp_path: Path, arguments: tuple[str, ...], named: str
+) -> None:
+    file = tmp_path / "bundle.zip"
+    process = cli.run("doctor", "--offline", "--bundle", str(file), *arguments, home=tmp_path)
+    assert named in " ".join(process.stdout.split())
+    with zipfile.ZipFile(file) as bundle:
+        texts = [bundle.read(name).decode() for name in bundle.namelist()]
+    assert leaks("".join([process.stdout, process.stderr, *texts])) == []
 
 
 @pytest.mark.parametrize("form", FORMATS)

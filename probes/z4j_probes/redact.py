@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,7 +47,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[str] = set()
         for secret in secrets:
-            for form in (secret, secret.strip(), urllib.parse.quote(secret, safe=""), repr(secret)[1:-1]):
+            quoted = (urllib.parse.quote(secret, safe=""), repr(secret)[1:-1], html.escape(secret))
+            for form in (secret, secret.strip(), *quoted):
                 if len(form) >= _SHORTEST:
                     forms.add(form)
         self._forms = sorted(forms, key=len, reverse=True)

@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from z4j_probes.envfile import parse_envfile, read_otherwise
+from z4j_probes.mislaid import is_secret_as_file_name, is_secret_as_url
 from z4j_probes.proxy import proxy_secrets
-from z4j_probes.redact import Redactor, Secret
+from z4j_probes.redact import REDACTED, Redactor, Secret
 from z4j_probes.small_file import BUDGET_S, read_small_file
 
 
@@ -77,9 +78,9 @@ class Unreadable:
 class Settings:
     """The values as they were given, unjudged; None where there is none.
 
-    `sources` names where each came from. `remarks` say what may surprise though it is not wrong. `environ` is
-    the environment that everything else (proxies, trust store, TMPDIR) is read from: a process's own, or the
-    one of the service that is diagnosed.
+    `sources` names where each came from. `mislaid` are secrets that stood where a file's name belongs. `remarks`
+    say what may surprise though it is not wrong. `environ` is the environment that everything else (proxies,
+    trust store, TMPDIR) is read from: a process's own, or the one of the service that is diagnosed.
     """
 
     brain_url: str | None = field(default=None, repr=False)  # somebody may have put a password into it
@@ -95,6 +96,7 @@ class Settings:
     allow_plaintext: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
+    mislaid: tuple[Secret, ...] = ()
     remarks: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -130,9 +132,16 @@ class Settings:
         """Whether Z4J_DISABLED says so: 1, true, yes or on."""
         return (self.disabled or "").strip().lower() in ("1", "true", "yes", "on")
 
+    @property
+    def has_secret_for_url(self) -> bool:
+        """Whether the brain's URL looks like a secret, as where the two were swapped."""
+        return is_secret_as_url(self.brain_url or "")
+
     def secrets(self) -> list[str]:
         """Every text that must not be shown."""
-        found = [s.reveal() for s in (self.token, self.hmac_secret) if s]
+        found = [s.reveal() for s in (self.token, self.hmac_secret, *self.mislaid) if s]
+        if self.has_secret_for_url:
+            found.append(self.brain_url or "")
         userinfo, at, _ = (self.brain_url or "").rpartition("@")
         if at:
             userinfo = userinfo.rpartition("://")[2]
@@ -154,7 +163,8 @@ class Settings:
             if variable.secret:
                 shown[variable.attribute] = "set" if value and value.reveal().strip() else "missing"
             elif variable.attribute == "brain_url":
-                shown["brain_url"] = _without_secrets(value) if value else None
+                hidden = REDACTED if self.has_secret_for_url else None
+                shown["brain_url"] = hidden or (_without_secrets(value) if value else None)
             else:
                 shown[variable.attribute] = value
         shown["agent_name"] = self.filled_agent_name
@@ -176,6 +186,7 @@ class _Loader:
         self.explicit = {k: v for k, v in explicit.items() if v is not None}
         self.sources: dict[str, str] = {}
         self.unreadable: list[Unreadable] = []
+        self.mislaid: list[Secret] = []
         self.remarks: list[str] = []
         if env_file is not None:
             self._overlay(os.fspath(env_file))
@@ -194,6 +205,7 @@ class _Loader:
             allow_plaintext=allow_plaintext,
             sources=MappingProxyType(self.sources),
             unreadable=tuple(self.unreadable),
+            mislaid=tuple(self.mislaid),
             remarks=tuple(self.remarks),
             environ=MappingProxyType(self.environ),
         )
@@ -218,6 +230,10 @@ class _Loader:
     def _from_file(self, variable: Variable, path: str, source: str) -> str | None:
         self.sources[variable.attribute] = f"{source} ({path})"
         text = self._read(variable.attribute, variable.file_name, path)
+        if text is None and is_secret_as_file_name(path):
+            self.mislaid.append(Secret(path))
+            self.sources[variable.attribute] = source
+            self.unreadable[-1] = _mislaid(variable)
         # editors and `echo` end a file with a newline that is not part of the secret
         return text.rstrip("\r\n") or None if text is not None else None
 
@@ -251,6 +267,18 @@ class _Loader:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         self.unreadable.append(Unreadable(attribute, variable, path, reason, hint))
         return None
+
+
+def _mislaid(variable: Variable) -> Unreadable:
+    what = "token" if variable.attribute == "token" else "secret"
+    return Unreadable(
+        variable.attribute,
+        variable.file_name,
+        REDACTED,
+        f"that looks like the {what} itself, not a file's name",
+        f"set {variable.name} to it, or name the file that holds it, with its directory (if it was an "
+        f"argument, all users of the machine could read it: replace the {what})",
+    )
 
 
 def _host_name() -> str:

@@ -39,6 +39,7 @@ def test_secrets_compare_by_value() -> None:
         "GET /?t=to%2Fken%2Bwith%5Codd%20%27parts%27",
         f"invalid header value {TOKEN!r}",
         f"{TOKEN}{TOKEN}",
+        "<p>to/ken+with\\odd &#x27;parts&#x27;</p>",
     ],
 )
 def test_a_text_loses_the_secret_in_its_usual_encodings(text: str) -> None:

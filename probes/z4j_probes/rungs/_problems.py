@@ -98,7 +98,8 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
         return
     except InvalidURL as exc:
         hint = f"mend it in {name}; a brain URL looks like https://brain.example"
-        message = f"{name} is no brain URL: {exc}"
+        said = "it looks like a token or secret: are the two swapped?" if settings.has_secret_for_url else exc
+        message = f"{name} is no brain URL: {said}"
         yield _problem(settings, "config.invalid_url", "brain_url", message, hint)
         return
     if not (endpoint.secure or endpoint.is_loopback or settings.allow_plaintext):
