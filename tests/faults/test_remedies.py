@@ -189,11 +189,11 @@ async def is_green(stage: Stage, case: Case) -> None:
 
 
 async def run_as_root(command: str, *, typed: str = "") -> None:
-    """A command of a hint, pasted into root's bash."""
+    """A command of a hint, pasted into root's shell, which may be the least of them."""
     if os.geteuid() != 0:
         unavailable("what the hint says needs root")
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-ec", command.replace("sudo ", "")),
+        *("sh", "-c", command.replace("sudo ", "")),
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

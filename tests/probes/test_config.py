@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import trustme
 
+from tests.support.certificates import authority
 from tests.support.climbs import BRAIN_URL, SECRET, TOKEN, climb_to, ladder, settings
+from tests.support.programs import program
 from z4j_probes import ProbeResult, Settings, Status
 from z4j_probes.rungs import config
 from z4j_probes.rungs._misspelt import closest, meant_for
@@ -345,3 +349,19 @@ async def test_an_agent_that_is_switched_off_is_a_warning_and_the_ladder_goes_on
     assert (results[0].code, results[0].status) == ("config.disabled", Status.WARN)
     assert "switched off by Z4J_DISABLED" in results[0].message
     assert results[0].hint.startswith("unset Z4J_DISABLED")
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+async def test_a_bundle_of_pkcs7_is_converted_as_such(tmp_path: Path, form: str) -> None:
+    root, bundle = authority("Corp Root CA"), tmp_path / "corp root.p7b"
+    command = [program("openssl"), "crl2pkcs7", "-nocrl", "-certfile", root.save(tmp_path / "root.pem")]
+    run(*command, "-outform", form, "-out", str(bundle))
+    result = await judged({"Z4J_CA_FILE": str(bundle)})
+    assert result.code == "config.ca_unreadable"
+    run("sh", "-c", result.hint.split("`")[1])
+    made = shlex.split(result.hint.rpartition("Z4J_CA_FILE=")[2])[0]
+    assert (await judged({"Z4J_CA_FILE": made})).code == "config.ok"

@@ -6,10 +6,12 @@ import logging
 import ssl
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 import trustme
 
+from tests.support.certificates import authority, issue, server_context
 from tests.support.footing import climbed, probe, settings_for
 from tests.support.http_peers import (
     answering,
@@ -138,6 +140,16 @@ async def test_a_path_prefix_stays_in_front() -> None:
         result = await probe("websocket", settings_for(f"{server.url}/z4j/"))
     assert server.requests[0].startswith(b"GET /z4j/ws/agent HTTP/1.1\r\n")
     assert f"curl -i {server.url}/z4j/api/v1/health" in result.hint
+
+
+async def test_the_command_that_asks_the_brain_trusts_what_the_agent_trusts(tmp_path: Path) -> None:
+    root = authority("Corp Root CA")
+    ca_file = root.save(tmp_path / "root.pem")
+    tls = server_context(issue(root, "127.0.0.1"))
+    async with peer(answering(http("404 Not Found")), tls=tls) as server:
+        given = settings_for(f"https://127.0.0.1:{server.port}", ca_file=ca_file)
+        result = await probe("websocket", given, tls=ssl.create_default_context(cafile=ca_file))
+    assert f"--cacert {ca_file}`" in result.hint
 
 
 async def test_a_proxy_that_drops_upgrade_is_named() -> None:

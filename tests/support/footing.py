@@ -34,6 +34,7 @@ def footing(*, tls: ssl.SSLContext | None = None) -> Registry:
 
     async def config(climb: Climb) -> ProbeResult:
         climb.endpoint = parse_endpoint(climb.settings.brain_url or "")
+        climb.proxy = None
         secret = climb.settings.hmac_secret
         climb.hmac_secret = decode_secret(secret.reveal()) if secret else None
         return outcome("config.ok", "laid by hand")

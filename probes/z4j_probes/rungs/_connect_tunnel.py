@@ -10,6 +10,7 @@ from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
 from z4j_probes.redact import Redactor
+from z4j_probes.rungs._commands import ask_proxy
 from z4j_probes.rungs._hostname import ascii_name
 from z4j_probes.transport import HELD_MAX_BYTES, HoldingProtocol
 
@@ -134,7 +135,7 @@ def _hint_for(status: int, where: str, proxy: Proxy) -> str | None:
     if status == 403:
         return f"have {where} put on the proxy's allow list, or add the host to NO_PROXY"
     if status in (500, 502, 503, 504):  # tinyproxy says 500 where others say 502
-        return f"see why the proxy can't reach {where} itself: `curl -v -x {proxy.authority} https://{where}`"
+        return f"see why the proxy can't reach {where} itself: `{ask_proxy(where, proxy)}`"
     if status in (400, 404, 405, 501):
         return f"check {proxy.variable}: {proxy.authority} answers HTTP, but does not seem to be a proxy"
     return None

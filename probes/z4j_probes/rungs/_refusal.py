@@ -78,13 +78,16 @@ def banner(received: bytes) -> tuple[str, str]:
     return "websocket.not_http", "answers in a protocol that is not HTTP"
 
 
-def explain(code: str, answer: Answer, endpoint: Endpoint) -> tuple[str, str | None]:
-    """The message for a refusal, and a hint where one fits better than the catalogue's."""
+def explain(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[str, str | None]:
+    """The message for a refusal, and a hint where one fits better than the catalogue's.
+
+    `look` is the command that shows who answers there.
+    """
     said = f"{answer.status} {answer.reason}".strip()
     message = f"{answer.answered_by} answered {said} to the upgrade of {endpoint.websocket_url}"
     if answer.version != "1.1":
         message += f", in HTTP/{answer.version}"
-    return message + _what_it_means(code, answer, endpoint), _hint(code, answer, endpoint)
+    return message + _what_it_means(code, answer, endpoint), _hint(code, answer, endpoint, look)
 
 
 def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
@@ -100,8 +103,8 @@ def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
     return ""
 
 
-def _hint(code: str, answer: Answer, endpoint: Endpoint) -> str | None:
-    ask = f"see who answers there: `curl -i {endpoint.health_url}`"
+def _hint(code: str, answer: Answer, endpoint: Endpoint, look: str) -> str | None:
+    ask = f"see who answers there: `{look}`"
     match code:
         case "websocket.redirect":
             return _redirect_hint(answer.location, endpoint)
@@ -114,7 +117,7 @@ def _hint(code: str, answer: Answer, endpoint: Endpoint) -> str | None:
                 f"{ask}; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
             )
         case "websocket.forbidden" if not {"server", "via"} & answer.headers.keys():
-            # A proxy names itself, as a rule; a brain does not, and says 403 at WebSocket paths that it lacks.
+            # Proxies name themselves, as a rule; a brain does not, and says 403 at WebSocket paths it lacks.
             base = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
             return f"check {base} in Z4J_BRAIN_URL, then firewalls: a brain says that of a path that it lacks"
         case "websocket.rate_limited" if "retry-after" in answer.headers:

@@ -22,13 +22,19 @@ async def explain(climb: Climb, store: TrustStore, error: Exception, watch: Watc
     """Why the handshake failed."""
     code = _tls_faults.classify(error, alert=watch.alert, certificate_requested=watch.certificate_requested)
     evidence = Evidence(
-        climb.endpoint, error, store, datetime.now(UTC), watch.alert, watch.certificate_requested
+        climb.endpoint,
+        error,
+        store,
+        datetime.now(UTC),
+        watch.alert,
+        watch.certificate_requested,
+        proxy=climb.proxy,
     )
     if isinstance(error, SpokeFirst):
         said = Presented(said=climb.protocol.take())
-        return _tls_verdicts.verdict("tls.not_tls", replace(evidence, presented=said), climb.proxy)
+        return _tls_verdicts.verdict("tls.not_tls", replace(evidence, presented=said))
     if code == "tls.timeout":
-        return _tls_verdicts.verdict(code, evidence, climb.proxy)
+        return _tls_verdicts.verdict(code, evidence)
 
     watch.stop()
     presented = await look_again(climb, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES)
@@ -36,10 +42,12 @@ async def explain(climb: Climb, store: TrustStore, error: Exception, watch: Watc
     wants_roots = code in _ABOUT_ROOTS and chain
     roots = read_all(store.context.get_ca_certs(binary_form=True)) if wants_roots else ()
     evidence = replace(evidence, presented=presented, chain=chain, roots=roots)
-    return _tls_verdicts.verdict(_tls_faults.refine(code, evidence), evidence, climb.proxy)
+    return _tls_verdicts.verdict(_tls_faults.refine(code, evidence), evidence)
 
 
 def explain_empty_store(climb: Climb, store: TrustStore) -> ProbeResult:
     """Why there was no handshake: no certificate on earth would verify."""
-    nothing = Evidence(climb.endpoint, LookupError("no certificates"), store, datetime.now(UTC))
-    return _tls_verdicts.verdict("tls.empty_trust_store", nothing, climb.proxy)
+    nothing = Evidence(
+        climb.endpoint, LookupError("no certificates"), store, datetime.now(UTC), proxy=climb.proxy
+    )
+    return _tls_verdicts.verdict("tls.empty_trust_store", nothing)

@@ -16,6 +16,7 @@ from z4j_probes.answer import http_date
 from z4j_probes.certificates import Certificate, issuing_path
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import Presented
+from z4j_probes.proxy import Proxy
 from z4j_probes.trust import TrustStore
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
@@ -100,6 +101,7 @@ class Evidence:
     presented: Presented = field(default_factory=Presented)
     chain: tuple[Certificate, ...] = ()
     roots: tuple[Certificate, ...] = ()
+    proxy: Proxy | None = None
 
     @property
     def verify_code(self) -> int | None:

@@ -10,10 +10,9 @@ from typing import Any
 
 from z4j_probes.certificates import strict_faults
 from z4j_probes.codes import outcome
-from z4j_probes.endpoint import Endpoint
 from z4j_probes.handshake import ALERTS
-from z4j_probes.proxy import Proxy
 from z4j_probes.result import ProbeResult, Status
+from z4j_probes.rungs._commands import show_handshake
 from z4j_probes.rungs._spans import day, span
 from z4j_probes.rungs._tls_faults import Evidence, culprit, issuing_roots
 
@@ -27,25 +26,18 @@ _CLOCK_READING = timedelta(seconds=5)
 Words = tuple[str, str | None]
 
 
-def verdict(code: str, evidence: Evidence, proxy: Proxy | None = None) -> ProbeResult:
+def verdict(code: str, evidence: Evidence) -> ProbeResult:
     """The result for this code."""
-    message, hint = _WORDS[code](evidence)
+    (message, hint), proxy = _WORDS[code](evidence), evidence.proxy
     if proxy is not None:
         if code == "tls.timeout":
             hint = None  # packets to the brain itself would go another way
         message += f" (through the proxy {proxy.authority})"
-    result = outcome(code, message, hint=hint, details=_details(evidence, proxy))
+    result = outcome(code, message, hint=hint, details=_details(evidence))
     if code == "tls.not_strict":
         # the catalogue's row is the warning of an older Python; this one has really refused
         return replace(result, status=Status.FAIL)
     return result
-
-
-def s_client(endpoint: Endpoint, more: str = "") -> str:
-    """The command that shows the handshake to a person."""
-    name = "" if endpoint.address else f" -servername {endpoint.host}"
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return f"openssl s_client -connect {host}:{endpoint.port}{name}{more} </dev/null"
 
 
 def _where(evidence: Evidence) -> str:
@@ -123,12 +115,15 @@ def _hostname_mismatch(evidence: Evidence) -> Words:
 def _self_signed(evidence: Evidence) -> Words:
     leaf = evidence.chain[0] if evidence.chain else None
     called = f' (subject "{leaf.name}", valid until {day(leaf.not_after)})' if leaf else ""
-    save = s_client(evidence.endpoint).replace("</dev/null", "</dev/null | openssl x509 > brain.pem")
-    return (
-        f"the certificate of {evidence.endpoint.host} is signed by itself{called}",
-        f"install one from a CA; or compare its fingerprint, save it with `{save}` "
-        "and set Z4J_CA_FILE=brain.pem",
-    )
+    hint, show = "install one from a CA; or ", show_handshake(evidence.endpoint, evidence.proxy)
+    if show is None:
+        hint += "get a copy of it from whoever runs the brain, and name it in Z4J_CA_FILE"
+    else:
+        hint += (
+            f"compare its fingerprint, save it with `{show} | openssl x509 > brain.pem` "
+            'and set Z4J_CA_FILE="$PWD/brain.pem"'
+        )
+    return f"the certificate of {evidence.endpoint.host} is signed by itself{called}", hint
 
 
 def _unknown_ca(evidence: Evidence) -> Words:
@@ -150,12 +145,12 @@ def _unknown_ca(evidence: Evidence) -> Words:
 
 
 def _incomplete_chain(evidence: Evidence) -> Words:
-    leaf = evidence.path[0]
+    leaf, show = evidence.path[0], show_handshake(evidence.endpoint, evidence.proxy, " -showcerts")
     return (
         f"{evidence.endpoint.host} sends its own certificate, but not that of its issuer "
         f'"{leaf.issuer_name}", which links it to a root',
-        f"serve the full chain (fullchain.pem, not cert.pem); see what is sent: "
-        f"`{s_client(evidence.endpoint, ' -showcerts')}`",
+        "serve the full chain (fullchain.pem, not cert.pem)"
+        + (f"; see what is sent: `{show}`" if show else ""),
     )
 
 
@@ -193,7 +188,7 @@ def _not_tls(evidence: Evidence) -> Words:
 
 def _client_certificate(evidence: Evidence) -> Words:
     alert = f", and refused with the alert {ALERTS[evidence.alert]}" if evidence.alert in ALERTS else ""
-    return f"{_where(evidence)} asks for a client certificate, which an agent has not{alert}", None
+    return f"{_where(evidence)} asks for a client certificate, which an agent does not have{alert}", None
 
 
 def _weak(evidence: Evidence) -> Words:
@@ -267,7 +262,7 @@ _WORDS: dict[str, Callable[[Evidence], Words]] = {
 }
 
 
-def _details(evidence: Evidence, proxy: Proxy | None) -> dict[str, Any]:
+def _details(evidence: Evidence) -> dict[str, Any]:
     presented, error = evidence.presented, evidence.error
     details: dict[str, Any] = {
         "error": type(error).__name__,
@@ -279,7 +274,7 @@ def _details(evidence: Evidence, proxy: Proxy | None) -> dict[str, Any]:
         "cipher": presented.cipher,
         "said": presented.said[:_QUOTED].decode("ascii", "replace") if not evidence.chain else None,
         "server_time": evidence.server_time.isoformat() if evidence.server_time else None,
-        "proxy": proxy.authority if proxy else None,
+        "proxy": evidence.proxy.authority if evidence.proxy else None,
     }
     if evidence.chain:
         leaf = evidence.chain[0]

@@ -24,6 +24,7 @@ from z4j_probes.protocol import (
     utc_now,
 )
 from z4j_probes.result import ProbeResult
+from z4j_probes.rungs._commands import ask_brain
 from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 from z4j_probes.rungs._source import paste_hint
 
@@ -159,7 +160,8 @@ def _hint(climb: Climb, code: str, closed: Closed | None) -> str | None:
     if code in ("auth.token_rejected", "auth.revoked"):
         return f"mint the agent's token on the brain's dashboard, and {paste_hint(climb.settings, 'token')}"
     if code in ("auth.no_reply", "auth.bad_reply"):
-        return f"see who answers there: `curl -i {climb.endpoint.health_url} -m 5`; {lookup(code).remedy}"
+        look = ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
+        return f"see who answers there: `{look}`; {lookup(code).remedy}"
     return hint_for(closed) if code == "auth.closed" else None
 
 

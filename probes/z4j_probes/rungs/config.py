@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import ssl
 from dataclasses import asdict
@@ -46,8 +47,13 @@ _ORDER = (
 )
 # The ladder goes on with these.
 _WARNINGS = ("config.disabled", "config.unknown_variable")
+# contentType signed-data (RFC 5652 §5.1), which is how Windows and Java export a chain: .p7b.
+_PKCS7_DER = bytes.fromhex("06092a864886f70d010702")
+_PKCS7_PEM = re.compile(rb"-----BEGIN (PKCS7|CMS)-----")
 # A SEQUENCE whose length has two bytes (X.690 §8.1.3.5), as a certificate has: Windows exports them so.
 _DER = b"\x30\x82"
+_START_BYTES = 4096
+_PKCS7_WITHIN = 32
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -94,12 +100,19 @@ def load_ca_file(settings: Settings) -> list[Problem]:
 
 
 def _pem_hint(path: str) -> str:
-    quoted = shlex.quote(path)
-    if Path(path).read_bytes()[:2] == _DER:
-        made = shlex.quote(f"{path}.pem")
-        return (
-            f"make PEM of it: `openssl x509 -inform der -in {quoted} -out {made}`, and set Z4J_CA_FILE={made}"
-        )
+    quoted, made, start = (
+        shlex.quote(path),
+        shlex.quote(f"{path}.pem"),
+        Path(path).read_bytes()[:_START_BYTES],
+    )
+    form = "-inform der " if start[:2] == _DER else ""
+    convert = None
+    if _PKCS7_PEM.search(start) or (form and _PKCS7_DER in start[:_PKCS7_WITHIN]):
+        convert = f"openssl pkcs7 {form}-print_certs -in {quoted} -out {made}"
+    elif form:
+        convert = f"openssl x509 {form}-in {quoted} -out {made}"
+    if convert:
+        return f"make PEM of it: `{convert}`, and set Z4J_CA_FILE={made}"
     return f"name a file that has -----BEGIN CERTIFICATE----- in it; what this one is: `file {quoted}`"
 
 

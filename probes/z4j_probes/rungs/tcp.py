@@ -26,6 +26,7 @@ from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _connect_tunnel as tunnel
+from z4j_probes.rungs._commands import ask_proxy
 from z4j_probes.rungs._eyeballs import Attempt, Race, race
 from z4j_probes.rungs._tcp_verdict import broken, classify, describe, duration
 from z4j_probes.threads import in_daemon_thread
@@ -186,8 +187,9 @@ def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
         "tcp.timeout",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but did not answer "
         f"CONNECT {tunnel.target(climb.endpoint)} within {waited_s:.3g} s",
-        hint=f"see whether the proxy serves anybody: `curl -v -x {proxy.authority} "
-        f"https://{tunnel.target(climb.endpoint)}`; it may be waiting for what it can't reach either",
+        hint="see whether the proxy serves anybody: "
+        f"`{ask_proxy(tunnel.target(climb.endpoint), proxy)}`; "
+        "it may be waiting for what it can't reach either",
         details={"proxy": proxy.authority, "variable": proxy.variable},
     )
 

@@ -30,6 +30,7 @@ from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _bad_upgrade
+from z4j_probes.rungs._commands import ask_brain
 from z4j_probes.rungs._refusal import banner, classify, explain
 from z4j_probes.transport import HELD_MAX_BYTES
 
@@ -128,7 +129,7 @@ def _take_over(climb: Climb, connection: ClientConnection) -> None:
 
 def _refused(climb: Climb, answer: Answer) -> ProbeResult:
     code = classify(answer)
-    message, hint = explain(code, answer, climb.endpoint)
+    message, hint = explain(code, answer, climb.endpoint, _look(climb))
     return outcome(code, message, hint=hint, details=_evidence(climb, answer))
 
 
@@ -161,9 +162,13 @@ def _no_http(climb: Climb) -> ProbeResult:
         return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
-    hint = f"see whether the brain is well: `curl -i {climb.endpoint.health_url} -m 5`; "
+    hint = f"see whether the brain is well: `{_look(climb)}`; "
     hint += lookup("websocket.timeout").remedy
     return outcome("websocket.timeout", message, hint=hint, details=details)
+
+
+def _look(climb: Climb) -> str:
+    return ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
 
 
 def _is_about_client_certificate(error: ssl.SSLError) -> bool:

@@ -38,7 +38,7 @@ async def nothing_is_set(stage: Stage) -> Case:
 )
 async def the_tokens_variable_is_misspelt(stage: Stage) -> Case:
     """Z4J_TOKN is set instead of Z4J_TOKEN"""
-    return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKN": TOKEN})
+    return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
 
 @scenario(
@@ -106,7 +106,7 @@ async def the_url_is_plain_http(stage: Stage) -> Case:
     "a token that ends with a newline",
     "Z4J_TOKEN",
     "ends with a newline",
-    hint=("read -rs Z4J_TOKEN",),
+    hint=("read -r Z4J_TOKEN",),
 )
 async def the_token_ends_with_a_newline(stage: Stage) -> Case:
     """the variable has the newline of the file that it was copied from"""
