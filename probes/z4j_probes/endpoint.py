@@ -91,7 +91,7 @@ def parse_endpoint(url: str) -> Endpoint:
     if port == 0:
         raise InvalidURL("port 0 can't be dialled")
     if parts.query or parts.fragment:
-        raise InvalidURL("it has a query or fragment, which a brain URL has not")
+        raise InvalidURL("it has a query or fragment, which a brain URL does not have")
     secure = _SECURE[scheme]
     prefix = parts.path.rstrip("/").removesuffix(AGENT_PATH)
     return Endpoint(secure, host, port or (443 if secure else 80), prefix)

@@ -114,7 +114,7 @@ class _Found:
 async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) -> ProbeResult:
     try:
         climb.addresses = await resolve(host, port)
-    except OSError as exc:  # an interface after the % that this machine has not
+    except OSError as exc:  # an interface after the % that this machine does not have
         message = f"{host} is no address that this machine can dial: {exc.strerror or exc}"
         return outcome("dns.invalid_name", message, details=details)
     details["addresses"] = [address.ip for address in climb.addresses]
