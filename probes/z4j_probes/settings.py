@@ -78,9 +78,9 @@ class Unreadable:
 class Settings:
     """The values as they were given, unjudged; None where there is none.
 
-    `sources` names where each came from. `mislaid` are secrets that stood where a file's name belongs. `remarks`
-    say what may surprise though it is not wrong. `environ` is the environment that everything else (proxies,
-    trust store, TMPDIR) is read from: a process's own, or the one of the service that is diagnosed.
+    `sources` names where each came from. `mislaid` are secrets that stood where a file's name belongs.
+    `remarks` say what may surprise though it is not wrong. `environ` is the environment that everything else
+    (proxies, trust store, TMPDIR) is read from: a process's own, or that of the service that is diagnosed.
     """
 
     brain_url: str | None = field(default=None, repr=False)  # somebody may have put a password into it

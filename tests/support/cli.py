@@ -70,10 +70,11 @@ def on_terminal(
     columns: int,
     env: Mapping[str, str] | None = None,
     interrupt_at: bytes | None = None,
+    terminate_at: bytes | None = None,
 ) -> tuple[int, bytes]:
     """Run on a pseudo-terminal of that width; the status and all that was written to it.
 
-    `interrupt_at` types Ctrl-C as soon as that text has appeared.
+    `interrupt_at` types Ctrl-C as soon as that text has appeared, `terminate_at` sends SIGTERM then.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -103,6 +104,9 @@ def on_terminal(
             if interrupt_at is not None and interrupt_at in seen:
                 os.write(master, b"\x03")
                 interrupt_at = None
+            if terminate_at is not None and terminate_at in seen:
+                process.terminate()
+                terminate_at = None
         return process.wait(timeout=PATIENCE_S), bytes(seen)
     finally:
         os.close(master)

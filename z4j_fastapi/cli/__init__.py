@@ -1,7 +1,7 @@
 """The command line: `python -m z4j_fastapi`, installed as `z4j-fastapi` too.
 
-Exit status: what the command says (see `doctor`), 2 for a wrong command line, 130 after Ctrl-C, and
-EXIT_INTERNAL where the program itself failed. A person never meets a traceback.
+Exit status: what the command says (see `doctor`), 2 for a wrong command line, 130 after Ctrl-C, 143 after
+SIGTERM, and EXIT_INTERNAL where the program itself failed. A person never meets a traceback.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import sys
 from itertools import pairwise
 from typing import NoReturn
 
 from z4j_fastapi.cli.plain import flags_of_doctor
+from z4j_fastapi.cli.signals import hold_back, was_terminated
 
 EXIT_USAGE = 2
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong command line
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 
 class Verdict(SystemExit):
@@ -31,8 +32,7 @@ class Verdict(SystemExit):
 
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, and end the process with its status."""
-    # A Ctrl-C while modules are imported waits until there is something that can answer it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    hold_back()  # what comes while modules are imported waits until there is something that can answer it
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # None where it was closed, and whatever a test put there
             stream.reconfigure(errors="backslashreplace")
@@ -47,6 +47,8 @@ def main() -> NoReturn:
         code = _without_verdict(EXIT_INTERRUPTED)
     except Exception as exc:
         code = _without_verdict(_internal_error(exc))
+    if code == EXIT_INTERRUPTED and was_terminated():
+        code = EXIT_TERMINATED
     gc.freeze()  # the interpreter would look through everything that was ever imported, twice, to end
     sys.exit(_flushed(code))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
-from z4j_fastapi.cli.running import interruptible
+from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
 
 # Readable by its owner alone: it holds the token.

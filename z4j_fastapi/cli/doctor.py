@@ -19,8 +19,8 @@ from z4j_fastapi.cli.running import (
     climb_forever,
     climb_once,
     climb_until_green,
-    interruptible,
 )
+from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.reports import FORMATS, exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_probes import (

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from z4j_fastapi.cli.output import emit, usage_error
+from z4j_fastapi.cli.signals import interruptible
 from z4j_probes import Code, default_registry
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.plugins import add_plugins
@@ -16,7 +17,8 @@ DOCS_PAGE = "docs/codes.md"
 def run(code: str | None, *, as_json: bool) -> int:
     """Explain a code, or list those of a probe, or all; the exit status."""
     if code not in CATALOGUE:
-        add_plugins(default_registry())  # a plug-in's probe brings its codes with it
+        with interruptible():
+            add_plugins(default_registry())  # a plug-in's probe brings its codes with it
     if code in CATALOGUE:
         row = CATALOGUE[code]
         emit(_document(_as_dict(row)) if as_json else _page(row))

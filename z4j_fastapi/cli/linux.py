@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 
 ALL_CAPABILITIES = 2**64 - 1
 
 # <linux/sched.h>, <sys/mount.h>, <sys/prctl.h>, <linux/capability.h>
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -65,6 +67,11 @@ def bound_capabilities(kept: int) -> None:
         if not kept >> capability & 1:
             # EINVAL: this kernel has no such capability, so nobody has it
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """Be killed once the process that forked this one is gone, whatever ended it."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
 
 
 def seal() -> None:

@@ -25,6 +25,7 @@ Exit status:
   2    the command line was wrong
   70   the program itself failed, or its report could not be written
   130  interrupted by Ctrl-C; the report says what was known by then
+  143  the same by SIGTERM
 With --format nagios as monitoring plug-ins have it:
   0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
 

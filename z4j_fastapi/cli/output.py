@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
+from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.reports.text import printable
 
 
@@ -21,10 +22,16 @@ def usage_error(message: str) -> NoReturn:
 
 def emit(text: str) -> None:
     """Write to stdout at once. That its reader has left (`| head -1`) is no error."""
+    if sys.stdout is None:  # it was closed
+        return
     try:
-        print(text, end="", flush=True)
+        with interruptible():  # a reader that has stopped reading keeps nobody
+            print(text, end="", flush=True)
     except BrokenPipeError:
         discard(sys.stdout)
+    except KeyboardInterrupt:
+        discard(sys.stdout)
+        raise
     except OSError as exc:
         discard(sys.stdout)
         print(f"Error: the report can't be written to stdout: {exc.strerror}", file=sys.stderr)
@@ -57,7 +64,8 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
     data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(data)
+            with interruptible():  # nobody may be reading there
+                path.write_bytes(data)
         else:
             _replace(path.resolve(), data, mode)
     except OSError as exc:

@@ -6,6 +6,7 @@ import json
 from shutil import get_terminal_size
 
 from z4j_fastapi.cli.output import emit
+from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.reports.text import wrap
 from z4j_probes import Registry, default_registry
 from z4j_probes.plugins import add_plugins
@@ -13,7 +14,8 @@ from z4j_probes.plugins import add_plugins
 
 def run(*, as_json: bool) -> int:
     """List them; the exit status."""
-    registry = add_plugins(default_registry())
+    with interruptible():
+        registry = add_plugins(default_registry())
     emit(_document(registry) if as_json else _table(registry))
     return 0
 

@@ -1,15 +1,15 @@
-"""Climbing for the doctor: once, until it is green, or again and again; and what Ctrl-C leaves of it."""
+"""Climbing for the doctor: once, until it is green, or again and again; what an interruption leaves of it."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from z4j_fastapi.cli.signals import interruptible
 from z4j_probes import Climb, Ladder, Probe, ProbeResult, Report
 from z4j_probes.introduction import introduce_second_doctor, was_replaced
 
@@ -54,16 +54,6 @@ class MakeLadder(Protocol):
 
     def __call__(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
         """With a hello of its own, and with no more than this budget, unless one probe needs more."""
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C through, which `main` holds back where nothing could answer it."""
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def climb_once(make_ladder: MakeLadder, observer: Observer, *, budget_s: float | None = None) -> Report:

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from z4j_fastapi.cli import linux
 from z4j_fastapi.cli.output import usage_error
-from z4j_fastapi.cli.running import interruptible
+from z4j_fastapi.cli.signals import interruptible
 from z4j_probes.systemd_unit import stand_in_for_unit
 
 # Beside the budget of what is done: to enter the namespaces, and to hand over the result.
@@ -126,7 +126,7 @@ def _hear(reader: int, child: int, deadline_s: float) -> str:
             with interruptible():
                 ready, _, _ = select.select([reader], [], [], max(0.0, deadline_s - time.monotonic()))
         except KeyboardInterrupt:
-            os.kill(child, signal.SIGINT)
+            os.kill(child, signal.SIGTERM)
             deadline_s = min(deadline_s, time.monotonic() + _FAREWELL_S)
             continue
         chunk = os.read(reader, 65536) if ready else b""
@@ -141,8 +141,10 @@ def _hear(reader: int, child: int, deadline_s: float) -> str:
 def _be(service: Service, act: Callable[[], Mapping[str, Any]], writer: int) -> NoReturn:
     said: Mapping[str, Any]
     try:
+        linux.end_with_parent()
         _leave_the_terminal(keep={writer, *service.world.descriptors()})
         become(service)
+        linux.end_with_parent()  # again: whoever changes its user is forgotten there
         said = act()
     except OSError as exc:
         hint = (

@@ -1,0 +1,151 @@
+"""SIGTERM ends a run as Ctrl-C does: with the report so far, and whatever the process is."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_doctor_command import HANGING
+from tests.cli.test_pid import HANGING as HANGING_BEHIND_THE_BUFFER
+from tests.cli.test_pid import SETTINGS, open_path, service
+from tests.support.cli import PATIENCE_S, command, document, environment, install_plugin, on_terminal
+from tests.support.programs import program, unavailable
+
+__all__ = ["open_path"]
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def waiting(*prefix: str, home: Path, ignoring: str = "") -> subprocess.Popen[str]:
+    """A `doctor --wait` that has made its first attempt, and pauses."""
+    shell = [program("sh"), "-c", f'{ignoring} exec "$@"', "sh"] if ignoring else []
+    process = subprocess.Popen(
+        [*prefix, *shell, *command("doctor", "--only", "config", "--wait", "60", "--json")],
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "not yet (config.missing)" in process.stderr.readline()
+    return process
+
+
+@pytest.mark.parametrize("ignoring", ["", "trap '' INT;"], ids=["", "in the background of a shell"])
+def test_sigterm_leaves_the_report_so_far(tmp_path: Path, ignoring: str) -> None:
+    process = waiting(home=tmp_path, ignoring=ignoring)
+    process.terminate()
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 143
+    assert document(out)["interrupted"] is True
+
+
+@pytest.mark.parametrize("ignoring", ["", "trap '' INT;"], ids=["", "in the background of a shell"])
+def test_sigterm_ends_a_climb(tmp_path: Path, ignoring: str) -> None:
+    plugin = install_plugin(tmp_path / "site", "waiting", HANGING)
+    arguments = ("doctor", "--json", "--only", "buffer", "--only", "waiting", "--timeout", "60")
+    process = subprocess.Popen(
+        [program("sh"), "-c", f'{ignoring} exec "$@"', "sh", *command(*arguments)],
+        env=environment(tmp_path, SETTINGS | plugin | {"Z4J_HMAC_SECRET": "A" * 43}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / ".z4j").exists() and process.poll() is None:
+        os.sched_yield()
+    process.terminate()
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (143, "")
+    assert document(out)["probes"][0]["code"] == "config.ok"
+
+
+def test_a_containers_first_process_hears_sigterm(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        unavailable("a pid namespace needs root")
+    namespace = (program("unshare"), "--pid", "--fork", "--mount-proc", "--kill-child")
+    process = waiting(*namespace, home=tmp_path)
+    (first,) = children(process.pid)
+    os.kill(first, signal.SIGTERM)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 143
+    assert document(out)["first_failure"] == "config.missing"
+
+
+def test_a_terminal_gets_its_cursor_back(tmp_path: Path) -> None:
+    plugin = install_plugin(tmp_path / "site", "waiting", HANGING)
+    status, seen = on_terminal(
+        *("doctor", "--timeout", "60"),
+        home=tmp_path,
+        columns=80,
+        env=plugin,
+        terminate_at=b"Does it ever end?",
+    )
+    assert status == 143
+    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
+    assert b"Interrupted" in seen
+
+
+def test_a_reader_that_has_stopped_reading_keeps_nobody(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        command("doctor", "--only", "config", "--json", "--watch", "0.001"),
+        env=environment(tmp_path),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
+    full = select.poll()
+    full.register(writing, select.POLLOUT)
+    while full.poll(0) and process.poll() is None:
+        os.sched_yield()
+    process.terminate()
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (143, b"")
+    os.close(writing)
+    os.close(reading)
+
+
+def stood_in(open_path: Path, pid: int) -> tuple[subprocess.Popen[str], int]:
+    """A `doctor --pid` whose child hangs in the service's place, and the child."""
+    plugin = install_plugin(open_path / "site", "waiting", HANGING_BEHIND_THE_BUFFER)
+    process = subprocess.Popen(
+        command("doctor", "--pid", str(pid), "--json", "--timeout", "60", "--no-websocket"),
+        env=environment(open_path, plugin),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (open_path / "state").exists() and process.poll() is None:
+        os.sched_yield()
+    (child,) = children(process.pid)
+    return process, child
+
+
+def test_sigterm_gives_what_the_service_knew_by_then(open_path: Path) -> None:
+    environ = SETTINGS | {"Z4J_HOME": str(open_path / "state"), "Z4J_HMAC_SECRET": "A" * 43}
+    with service(open_path, environ) as pid:
+        process, child = stood_in(open_path, pid)
+        process.terminate()
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (143, "")
+    assert document(out)["interrupted"] is True
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_no_child_outlives_a_doctor_that_was_killed(open_path: Path) -> None:
+    environ = SETTINGS | {"Z4J_HOME": str(open_path / "state"), "Z4J_HMAC_SECRET": "A" * 43}
+    open_path.chmod(0o777)
+    with service(open_path, environ, "user=4242") as pid:
+        process, child = stood_in(open_path, pid)
+        watched = os.pidfd_open(child)
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+        ended, _, _ = select.select([watched], [], [], PATIENCE_S)
+        os.close(watched)
+    assert ended
