@@ -13,6 +13,7 @@ import sys
 from itertools import pairwise
 from typing import NoReturn
 
+from z4j_fastapi.cli import streams
 from z4j_fastapi.cli.plain import flags_of_doctor
 from z4j_fastapi.cli.signals import hold_back, was_terminated
 
@@ -33,9 +34,7 @@ class Verdict(SystemExit):
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, and end the process with its status."""
     hold_back()  # what comes while modules are imported waits until there is something that can answer it
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # None where it was closed, and whatever a test put there
-            stream.reconfigure(errors="backslashreplace")
+    streams.prepare()
     try:
         _refuse_secrets(sys.argv[1:])
         code = _run(sys.argv[1:])
@@ -50,7 +49,11 @@ def main() -> NoReturn:
     if code == EXIT_INTERRUPTED and was_terminated():
         code = EXIT_TERMINATED
     gc.freeze()  # the interpreter would look through everything that was ever imported, twice, to end
-    sys.exit(_flushed(code))
+    try:
+        streams.flush_stdout()
+    except OSError:
+        code = EXIT_INTERNAL
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -89,8 +92,10 @@ def _without_verdict(code: int) -> int:
     from z4j_fastapi.reports.nagios import UNKNOWN, verdict
 
     reason = {EXIT_USAGE: "the command line is wrong", EXIT_INTERRUPTED: "interrupted"}
-    with contextlib.suppress(OSError):  # `_flushed` sees to a stdout that is gone
-        print(verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)"))
+    with contextlib.suppress(OSError):  # there is nobody to tell
+        streams.write_stdout(
+            verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)") + "\n"
+        )
     return UNKNOWN
 
 
@@ -105,20 +110,11 @@ def _internal_error(exc: Exception) -> int:
     from z4j_probes import Settings
 
     where = extract_tb(exc.__traceback__)[-1]
+    try:
+        streams.flush_stdout()
+    except OSError as full:  # this is what it was about: help, say, on a full disk
+        print(f"Error: stdout can't be written: {full.strerror}", file=sys.stderr)
+        return EXIT_INTERNAL
     said = Settings.load().redactor().excerpt(f"{type(exc).__name__}: {exc}")
     print(f"Error: this is a bug of z4j-fastapi: {said} ({where.filename}:{where.lineno})", file=sys.stderr)
     return EXIT_INTERNAL
-
-
-def _flushed(code: int) -> int:
-    """Flush while an error can still be handled: the interpreter would complain of it at exit."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            code = EXIT_INTERNAL
-    return code

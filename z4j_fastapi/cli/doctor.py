@@ -21,6 +21,7 @@ from z4j_fastapi.cli.running import (
     climb_until_green,
 )
 from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.cli.streams import has_reader
 from z4j_fastapi.reports import FORMATS, exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_probes import (
@@ -135,8 +136,8 @@ class _Doctor:
         except SelectionError as exc:
             usage_error(str(exc))
         if options.watch_s is not None:
-            climb_forever(self._climb, options.watch_s, self._show_change)
-            return EXIT_INTERRUPTED
+            report = climb_forever(self._climb, options.watch_s, self._show_change)
+            return EXIT_INTERRUPTED if has_reader() else exit_status(options.format, report)
         if options.wait_s is not None:
             from z4j_fastapi.cli.countdown import Countdown
 
@@ -245,18 +246,19 @@ class _Doctor:
                 self._remarks.add(remark)
                 note(remark)
 
-    def _show_change(self, report: Report) -> None:
-        """For --watch: a table only where something has changed, a document every time."""
+    def _show_change(self, report: Report) -> bool:
+        """For --watch: a table only where something has changed, a document every time; False to end it."""
         self._note_remarks(report)
         codes = tuple(result.code for result in report.results)
         if self._is_table and codes == self._last_codes:
             first = report.first_failure
             emit(f"{datetime.now().astimezone():%H:%M:%S}  still {first.code if first else 'green'}\n")
-            return
+            return has_reader()
         if self._is_table:
             emit(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}\n")
         self._last_codes = codes
         self._show(report)
+        return has_reader()
 
     def _render(self, report: Report) -> str:
         options = self._options

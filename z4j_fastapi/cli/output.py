@@ -7,40 +7,27 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
 from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.cli.streams import write_stdout
 from z4j_fastapi.reports.text import printable
 
 
 def usage_error(message: str) -> NoReturn:
     """End with status 2 and one line on stderr."""
-    print(f"Error: {printable(message)}", file=sys.stderr)
+    note(f"Error: {message}")
     raise SystemExit(EXIT_USAGE)
 
 
 def emit(text: str) -> None:
     """Write to stdout at once. That its reader has left (`| head -1`) is no error."""
-    if sys.stdout is None:  # it was closed
-        return
     try:
-        with interruptible():  # a reader that has stopped reading keeps nobody
-            print(text, end="", flush=True)
-    except BrokenPipeError:
-        discard(sys.stdout)
-    except KeyboardInterrupt:
-        discard(sys.stdout)
-        raise
+        write_stdout(text)
     except OSError as exc:
-        discard(sys.stdout)
-        print(f"Error: the report can't be written to stdout: {exc.strerror}", file=sys.stderr)
+        note(f"Error: the report can't be written to stdout: {exc.strerror}")
         raise SystemExit(EXIT_INTERNAL) from None
-
-
-def discard(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere, instead of failing again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def note(text: str) -> None:
@@ -69,7 +56,7 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
         else:
             _replace(path.resolve(), data, mode)
     except OSError as exc:
-        print(f"Error: {path} can't be written: {exc.strerror or exc}", file=sys.stderr)
+        note(f"Error: {path} can't be written: {exc.strerror or exc}")
         raise SystemExit(EXIT_INTERNAL) from None
 
 

@@ -116,14 +116,16 @@ def climb_until_green(climb: Climber, wait_s: float, teller: Teller) -> Report:
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
-def climb_forever(climb: Callable[[], Report], every_s: float, show: Callable[[Report], None]) -> None:
-    """Climb and show the report, at that interval, until Ctrl-C."""
+def climb_forever(climb: Callable[[], Report], every_s: float, show: Callable[[Report], bool]) -> Report:
+    """Climb and show the report, at that interval, until Ctrl-C or nobody looks any more; the last report."""
     while True:
         started_s = time.monotonic()
         report = climb()
-        show(report)
-        if report.interrupted or not pause(max(0.0, started_s + every_s - time.monotonic())):
-            return
+        is_seen = show(report)
+        if report.interrupted or not is_seen:
+            return report
+        if not pause(max(0.0, started_s + every_s - time.monotonic())):
+            return report
 
 
 def pause(seconds: float) -> bool:

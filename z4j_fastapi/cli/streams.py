@@ -1,0 +1,74 @@
+"""stdout and stderr as they were handed over: closed, full, without a reader, of any encoding."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+from z4j_fastapi.cli.signals import interruptible
+
+_readerless: list[TextIO] = []
+
+
+class _Forgiving(io.TextIOWrapper):
+    """A stream for what is said beside the report: that it can't be said changes nothing of the rest."""
+
+    def write(self, text: str, /) -> int:
+        with suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
+
+
+def prepare() -> None:
+    """Have a stdout that takes every character, if there is one, and a stderr whatever was handed over."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # where it was closed, this takes its number too: a file that got it would have messages written into it
+    beside = open(os.devnull, "wb") if sys.stderr is None else sys.stderr.buffer  # noqa: SIM115 - for good
+    encoding = getattr(sys.stderr, "encoding", "utf-8")
+    sys.stderr = _Forgiving(beside, encoding=encoding, errors="backslashreplace", line_buffering=True)
+
+
+def write_stdout(text: str) -> None:
+    """Write at once. That the reader has left is no error; OSError for whatever else is in the way."""
+    if sys.stdout is None:  # it was closed
+        return
+    try:
+        with interruptible():  # a reader that has stopped reading keeps nobody
+            print(text, end="", flush=True)
+    except BrokenPipeError:
+        _readerless.append(sys.stdout)
+        _discard(sys.stdout)
+    except (OSError, KeyboardInterrupt):
+        _discard(sys.stdout)
+        raise
+
+
+def has_reader() -> bool:
+    """False once it has turned out that nobody reads stdout any more."""
+    return not _readerless
+
+
+def flush_stdout() -> None:
+    """Write what is buffered while an error can still be handled: the interpreter would complain at exit."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError:
+        _discard(sys.stdout)
+        raise
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere, instead of failing again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
