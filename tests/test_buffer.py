@@ -418,7 +418,8 @@ FULL_DISK = """
 import os, sys, time
 from pathlib import Path
 from z4j_fastapi import buffer as module
-module.HOUSEKEEPING_EVERY_S = 0.01
+from z4j_fastapi.buffer import event_buffer
+event_buffer.HOUSEKEEPING_EVERY_S = 0.01
 home = Path(sys.argv[1])
 buffer = module.EventBuffer.open(home, "abc")
 filler = open(home / "filler", "wb", 0)
@@ -461,7 +462,8 @@ OPENED_ON_A_FULL_DISK = """
 import os, sys, time
 from pathlib import Path
 from z4j_fastapi import buffer as module
-module.HOUSEKEEPING_EVERY_S = 0.01
+from z4j_fastapi.buffer import event_buffer
+event_buffer.HOUSEKEEPING_EVERY_S = 0.01
 home = Path(sys.argv[1])
 buffer = module.EventBuffer.open(home, "abc")
 for n in range(500): buffer.append(str(n))

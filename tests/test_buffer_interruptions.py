@@ -1,4 +1,4 @@
-"""EventBuffer in a thread that is interrupted: by a signal handler, by a destructor, by somebody else's fork."""
+"""EventBuffer in a thread that is interrupted: by a signal handler, or by somebody else's fork."""
 
 from __future__ import annotations
 

@@ -18,11 +18,10 @@ from typing import Any, Literal, Self
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.events import EventEncoder
 from z4j_fastapi.introduction import Introduction
+from z4j_fastapi.log import log
 from z4j_fastapi.status import AgentStatus, State
 from z4j_fastapi.thread import AgentThread
 from z4j_probes import Settings
-
-log = logging.getLogger("z4j.agent")
 
 Preflight = Literal["warn", "strict", "off"]
 
@@ -85,13 +84,13 @@ class Z4JAgent:
         self._introduction = Introduction(
             role,
             framework,
-            tuple(engines),
-            tuple(schedulers),
-            {engine: tuple(names) for engine, names in (capabilities or {}).items()},
+            _names(engines),
+            _names(schedulers),
+            {engine: _names(names) for engine, names in (capabilities or {}).items()},
         )
         bounds = {"max_events": max_buffered_events, "max_bytes": max_buffered_bytes}
         self._bounds = {name: bound for name, bound in bounds.items() if bound is not None}
-        self._engine = engines[0] if engines else framework
+        self._engine = _names(engines)[0] if engines else framework
         self._encoder = EventEncoder(tuple(redact_keys))
         self._preflight_budget_s = preflight_budget_s
         self._shutdown_budget_s = shutdown_budget_s
@@ -103,20 +102,23 @@ class Z4JAgent:
     @property
     def status(self) -> AgentStatus:
         """A snapshot, from any thread."""
+        status = self._snapshot()
+        return replace(status, dropped=status.dropped + self._missed)
+
+    def _snapshot(self) -> AgentStatus:
         status = self._status
         if self._is_forked:
             status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
         thread = self._thread
-        buffer = thread.buffer if thread else None
-        return replace(
-            status,
-            buffered=buffer.depth if buffer else 0,
-            dropped=self._missed + (buffer.dropped if buffer else 0),
-        )
+        buffer = thread.kept if thread else None
+        if buffer:
+            status = replace(status, buffered=buffer.depth, dropped=buffer.dropped)
+        return status
 
     def emit(
         self,
         kind: str,
+        /,
         *,
         task_id: str,
         engine: str | None = None,
@@ -128,7 +130,7 @@ class Z4JAgent:
         From any thread, task, signal handler or destructor. Never raises and never waits for the network.
         False, and counted in `status.dropped`, where this agent is not entered, is disabled, or was forked
         off. `kind` is one of `EventKind`; `data` may hold anything, and is made safe (see `events`).
-        `occurred_at` must be zoned.
+        `occurred_at` is zoned, or it is now.
         """
         thread = self._thread
         buffer = thread.buffer if thread else None
@@ -161,20 +163,22 @@ class Z4JAgent:
         thread = AgentThread(
             self.settings,
             self._introduction,
-            self._publish,
+            lambda status: self._publish(status, thread),
             bounds=self._bounds,
             preflight_budget_s=self._preflight_budget_s,
             shutdown_budget_s=self._shutdown_budget_s,
         )
+        self._thread, self._entered_pid = thread, os.getpid()
         self._publish(AgentStatus(State.STARTING, datetime.now(UTC)))
         try:
+            asyncio.get_running_loop()  # what waits for the thread is asyncio's: no host of another kind can
             thread.start()
-        except RuntimeError as exc:  # no more threads: the host is in trouble, and goes first
-            log.error("the agent can't start: %s", exc)  # noqa: TRY400 - the traceback would be ours alone
+        except RuntimeError as exc:  # or no more threads: the host is in trouble, and goes first
+            self._thread = self._entered_pid = None
+            log.error("the agent can't start: %s", exc)
             self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=str(exc)))
             self._insist()
             return self
-        self._thread, self._entered_pid = thread, os.getpid()
         try:
             await thread.decided()
         except asyncio.CancelledError:  # nobody leaves what was never quite entered
@@ -199,9 +203,11 @@ class Z4JAgent:
         try:
             await self._thread.stop()
         finally:
+            status = self._snapshot()
             self._thread = self._entered_pid = None
-            if self._status.state is not State.DISABLED:
-                self._publish(replace(self._status, state=State.STOPPED, since=datetime.now(UTC)))
+            if status.state is not State.DISABLED:
+                status = replace(status, state=State.STOPPED, since=datetime.now(UTC))
+            self._publish(status)
 
     @property
     def _is_forked(self) -> bool:
@@ -213,5 +219,10 @@ class Z4JAgent:
         if self.settings.preflight == "strict" and status.state is not State.ONLINE:
             raise PreflightError(status.report, status.reason or "it has not ended in time")
 
-    def _publish(self, status: AgentStatus) -> None:
-        self._status = status
+    def _publish(self, status: AgentStatus, thread: AgentThread | None = None) -> None:
+        if thread is self._thread or thread is None:  # one that outlived its budget has no say any more
+            self._status = status
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

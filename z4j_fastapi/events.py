@@ -89,7 +89,7 @@ class EventEncoder:
             "engine": _name(engine),
             "task_id": _name(task_id),
             "kind": _name(kind),
-            "occurred_at": timestamp(occurred_at or datetime.now(UTC)),
+            "occurred_at": _moment(occurred_at),
             "data": safe,
         }
         text = render(event)
@@ -173,28 +173,36 @@ def _foreign(value: Any) -> Any:
     from decimal import Decimal  # half a megabyte for a type that few hosts use; whoever does has loaded it
 
     if isinstance(value, Enum):
-        return _text(str(value.value))
+        return _text(_str(value.value))
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, uuid.UUID | Decimal | os.PathLike | str | int | float):
-        return _text(str(value))
+        return _text(_str(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     if isinstance(value, BaseException):
-        return _text(f"{type(value).__name__}: {value}")
+        return _text(f"{type(value).__name__}: {_str(value)}")
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _moment(given: object) -> str:
+    if isinstance(given, datetime) and given.tzinfo is not None:
+        return timestamp(given)
+    return timestamp(datetime.now(UTC))
 
 
 def _name(value: object) -> str:
     """What a host calls something: a task, an engine, a field. Names of many kilobytes name nothing."""
-    if type(value) is not str:
-        try:
-            value = str(value)
-        except Exception:  # a host's own __str__ may do anything
-            value = f"<{type(value).__name__}>"
-    return _text(value)[:MAX_NAME]
+    return _text(value if type(value) is str else _str(value))[:MAX_NAME]
+
+
+def _str(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # a host's own __str__ may do anything
+        return f"<{type(value).__name__}>"
 
 
 def _text(text: str) -> str:

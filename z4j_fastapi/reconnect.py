@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from z4j_probes.protocol import CloseCode
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -40,20 +42,29 @@ _SCHEDULES = {
     "auth.project_mismatch": SLOW,
     "signing.secret_missing": SLOW,
     "signing.secret_wrong": SLOW,
-    "signing.closed": SLOW,
     "signing.clock_skew": SLOW,
     "auth.rate_limited": LIMITED,
     "auth.protocol_unsupported": UPGRADE,
     "auth.version_skew": UPGRADE,
 }
 
+# What a brain says by its close code says more than the step at which it came.
+_BY_CLOSE_CODE = {
+    CloseCode.TOKEN_REJECTED: SLOW,
+    CloseCode.FORBIDDEN: SLOW,
+    CloseCode.RATE_LIMITED: LIMITED,
+    CloseCode.PROTOCOL_UNSUPPORTED: UPGRADE,
+    CloseCode.AGENT_UNSUPPORTED: UPGRADE,
+}
+
 # A session that lived this long was a good one: the next failure is the first of its kind again.
 STABLE_S = 30.0
 
 
-def schedule_for(code: str) -> Schedule:
-    """The schedule for a failure with this code of the catalogue."""
-    return _SCHEDULES.get(code, QUICK)
+def schedule_for(code: str, close_code: int | None = None) -> Schedule:
+    """The schedule for a failure with this code of the catalogue, where the brain closed with that one."""
+    by_code = _SCHEDULES.get(code, QUICK)
+    return by_code if close_code is None else _BY_CLOSE_CODE.get(close_code, by_code)  # type: ignore[call-overload]
 
 
 class Backoff:
@@ -64,9 +75,9 @@ class Backoff:
         self._failures = 0
         self._schedule = QUICK
 
-    def next_s(self, code: str) -> float:
+    def next_s(self, code: str, close_code: int | None = None) -> float:
         """Seconds until the next climb, after a failure with this code."""
-        schedule = schedule_for(code)
+        schedule = schedule_for(code, close_code)
         if schedule is not self._schedule:  # an hour's wait is not for what has failed once
             self._schedule, self._failures = schedule, 0
         self._failures += 1

@@ -7,7 +7,6 @@ acknowledged them; what is not acknowledged when the session ends is sent again 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from typing import Any, NoReturn
 from websockets.exceptions import ConnectionClosed
 
 from z4j_fastapi.buffer import Batch, EventBuffer
+from z4j_fastapi.log import log
 from z4j_fastapi.pace import Pace
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.protocol import CloseCode, new_frame_id, parse, timestamp
 from z4j_probes.transport import hang_up
-
-log = logging.getLogger("z4j.agent")
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
 IN_FLIGHT = 4
@@ -80,6 +78,7 @@ class Session:
         self._in_flight: dict[str, tuple[Batch, float]] = {}
         self._pace = Pace()
         self._acknowledged_s = 0.0
+        self._passed_s = 0.0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
@@ -157,6 +156,7 @@ class Session:
         if not isinstance(frame_id, str) or frame_id not in self._in_flight:
             return
         batch, sent_s = self._in_flight.pop(frame_id)
+        self._passed_s = sent_s
         now_s = time.monotonic()
         # a brain works on one batch of a session at a time: its turn came with the end of the last
         self._pace.acknowledged(len(batch), now_s - max(sent_s, self._acknowledged_s))
@@ -165,7 +165,9 @@ class Session:
         if payload.get("rejected") and not self._told_of_rejects:
             self._told_of_rejects = True
             log.warning(
-                "the brain rejected %s of %d events that it was sent", payload["rejected"], len(batch)
+                "of %d events the brain took all but %s: it knows those already, or they are not valid",
+                len(batch),
+                payload["rejected"],
             )
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
@@ -250,9 +252,11 @@ class Session:
         if not self._in_flight:
             return
         oldest_s = min(sent_s for _, sent_s in self._in_flight.values())
-        waited_s = time.monotonic() - max(oldest_s, self._acknowledged_s)
+        # in their order: one that was passed over does not profit from what came after it
+        is_passed_over = oldest_s < self._passed_s
+        waited_s = time.monotonic() - (oldest_s if is_passed_over else max(oldest_s, self._acknowledged_s))
         if waited_s > ACK_TIMEOUT_S:
-            reason = f"the brain has acknowledged nothing for {waited_s:.0f} s"
+            reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
             raise _Over(SessionEnd("signing.no_reply", reason))
 
 

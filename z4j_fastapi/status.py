@@ -30,7 +30,8 @@ class AgentStatus:
 
     `report` is the last climb's. `buffered` counts events that no brain has acknowledged, `dropped` those
     that were lost to the buffer's bounds or could not be taken. `buffer_path` is None for a buffer that
-    lives in memory alone.
+    lives in memory alone. `buffer_fault` is a code while the disk does not take events, which are in memory
+    alone then. After the end `buffered` is what was left on disk for the next start.
     """
 
     state: State
@@ -41,6 +42,7 @@ class AgentStatus:
     buffered: int = 0
     dropped: int = 0
     buffer_path: str | None = None
+    buffer_fault: str = ""
     worker_id: str | None = None
     session_id: str | None = None
 
@@ -54,6 +56,7 @@ class AgentStatus:
             "buffered": self.buffered,
             "dropped": self.dropped,
             "buffer_path": self.buffer_path,
+            "buffer_fault": self.buffer_fault,
             "worker_id": self.worker_id,
             "session_id": self.session_id,
             "report": self.report.to_dict() if self.report else None,

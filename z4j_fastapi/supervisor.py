@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -17,16 +16,26 @@ from datetime import UTC, datetime
 
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.introduction import Introduction
+from z4j_fastapi.log import log
 from z4j_fastapi.reconnect import Backoff
 from z4j_fastapi.session import Session, SessionEnd
 from z4j_fastapi.status import AgentStatus, State
-from z4j_probes import Climb, Ladder, LiveSession, Registry, Report, Settings, Status, StorageError
+from z4j_probes import (
+    Climb,
+    Ladder,
+    LiveSession,
+    ProbeResult,
+    Registry,
+    Report,
+    Settings,
+    Status,
+    StorageError,
+)
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
 from z4j_probes.storage import StateDirectory, remember_hello
 from z4j_probes.threads import in_daemon_thread
-
-log = logging.getLogger("z4j.agent")
+from z4j_probes.transport import hang_up
 
 # A replacement that comes twice within this is no restart that overlapped: this worker has a double.
 DOUBLE_WITHIN_S = 60.0
@@ -80,16 +89,24 @@ class Supervisor:
         The first climb has the budget that a host's start allows it; later ones have the doctor's.
         """
         budget_s = preflight_budget_s
+        loop = asyncio.get_running_loop()
+
+        def tell(code: str, said: str) -> None:
+            # never in the thread that had the trouble: it is inside of the buffer, and may be the host's
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it is too late
+                loop.call_soon_threadsafe(self._buffer_changed, code, said)
+
+        self._buffer.on_trouble(tell)
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
             while True:
                 report, live = await self._climb(budget_s)
                 budget_s = RUN_BUDGET_S
-                code = self.status.code if live is None else await self._live(live, report)
+                end = _end_of(report) if live is None else await self._live(live, report)
                 if self._finishing or self.status.state is State.DISABLED:
                     adopting.cancel()
                     return
-                await asyncio.sleep(self._backoff.next_s(code))
+                await asyncio.sleep(self._backoff.next_s(end.code, end.close_code))
 
     async def finish(self, budget_s: float) -> None:
         """Flush and close the session, if there is one, within the budget; `run` then returns."""
@@ -119,7 +136,7 @@ class Supervisor:
             return report, None
 
     def _failed(self, report: Report) -> None:
-        failure = next(r for r in report.results if not r.ok and r.name != "buffer")
+        failure = _failure_of(report)
         can_heal = not failure.code.startswith("config.")
         self._say(failure.code, f"{failure.message}; {failure.hint}", will_retry=can_heal)
         state = State.OFFLINE if can_heal else State.DISABLED
@@ -128,30 +145,31 @@ class Supervisor:
     async def _introduce(self, climb: Climb) -> Hello:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
-    async def _live(self, live: LiveSession, report: Report) -> str:
+    async def _live(self, live: LiveSession, report: Report) -> SessionEnd:
         self._session = Session(live, self._buffer, self._health)
-        self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
-        self._remember()
-        self._said = ""
-        self._warn(report)
-        log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
         started_s = time.monotonic()
         try:
+            self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
+            self._remember()
+            self._said = ""
+            self._warn(report)
+            log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
             end = await self._session.run()
         except Exception as exc:
             log.exception("a session ended by an error of ours; please report it")
             end = SessionEnd("signing.unexpected", f"{type(exc).__name__} in the session")
+            hang_up(live.websocket.transport)
         finally:
             self._session = None
         if self._finishing:
-            return end.code
+            return end
         self._backoff.session_lasted(time.monotonic() - started_s)
         if end.close_code == CloseCode.REPLACED:
             self._note_replacement()
         reason = self._settings.redactor().excerpt(end.reason)  # it may quote the brain
         self._say(end.code, reason)
         self._change(State.OFFLINE, end.code, reason, report)
-        return end.code
+        return end
 
     async def _adopt(self) -> None:
         while True:
@@ -191,6 +209,15 @@ class Supervisor:
         ending = "will try again" if will_retry else "this agent stays off until the settings are mended"
         log.error("%s: %s (%s; python -m z4j_fastapi explain %s)", code, text, ending, code)
 
+    def _buffer_changed(self, code: str, said: str) -> None:
+        if code:
+            log.error("%s: %s (python -m z4j_fastapi explain %s)", code, said, code)
+        else:
+            log.warning("%s", said)
+        self.status = replace(self.status, buffer_fault=self._buffer.fault)
+        self._publish(self.status)
+        self.wake()
+
     def _warn(self, report: Report) -> None:
         """Log what passes today and may not tomorrow, when it is new. Of the buffer, `opening` has told."""
         found = [r for r in report.results if r.status is Status.WARN and r.name != "buffer"]
@@ -220,3 +247,13 @@ class Supervisor:
                 self._worker_id,
             )
         self._replaced_s = now_s
+
+
+def _failure_of(report: Report) -> ProbeResult:
+    """Why there is no session; events can do without a disk."""
+    return next(r for r in report.results if not r.ok and r.name != "buffer")
+
+
+def _end_of(report: Report) -> SessionEnd:
+    failure = _failure_of(report)
+    return SessionEnd(failure.code, failure.message, failure.details.get("close_code"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.introduction import Introduction
+from z4j_fastapi.log import log
 from z4j_fastapi.status import AgentStatus, State
 from z4j_probes import Settings
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from z4j_fastapi.buffer import EventBuffer
     from z4j_fastapi.supervisor import Supervisor
 
-log = logging.getLogger("z4j.agent")
-
 # How long the first event of a batch waits for company. It also bounds how often `nudge` wakes this thread,
 # which costs a caller more than keeping the event does.
 LINGER_S = 0.05
+# What a disk gets at the least: a host that waits for nothing does not mean memory alone.
+_DISK_S = 0.5
 # On top of a budget, for the thread itself, before the host goes on without waiting for it.
 _GRACE_S = 0.5
 
@@ -58,6 +58,9 @@ class AgentThread:
         self._verdict: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.buffer: EventBuffer | None = None
+        """What takes events: there from the first moment that it does to the last."""
+        self.kept: EventBuffer | None = None
+        """The same for whoever counts, after it is closed too."""
 
     def start(self) -> None:
         """Start the thread. RuntimeError where this process can have no more of them."""
@@ -96,9 +99,9 @@ class AgentThread:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._main())
         except Exception:
-            log.exception("the agent has stopped by an error of its own; please report it")
             reason = "stopped by an internal error"
             self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=reason))
+            log.exception("the agent has stopped by an error of its own; please report it")
         finally:
             self._loop = None
             _settle(self._verdict)
@@ -112,7 +115,8 @@ class AgentThread:
         from z4j_fastapi.supervisor import Supervisor
         from z4j_probes import default_registry
 
-        opened = await open_buffer(self._settings, self._preflight_budget_s / 2, self._bounds)
+        budget_s = max(self._preflight_budget_s / 2, _DISK_S)
+        opened = await open_buffer(self._settings, budget_s, self._bounds)
         self._supervisor = supervisor = Supervisor(
             default_registry(),
             self._settings,
@@ -122,7 +126,8 @@ class AgentThread:
             buffer=opened.buffer,
             publish=self._publish,
         )
-        self.buffer = opened.buffer
+        self.buffer = self.kept = opened.buffer
+        self._publish(supervisor.status)
         if self._settings.preflight == "off":
             _settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
         try:
@@ -130,6 +135,7 @@ class AgentThread:
         finally:
             self.buffer = None
             opened.buffer.close()
+            await asyncio.sleep(0)  # what it has told is logged
 
     async def _live(self, supervisor: Supervisor, budget_s: float) -> None:
         life = asyncio.create_task(supervisor.run(budget_s), name="z4j supervisor")

@@ -12,13 +12,14 @@ tries a disk that failed again. It holds the lock for a chunk or a checkpoint at
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
 from z4j_fastapi.buffer import forks, slots
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
 from z4j_fastapi.buffer.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
-from z4j_fastapi.buffer.event_store import CHUNK, EventStore
+from z4j_fastapi.buffer.event_store import CHUNK, EventStore, Tell
 from z4j_fastapi.buffer.reentry import Bell, Section
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import private_directory
@@ -30,6 +31,8 @@ MAX_BYTES = 1024 * 1024 * 1024
 
 # How much a power cut may cost, and how often a disk that failed is tried again.
 HOUSEKEEPING_EVERY_S = 1.0
+# Between two chunks that are adopted: a lock that is taken again at once keeps those who wait for it waiting.
+ADOPT_PAUSE_S = 0.002
 
 
 class EventBuffer:
@@ -71,6 +74,13 @@ class EventBuffer:
             buffer._start_housekeeper()
         forks.watch(buffer)
         return buffer
+
+    def on_trouble(self, tell: Tell) -> None:
+        """Have `tell` called, from any thread, when the disk fails (or has failed) and when it works again."""
+        with self._lock:
+            self._store.tell = tell
+            if self._store.fault:
+                tell(self._store.fault, "events are kept in memory alone until that is over")
 
     @property
     def depth(self) -> int:
@@ -162,6 +172,8 @@ class EventBuffer:
             with self._lock:
                 if not self.closed:
                     self._store.delete(span)
+        if self._store.fault:
+            self._work.ring()
 
     def release(self, batch: Batch) -> None:
         """`batch` did not arrive: its events are claimed again, before all newer ones."""
@@ -191,6 +203,10 @@ class EventBuffer:
             try:
                 while count := self._adopt_chunk(orphan):
                     moved += count
+                    self._work.ring()
+                    if self._store.checkpoint_due:
+                        self._urgent.ring()
+                    time.sleep(ADOPT_PAUSE_S)
             finally:
                 orphan.close()
         return moved
@@ -232,6 +248,7 @@ class EventBuffer:
         span = self._claims.next_span()
         rows = self._store.read(span, limit)
         if rows is None:
+            self._work.ring()
             return [], False
         taken = _fitting(rows, room, at_least_one=not started)
         fit = len(taken) == len(rows)
@@ -280,6 +297,7 @@ class EventBuffer:
         while not done:
             with self._lock:
                 self._append_interrupting()
+                self._store.leave_if_deleted()
                 done = self._store.recover()
         if self._store.fault:
             return

@@ -135,6 +135,11 @@ class EventLog:
         self._write_ledger(self._events_gone, self._bytes_gone, self._dropped + events)
         self._dropped += events
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the file, or its log, under this process (a cleaner of /tmp)."""
+        return os.fstat(self._wal).st_nlink == 0 or not self._path.exists()
+
     def sync(self) -> None:
         """Make what was appended so far survive a power cut. Needs no exclusive use of this object."""
         os.fsync(self._wal)

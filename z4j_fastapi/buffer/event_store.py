@@ -1,14 +1,16 @@
 """EventStore: events on disk, and in memory while the disk does not take them.
 
 When the disk is full or fails, `fault` says why, and events queue in memory within bounds of their own;
-`recover` tries the disk again. A file that turns out to be corrupt is set aside, and a new one begun.
-What is in memory is always newer than what is on disk. Not thread-safe, and never raises for the disk.
+`recover` tries the disk again. A file that turns out to be corrupt is set aside, one that was deleted is
+left, and a new one begun. What is in memory is always newer than what is on disk. Not thread-safe, and never
+raises for the disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 
 from z4j_fastapi.buffer import slots
 from z4j_fastapi.buffer.claims import END, Span
@@ -26,10 +28,17 @@ MEMORY_BYTES = 16 * 1024 * 1024
 CHUNK = 500
 
 
-class EventStore:
-    """Events by rising id. Without a slot it is in memory only."""
+# Told what has happened to the disk: a `buffer` code and a sentence. With an empty code all is well again.
+Tell = Callable[[str, str], None]
 
-    def __init__(self, slot: slots.Slot | None, max_events: int, max_bytes: int) -> None:
+
+class EventStore:
+    """Events by rising id. Without a slot it is in memory only. `tell` is called inside of any method."""
+
+    def __init__(
+        self, slot: slots.Slot | None, max_events: int, max_bytes: int, tell: Tell = lambda code, said: None
+    ) -> None:
+        self.tell = tell
         self._log: EventLog | None = None
         self.slot = slot
         if slot:
@@ -132,15 +141,18 @@ class EventStore:
 
     def degrade(self, exc: sqlite3.Error | OSError) -> None:
         """The disk has failed: on to memory, until `recover` finds that it works again."""
-        self.fault = classify(exc)
+        before, self.fault = self.fault, classify(exc)
+        if self.fault not in (before, CORRUPT):  # of a corrupt file `recover` tells more
+            self.tell(self.fault, f"{exc}: events are kept in memory alone until that is over")
 
     def recover(self) -> bool:
         """Write down a chunk of what could not be written before; True when no more can be done now."""
+        if self.slot is None:
+            return True
+        if self._log is None or self.fault == CORRUPT:
+            self._start_anew(self.slot)
         if self._log is None:
             return True
-        if self.fault == CORRUPT:
-            self._start_anew(self._log)
-            return self.fault != ""
         try:
             if self._undeleted:
                 self._log.delete(*self._undeleted[-1])
@@ -159,8 +171,24 @@ class EventStore:
                 self._log.checkpoint()
             self.degrade(exc)
         else:
-            self.fault = ""
+            if self.fault:
+                self.fault = ""
+                self.tell("", "events are kept on disk again")
         return True
+
+    def leave_if_deleted(self) -> None:
+        """Where somebody has deleted the file, go on with a new one, and with what is still known."""
+        old = self._log
+        if old is None or not self._is_written_down or not old.is_deleted:
+            return
+        known: list[Row] = []
+        with contextlib.suppress(sqlite3.Error):
+            known = old.read(self._next_id - MEMORY_EVENTS, END, MEMORY_EVENTS)
+        for id_, json in known:
+            self._memory.append(id_, json, utf8_size(json))
+        # where its log alone is gone, closing it saves the rest
+        self._give_up(old, 0 if self.slot and self.slot.path.exists() else old.depth - len(known))
+        self.tell("", "the buffer's file was deleted under this process; a new one is begun")
 
     def sync(self) -> None:
         """Make all of it survive a power cut. May run while another thread appends; raises OSError."""
@@ -180,6 +208,10 @@ class EventStore:
         for _ in range(2):  # the first attempt may make the room that the second one needs
             while not self.recover():
                 pass
+        if lost := self._memory.depth:
+            self._memory.dropped += lost
+            self._memory.delete(0, END)
+            self.tell(self.fault, f"{lost} events were in memory alone, and end with this process")
         if self._log:
             self._log.close()
 
@@ -193,16 +225,30 @@ class EventStore:
             except sqlite3.Error as exc:
                 self.degrade(exc)
 
-    def _start_anew(self, corrupt: EventLog) -> None:
-        """Set the file aside: what is in it is out of reach, what comes next is not."""
-        if self.slot is None:
+    def _start_anew(self, slot: slots.Slot) -> None:
+        """A new file where the old one is corrupt, and is set aside, or gone."""
+        corrupt = self._log
+        if corrupt:
+            self._give_up(corrupt, corrupt.depth)
+        try:
+            slot = slots.replace(slot) if corrupt else slots.take_again(slot)
+            self.slot, self._log = _open_log(slot)
+        except StorageError as exc:
+            self.fault = exc.code
             return
-        self._log = None  # in memory from here on, if it does not work
-        corrupt.forsake()
-        with contextlib.suppress(StorageError):
-            self.slot, self._log = _open_log(slots.replace(self.slot))
-            self._undeleted.clear()
-            self.fault = ""
+        self.fault = ""
+        # closing the old connection may have saved what was thought to be lost
+        self._memory.delete(0, self._log.last_id)
+        self._next_id = max(self._next_id, self._log.last_id + 1)
+        if corrupt:
+            aside = f"it is set aside as {self.slot.set_aside}"
+            self.tell(CORRUPT, f"the buffer was damaged: {aside}, with {corrupt.depth} events in it")
+
+    def _give_up(self, log: EventLog, lost: int) -> None:
+        log.forsake()
+        self._log = None
+        self._undeleted.clear()
+        self._memory.dropped += lost
 
 
 def _open_log(slot: slots.Slot) -> tuple[slots.Slot, EventLog]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from z4j_fastapi.buffer.event_buffer import EventBuffer
+from z4j_fastapi.log import log
 from z4j_probes import Settings, StorageError
 from z4j_probes.storage import StateDirectory, choose, identity
 from z4j_probes.threads import in_daemon_thread
-
-log = logging.getLogger("z4j.agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,12 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, 
         async with asyncio.timeout(budget_s):
             return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
-        log.error("%s: %s; events are kept in memory alone", exc.code, exc)  # noqa: TRY400
+        log.error("%s: %s; events are kept in memory alone", exc.code, exc)
     except RuntimeError as exc:  # no more threads
-        log.error("buffer.unexpected: %s; events are kept in memory alone", exc)  # noqa: TRY400
+        log.error("buffer.unexpected: %s; events are kept in memory alone", exc)
     except TimeoutError:
         given_up.set()
-        log.error(  # noqa: TRY400
+        log.error(
             "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory alone",
             budget_s,
         )

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from z4j_probes.errors import StorageError
-from z4j_probes.storage import open_database, storage_error
+from z4j_probes.storage import open_database, private_directory, storage_error
 from z4j_probes.storage.faults import CORRUPT, LOCKED
 
 # Far above the 64 workers that a brain takes for one agent: who comes here has a loop that starts processes.
@@ -59,6 +59,13 @@ def take_lowest(directory: Path) -> Slot:
                 if exc.code != LOCKED:
                     raise
     raise StorageError(LOCKED, f"all {MAX_SLOTS} slots in {directory} are taken")
+
+
+def take_again(slot: Slot) -> Slot:
+    """The lowest slot where `slot` was, whose files somebody has deleted, and perhaps their directory too."""
+    slot.connection.close()
+    directory = slot.path.parent
+    return take_lowest(private_directory(directory.parent, directory.name))
 
 
 def take(directory: Path, number: int) -> Slot:

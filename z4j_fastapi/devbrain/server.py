@@ -22,7 +22,8 @@ from z4j_probes.protocol import CloseCode, new_frame_id
 CLOSE_TIMEOUT_S = 1.0
 """A peer that does not answer a close frame is on loopback and stuck: no reason to wait long for it."""
 
-_log = logging.getLogger(__name__)
+_handshakes = logging.getLogger(f"{__name__}.handshakes")
+_handshakes.setLevel(logging.INFO)  # below that it shows headers, and a token is in them
 
 
 class DevBrain:
@@ -71,7 +72,7 @@ class DevBrain:
             compression=None,  # loopback: it would cost time and save nothing
             max_size=self._state.limits.max_frame_bytes,
             close_timeout=CLOSE_TIMEOUT_S,
-            logger=_log,
+            logger=_handshakes,
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
 
