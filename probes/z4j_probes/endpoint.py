@@ -75,17 +75,26 @@ def parse_endpoint(url: str) -> Endpoint:
         raise InvalidURL("it is wrapped in quotes")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        displaced = "@" in f"{parts.path}{parts.query}{parts.fragment}"
+        host, port = (None, None) if displaced else (parts.hostname, parts.port)
     except ValueError:
         # urllib's text quotes what stands there, which may be a part of a password
         raise InvalidURL("its host or port can't be read") from None
+    if (
+        displaced
+    ):  # a password with one of / ? # in it ends the host early, and half of it would pass for a path
+        raise InvalidURL("it has an @ behind its host: a brain takes no user name or password, use Z4J_TOKEN")
     scheme = parts.scheme.lower()
+    if "://" not in url and scheme in _SECURE:
+        raise InvalidURL(f"behind {scheme}: it has not two slashes: write {scheme}://…")
     if "://" not in url:
         raise InvalidURL("it has no scheme: write https://… in front of it")
     if scheme not in _SECURE:
         raise UnsupportedScheme(f"{scheme}:// is none of http, https, ws, wss")
     if not host:
         raise InvalidURL("it names no host")
+    if host in _SECURE and parts.path.startswith("//"):
+        raise InvalidURL(f"it has two schemes, {scheme}:// and {host}://: write one")
     if parts.username is not None or parts.password is not None:
         raise InvalidURL("it carries a user name or password, which the brain does not take: use Z4J_TOKEN")
     if port == 0:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from z4j_probes.endpoint import Endpoint
+
+# What people write into NO_PROXY, since one program or another takes it: what is wrong, and what was meant.
+_MISTAKES = (
+    ("it has to be parted by commas", re.compile(r"[\s;]+"), ","),
+    ("a domain is .example there, not *.example", re.compile(r"\*(?=[^,\s;])"), ""),
+    ("it takes hosts, not URLs", re.compile(r"\w+://([^/,\s;]*)[^,\s;]*"), r"\1"),
+    ("quotes do not belong into it", re.compile("[\"']"), ""),
+)
 
 
 class InvalidProxy(ValueError):
@@ -78,6 +87,19 @@ def bypassed(endpoint: Endpoint, no_proxy: str) -> bool:
     return False
 
 
+def excepting(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
+    """How to correct a NO_PROXY that was to except this endpoint, and does not; None where there is none."""
+    variable, value = _first(environ, "no_proxy")
+    if bypassed(endpoint, value):
+        return None
+    fits = [why for why, pattern, meant in _MISTAKES if bypassed(endpoint, pattern.sub(meant, value))]
+    if not fits:
+        for _, pattern, meant in _MISTAKES:
+            value = pattern.sub(meant, value)
+        fits = [why for why, _, _ in _MISTAKES] if bypassed(endpoint, value) else []
+    return f"correct {variable}, which was to except {endpoint.host}: {'; '.join(fits)}" if fits else None
+
+
 def proxy_secrets(environ: Mapping[str, str]) -> list[str]:
     """Every form in which the proxies' credentials could show up in a text."""
     found: list[str] = []
@@ -102,11 +124,18 @@ def _first(environ: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _parse(variable: str, value: str) -> Proxy:
+    if value[:1] in "\"'" or value[-1:] in "\"'":
+        raise InvalidProxy(f"{variable} is wrapped in quotes")
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
-        host, port = parts.hostname, parts.port
+        displaced = "@" in f"{parts.path}{parts.query}{parts.fragment}"
+        host, port = (None, None) if displaced else (parts.hostname, parts.port)
     except ValueError:
         raise InvalidProxy(f"{variable} is no URL with a host and a port") from None
+    if displaced:  # what stands before it would pass for the host: the user's name, and half of the password
+        raise InvalidProxy(
+            f"{variable} has an @ behind its host: percent-encode / ? # @ in the password (%2F %3F %23 %40)"
+        )
     if parts.scheme not in ("http", "https"):
         raise InvalidProxy(
             f"{variable} names a {parts.scheme}:// proxy; http:// and https:// ones can be used"

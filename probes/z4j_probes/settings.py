@@ -289,5 +289,7 @@ def _without_secrets(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
+        parts = None
+    if parts is None or "@" in f"{parts.path}{parts.query}{parts.fragment}":
         return re.split(r"[?#]", url.rpartition("@")[2])[0]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

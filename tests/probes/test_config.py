@@ -77,6 +77,25 @@ async def test_a_missing_setting_with_a_misspelt_one_beside_it_asks_what_was_mea
     assert len(result.details["problems"]) == 2
 
 
+@pytest.mark.parametrize("name", ["Z4J_HMAC_KEY", "Z4J_HMAC", "Z4J_HMAC_SECRT", "Z4J_SIGNING_HMAC"])
+async def test_a_secret_under_another_name_is_asked_about(name: str) -> None:
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, name: SECRET})
+    assert result.hint == f"rename {name} to Z4J_HMAC_SECRET"
+
+
+async def test_a_brains_own_secret_is_not_taken_for_the_agents() -> None:
+    result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, "Z4J_SECRET": SECRET})
+    assert result.code == "config.missing"
+    assert "Z4J_SECRET" not in f"{result.message}{result.hint}"
+
+
+async def test_an_env_file_that_is_not_there_is_looked_for_in_its_directory(tmp_path: Path) -> None:
+    given = Settings.load(environ={}, env_file="no-such-place/web.env")
+    result = await climb_to("config", [config.PROBE], given)
+    assert result.code == "config.secret_unreadable"
+    assert result.hint == "correct --env-file: no-such-place/web.env is not there; what is: `ls -la .`"
+
+
 async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names_all() -> None:
     result = await judged(
         {
@@ -109,7 +128,7 @@ async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names
         ("https://", "config.invalid_url", "no host"),
         ("https://brain.example ", "config.invalid_url", "white space"),
         ("https://user:hidden@brain.example", "config.invalid_url", "user name or password"),
-        ("https://user:hid/den@brain.example", "config.invalid_url", "host or port"),
+        ("https://user:hid/den@brain.example", "config.invalid_url", "an @ behind its host"),
         ("postgres://brain.example", "config.unsupported_scheme", "postgres://"),
         ("http://brain.example", "config.insecure_url", "plaintext to brain.example"),
         ("ws://10.0.0.1:8700", "config.insecure_url", "plaintext to 10.0.0.1"),

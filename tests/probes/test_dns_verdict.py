@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from tests.support.dns_server import answer as served
+from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.rungs._dns_verdict import System, classify, explain, read_error
 from z4j_probes.rungs._hostname import (
     ascii_name,
@@ -14,6 +15,7 @@ from z4j_probes.rungs._hostname import (
     is_loopback_name,
     is_private,
     malformed,
+    server_name,
     sinkholed,
 )
 from z4j_probes.rungs._nameservers import (
@@ -233,3 +235,8 @@ def test_the_hosts_file_is_read_with_its_comments_and_aliases() -> None:
     assert in_hosts_file(text, "brain.example.")
     assert not in_hosts_file(text, "gone")
     assert not in_hosts_file("127.0.0.1 localhost # brain.example\n", "brain.example")
+
+
+def test_the_name_in_tls_has_no_zone_and_no_final_dot() -> None:
+    assert server_name(parse_endpoint("https://[fe80::1%eth0]:8443")) == "fe80::1"
+    assert server_name(parse_endpoint("https://brain.example.")) == "brain.example"

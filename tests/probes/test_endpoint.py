@@ -47,6 +47,13 @@ def test_the_websocket_endpoint_follows_from_the_brain_url(url: str, websocket_u
         ("https://brain.example\x00", "control character"),
         ('"https://brain.example"', "wrapped in quotes"),
         ("https://user@brain.example", "user name or password"),
+        ("https://user:2024/hidden@brain.example", "an @ behind its host"),
+        ("https://user:2024#hidden@brain.example", "an @ behind its host"),
+        ("https://user:hid?den@brain.example", "an @ behind its host"),
+        ("https://https://brain.example", "two schemes"),
+        ("http://https://brain.example", "two schemes"),
+        ("https:/brain.example", "not two slashes: write https://"),
+        ("https:brain.example", "not two slashes: write https://"),
     ],
 )
 def test_what_is_no_brain_url_is_refused_with_the_reason(url: str, reason: str) -> None:

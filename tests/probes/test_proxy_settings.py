@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from z4j_probes.endpoint import parse_endpoint
-from z4j_probes.proxy import InvalidProxy, bypassed, find_proxy, proxy_secrets
+from z4j_probes.proxy import InvalidProxy, bypassed, excepting, find_proxy, proxy_secrets
 
 BRAIN = parse_endpoint("https://brain.example:8443")
 
@@ -86,7 +86,11 @@ def test_what_no_proxy_covers(url: str, no_proxy: str, covered: bool) -> None:
         ("socks5://user:hidden@proxy.example:1080", "socks5:// proxy"),
         ("http://user:hidden@", "names no host"),
         ("http://user:hidden@proxy.example:x", "no URL with a host and a port"),
-        ("http://user:hid/den@proxy.example", "no URL with a host and a port"),
+        ("http://user:hid/den@proxy.example", "percent-encode"),
+        ("http://user:2024/hidden@proxy.example:3128", "percent-encode"),
+        ("http://user:2024#hidden@proxy.example:3128", "percent-encode"),
+        ("http://user:hid?den@proxy.example:3128", "percent-encode"),
+        ('"http://user:hidden@proxy.example:3128"', "wrapped in quotes"),
         ("http://user:hidden@[::1", "no URL with a host and a port"),
         ("http://proxy.example:0", "port 0"),
     ],
@@ -110,3 +114,28 @@ def test_every_form_of_the_credentials_is_known_to_the_redaction() -> None:
     secrets = proxy_secrets({"https_proxy": "http://us%40er:hid%3Aden@proxy.example"})
     encoded = base64.b64encode(b"us@er:hid:den").decode()
     assert {"us%40er:hid%3Aden", "us@er:hid:den", "hid%3Aden", "hid:den", encoded} <= set(secrets)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "said"),
+    [
+        ("localhost brain.example", "parted by commas"),
+        ("localhost;brain.example", "parted by commas"),
+        ("*.example", "a domain is .example there"),
+        ("localhost,https://brain.example/z4j", "hosts, not URLs"),
+        ('"brain.example"', "quotes"),
+        ("localhost; *.example", "parted by commas"),
+        ("other.example", None),
+        ("*", None),
+        ("brain.example", None),
+        ("", None),
+    ],
+)
+def test_an_exception_that_was_meant_and_is_none_is_explained(no_proxy: str, said: str | None) -> None:
+    hint = excepting(BRAIN, {"no_proxy": no_proxy})
+    if said is None:
+        assert hint is None
+    else:
+        assert hint is not None
+        assert hint.startswith("correct no_proxy, which was to except brain.example: ")
+        assert said in hint

@@ -189,3 +189,11 @@ def test_a_repr_hides_what_a_brain_url_carries() -> None:
 @pytest.mark.parametrize("token", [None, "", " \n"])
 def test_a_blank_secret_is_described_as_missing(token: str | None) -> None:
     assert Settings.load(environ={}, token=token).describe()["token"] == "missing"
+
+
+@pytest.mark.parametrize("mark", "/?#")
+def test_a_password_that_ends_the_host_early_is_not_shown_by_half(mark: str) -> None:
+    settings = Settings.load(environ={"Z4J_BRAIN_URL": f"https://user:2024{mark}hidden@brain.example/z4j"})
+    shown = str(settings.describe()["brain_url"])
+    assert "2024" not in shown
+    assert "hidden" not in shown

@@ -146,6 +146,26 @@ async def test_a_password_that_is_said_back_is_not_quoted_by_half() -> None:
         assert "sesame" not in repr(result)
 
 
+@pytest.mark.parametrize(
+    ("challenge", "offered"),
+    [
+        ('Basic realm="a, B"', "offers Basic,"),
+        ('Digest realm="x", nonce="y, Z", Basic realm="q"', "offers Digest, Basic,"),
+        ('basic realm="x", charset="UTF-8"', "offers basic,"),
+    ],
+)
+async def test_a_realm_with_a_comma_is_no_scheme(challenge: str, offered: str) -> None:
+    async with connect_proxy(says(f"HTTP/1.1 407 Auth\r\nProxy-Authenticate: {challenge}\r\n\r\n")) as proxy:
+        assert offered in (await through(proxy.named())).message
+
+
+async def test_an_exception_from_the_proxy_that_is_written_wrongly_is_the_thing_to_mend() -> None:
+    given = settings({"NO_PROXY": "localhost; *.example"})
+    async with connect_proxy(says("HTTP/1.1 403 Forbidden\r\n\r\n")) as proxy:
+        result = await through(proxy.named(), given=given)
+    assert result.hint.startswith("correct NO_PROXY, which was to except brain.example: ")
+
+
 async def test_a_proxy_that_refuses_the_connection_is_unreachable() -> None:
     with closed_port() as port:
         result = await through(Proxy("127.0.0.1", port, secure=False, variable="ALL_PROXY"))

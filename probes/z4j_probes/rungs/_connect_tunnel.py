@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from z4j_probes.rungs._commands import ask_proxy
 from z4j_probes.rungs._hostname import ascii_name
 from z4j_probes.transport import HELD_MAX_BYTES, HoldingProtocol
 
+_QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 # Enough of it to know the service by.
 _QUOTED = 60
 
@@ -109,9 +111,7 @@ def explain(
 
 def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, str | None]:
     offered = answer.headers.get("proxy-authenticate", "")
-    schemes = ", ".join(
-        dict.fromkeys(word.split(" ")[0] for word in offered.split(", ") if word[:1].isupper())
-    )
+    schemes = ", ".join(_schemes(offered))
     wants = f" and offers {schemes}" if schemes else ""
     if schemes and "basic" not in offered.lower():
         return (
@@ -129,6 +129,12 @@ def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, str
         f"check the credentials in {proxy.variable}; characters such as @ : / in them have to be "
         "percent-encoded",
     )
+
+
+def _schemes(challenges: str) -> list[str]:
+    """The schemes of a list of challenges (RFC 9110 §11.6.1): the first words that are no parameters."""
+    first_words = (part.split()[0] for part in _QUOTED_STRING.sub("", challenges).split(",") if part.strip())
+    return list(dict.fromkeys(word for word in first_words if "=" not in word))
 
 
 def _hint_for(status: int, where: str, proxy: Proxy) -> str | None:

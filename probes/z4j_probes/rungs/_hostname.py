@@ -92,6 +92,10 @@ def _reason(exc: UnicodeError) -> str:
 
 
 def server_name(endpoint: Endpoint) -> str:
-    """The name for SNI and for the comparison with the certificate: without the root's dot."""
-    host = endpoint.host.rstrip(".")
-    return host if endpoint.address else ascii_name(host)
+    """The name for SNI and for the comparison with the certificate: without the root's dot, or a zone.
+
+    An interface of this machine (`fe80::1%eth0`) is no part of an address that anybody else could certify.
+    """
+    if endpoint.address:
+        return endpoint.host.partition("%")[0]
+    return ascii_name(endpoint.host.rstrip("."))

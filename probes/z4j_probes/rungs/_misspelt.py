@@ -8,6 +8,9 @@ from z4j_probes.settings import VARIABLES
 
 # Z4J_PROJECT and Z4J_TOKN are close enough; Z4J_SECRET, a brain's own setting, is not.
 _CLOSE = 0.75
+_A_BRAINS_OWN = ("Z4J_SECRET",)
+# Words that one variable alone has: Z4J_HMAC_KEY.
+_TELLING = frozenset({"HMAC"})
 
 READ = frozenset(v.name for v in VARIABLES) | frozenset(v.file_name for v in VARIABLES if v.secret)
 
@@ -38,7 +41,7 @@ def meant_for(variable: str, names: Iterable[str]) -> str | None:
     wanted = set(_tail(variable).split("_"))
     for name in names:
         words = set(_tail(name).split("_"))
-        if words <= wanted or words >= wanted:
+        if name not in _A_BRAINS_OWN and (words <= wanted or words >= wanted or words & wanted & _TELLING):
             return name
     return None
 

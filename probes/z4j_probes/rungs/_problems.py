@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.protocol import decode_secret
-from z4j_probes.proxy import InvalidProxy, find_proxy
+from z4j_probes.proxy import InvalidProxy, excepting, find_proxy
 from z4j_probes.redact import Secret
 from z4j_probes.rungs import _misspelt, _source, _token
 from z4j_probes.settings import Settings
@@ -110,7 +110,8 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
     try:
         find_proxy(endpoint, settings.environ)
     except InvalidProxy as exc:
-        hint = "write it as http://proxy.example:3128, or add the brain's host to NO_PROXY"
+        hint = "write it as http://proxy.example:3128, or "
+        hint += excepting(endpoint, settings.environ) or "add the brain's host to NO_PROXY"
         yield Problem("config.invalid_value", "proxy", None, str(exc), hint)
 
 

@@ -84,6 +84,8 @@ def unreadable_hint(path: str, variable: str) -> str:
     except PermissionError:
         return f"let uid {uid} enter the directories above it; which one keeps it out: `namei -l {quoted}`"
     except (OSError, ValueError):
+        if variable.startswith("--"):
+            return f"correct {variable}: {path} is not there; what is: `ls -la {_nearest(path)}`"
         if not os.path.isabs(path):
             return f"{variable} is a relative path, and this runs in {os.getcwd()}: make it absolute"
         return f"mount or write the file, or correct {variable}; what is there: `ls -la {_nearest(path)}`"

@@ -23,6 +23,7 @@ from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.probe import Probe
+from z4j_probes.proxy import excepting
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._hostname import (
     ascii_name,
@@ -70,7 +71,7 @@ async def run(climb: Climb) -> ProbeResult:
         details["ascii"] = ascii_name(host)
     found = await _look_up(climb, host, port)
     if isinstance(found, ProbeResult):
-        return found if not proxy else _about_proxy(found, details)
+        return found if not proxy else _about_proxy(climb, found, details)
     return await _judge(climb, host, found, details)
 
 
@@ -233,10 +234,12 @@ async def _note_brain(climb: Climb, details: dict[str, Any]) -> None:
         details["brain_addresses"] = exc.strerror or str(exc)
 
 
-def _about_proxy(found: ProbeResult, details: dict[str, Any]) -> ProbeResult:
+def _about_proxy(climb: Climb, found: ProbeResult, details: dict[str, Any]) -> ProbeResult:
     message = f"the proxy of {details['brain_host']}: {found.message}"
-    hint = found.hint
-    if found.code in ("dns.nxdomain", "dns.no_address"):  # whose remedy is about the brain's own name
+    hint, exception = found.hint, excepting(climb.endpoint, climb.settings.environ)
+    if exception:
+        hint = exception
+    elif found.code in ("dns.nxdomain", "dns.no_address"):  # whose remedy is about the brain's own name
         hint = f"correct the host in {details['variable']}, or add {details['brain_host']} to NO_PROXY"
     return outcome(found.code, message, hint=hint, details=details | dict(found.details))
 

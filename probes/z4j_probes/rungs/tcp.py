@@ -16,6 +16,7 @@ import resource
 import socket
 import ssl
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +24,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.probe import Probe
-from z4j_probes.proxy import Proxy
+from z4j_probes.proxy import Proxy, excepting
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _connect_tunnel as tunnel
 from z4j_probes.rungs._commands import ask_proxy
@@ -58,8 +59,8 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(climb.time_left() * _SHARE):
             refusal = await _tunnel(climb, proxy)
     except TimeoutError:
-        return _silent_proxy(climb, proxy, time.monotonic() - started_s)
-    return refusal or _success(climb, found)
+        refusal = _silent_proxy(climb, proxy, time.monotonic() - started_s)
+    return _or_no_proxy(climb, refusal) if refusal else _success(climb, found)
 
 
 PROBE = Probe(
@@ -160,7 +161,14 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
         details["cause"] = code
         code = "tcp.proxy_unreachable"
         message = f"the proxy from {climb.proxy.variable}: {message}"
-    return outcome(code, message, hint=_hint_for(code, found.attempts), details=details)
+    failure = outcome(code, message, hint=_hint_for(code, found.attempts), details=details)
+    return _or_no_proxy(climb, failure) if climb.proxy else failure
+
+
+def _or_no_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
+    """With another hint where somebody wanted to go around the proxy, and wrote it so that nobody does."""
+    hint = excepting(climb.endpoint, climb.settings.environ)
+    return replace(failure, hint=hint) if hint else failure
 
 
 def _hint_for(code: str, attempts: tuple[Attempt, ...]) -> str | None:
