@@ -285,6 +285,15 @@ def test_the_events_of_dead_processes_have_one_heir(appender: Start, open_buffer
     assert found == [{"slot": slot, "n": n} for slot in (2, 3) for n in range(600)]
 
 
+def test_a_large_adoption_lets_the_log_be_moved_on_its_way(open_buffer: Open, tmp_path: Path) -> None:
+    heir, parent = open_buffer(), open_buffer()
+    for n in range(40_000):
+        parent.append(f'"{n}{"x" * 500}"')
+    parent.close()
+    assert heir.adopt() == 40_000
+    assert (tmp_path / IDENTITY / "buffer-0.sqlite-wal").stat().st_size < 15_000_000
+
+
 def test_an_adopted_slot_is_left_small_and_free(open_buffer: Open, tmp_path: Path) -> None:
     heir, gone = open_buffer(), open_buffer(max_events=5000)
     for n in range(5003):

@@ -172,6 +172,25 @@ def test_many_long_texts_are_not_walked_to_their_end() -> None:
     assert Counted.asked <= 2 * MAX_CHARACTERS / 8_000
 
 
+@pytest.mark.parametrize("given", [datetime(2026, 11, 24), "2026-11-24T10:00:00Z", 1.5])  # noqa: DTZ001
+def test_a_moment_that_is_none_is_now_and_costs_no_more(given: Any) -> None:
+    before = datetime.now(UTC)
+    text = EventEncoder().encode(
+        "task.sent", task_id="1", engine="arq", data={"queue": "q"}, occurred_at=given
+    )
+    event = json.loads(text)
+    assert event["data"] == {"queue": "q"}
+    assert before <= datetime.fromisoformat(event["occurred_at"]) + timedelta(milliseconds=1)
+
+
+def test_an_exception_that_has_no_text_has_a_name() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    assert encode(exception=Mute(), queue="q") == {"exception": "Mute: <Mute>", "queue": "q"}
+
+
 def test_what_can_not_even_be_named_is_an_event_all_the_same() -> None:
     class Nameless:
         def __str__(self) -> str:

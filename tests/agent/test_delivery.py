@@ -187,6 +187,19 @@ async def test_what_is_above_the_buffers_own_bound_is_one_event_lost(tmp_path: P
         assert agent.status.dropped == 1
 
 
+async def test_one_engine_may_be_named_as_it_is(tmp_path: Path) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path, engines="arq") as agent:
+        agent.emit("task.sent", task_id="1", kind="a field of that name", self=1)
+        await brain.wait_for_events(1)
+        (event,) = brain.seen.events.values()
+        assert (event["engine"], event["kind"], event["data"]["kind"]) == (
+            "arq",
+            "task.sent",
+            "a field of that name",
+        )
+        assert brain.seen.hellos[0].engines == ("arq",)
+
+
 async def test_an_event_may_come_from_a_signal_handler(tmp_path: Path) -> None:
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         before = signal.signal(signal.SIGUSR2, lambda *_: agent.emit("worker.offline", task_id="signal"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 
 import httpx
@@ -24,6 +25,17 @@ async def test_health_is_ok() -> None:
         response = await get(f"{brain.url}/api/v1/health")
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
         assert response.headers["Content-Type"] == "application/json"
+
+
+async def test_its_log_never_shows_a_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "z4j_fastapi")
+    async with DevBrain() as brain:
+        agent = brain.mint("web-1")
+        async with online(brain, agent):
+            pass
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("z4j_fastapi")]
+    assert ours
+    assert not any(agent.token in line for line in ours)
 
 
 @pytest.mark.parametrize("path", ["/", "/ws", "/ws/agent/", "/api/v1/health/x"])

@@ -76,7 +76,7 @@ class EventBuffer:
         return buffer
 
     def on_trouble(self, tell: Tell) -> None:
-        """Have `tell` called, from any thread, when the disk fails (or has failed) and when it works again."""
+        """Have `tell` called, from any thread, when the disk fails or has failed, and when it works again."""
         with self._lock:
             self._store.tell = tell
             if self._store.fault:
