@@ -23,6 +23,7 @@ from z4j_probes.probe import Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status
 from z4j_probes.settings import Settings
+from z4j_probes.threads import NoThread
 
 if TYPE_CHECKING:
     from z4j_probes.protocol import Hello
@@ -191,6 +192,7 @@ def _unexpected(name: str, exc: Exception) -> ProbeResult:
     where = [f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in frames]
     return codes.outcome(
         f"{name}.unexpected",
-        f"{type(exc).__name__}: {exc}",
+        str(exc) if isinstance(exc, NoThread) else f"{type(exc).__name__}: {exc}",
+        hint=exc.hint if isinstance(exc, NoThread) else None,
         details={"exception": type(exc).__qualname__, "text": str(exc), "where": where},
     )

@@ -7,11 +7,30 @@ for as long as the call hangs.
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class NoThread(RuntimeError):
+    """The system gives this process no further thread; the message has the limit, `hint` what to raise."""
+
+    hint = (
+        "raise what limits the threads of this user: `ulimit -u` in a shell, "
+        "TasksMax= or LimitNPROC= in a unit, --pids-limit of a container"
+    )
+
+    def __init__(self) -> None:
+        limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+        number = "any number of" if limit == resource.RLIM_INFINITY else limit
+        super().__init__(
+            f"this process gets no further thread (uid {os.geteuid()} may have {number} processes and "
+            "threads; its cgroup may allow fewer)"
+        )
 
 
 async def in_daemon_thread(call: Callable[[], T]) -> T:
@@ -42,7 +61,7 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
         except RuntimeError:  # the loop has closed: nobody waits any more
             return
 
-    threading.Thread(target=work, name="z4j-blocking-call", daemon=True).start()
+    _start(work)
     return await future
 
 
@@ -57,11 +76,19 @@ def within(budget_s: float, call: Callable[[], T]) -> T:
         except BaseException as exc:
             errors.append(exc)
 
-    thread = threading.Thread(target=work, name="z4j-blocking-call", daemon=True)
-    thread.start()
+    thread = _start(work)
     thread.join(budget_s)
     if errors:
         raise errors[0]
     if not results:
         raise TimeoutError
     return results[0]
+
+
+def _start(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="z4j-blocking-call", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as exc:  # pthread_create(3) failed, in all likelihood with EAGAIN
+        raise NoThread from exc
+    return thread

@@ -163,6 +163,7 @@ async def test_code_alone_can_allow_plaintext() -> None:
     ("token", "faults"),
     [
         ("abc123", []),
+        ("https://brain.example", ["is a URL, not a token"]),
         ("abc123\n", ["ends with a newline"]),
         (" abc123", ["begins with white space"]),
         ("'abc123'", ["is wrapped in quotes"]),

@@ -141,6 +141,8 @@ def main() -> None:
                 without_descriptors(int(value))
             case "locks":
                 without_locks()
+            case "threads":
+                resource.setrlimit(resource.RLIMIT_NPROC, (int(value), int(value)))
             case "connect":
                 without_connect()
             case "dead_mount":

@@ -13,11 +13,16 @@ _PLACEHOLDER = re.compile(
 )
 
 
+_URL = re.compile(r"(https?|wss?)://", re.IGNORECASE)
+
+
 def faults_of(token: str) -> list[str]:
     """Each fault as a phrase that completes "the token …"; empty where it can go into a header."""
     core = token.strip()
     if _PLACEHOLDER.fullmatch(core):
         return ["is a placeholder, not a token"]
+    if _URL.match(core):
+        return ["is a URL, not a token"]
     found = _at_the_ends(token)
     if core[:1] in _QUOTES and core[-1:] in _QUOTES:
         found.append("is wrapped in quotes")

@@ -1,0 +1,46 @@
+"""A process that may start no thread: the doctor says so, and where the limit may be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import cli
+from tests.support.climbs import SECRET, TOKEN
+from tests.support.namespaces import ROOT
+
+USER = 4243
+"""Of nobody: its processes are counted."""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of that user, where it can get to."""
+    with tempfile.TemporaryDirectory(prefix="z4j-open-") as directory:
+        os.chown(directory, USER, USER)
+        yield Path(directory)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's limits need root")
+def test_a_limit_of_processes_is_named_where_a_thread_can_not_start(home: Path) -> None:
+    given = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    handicapped = [sys.executable, "-m", "tests.support.handicap", "threads=1", f"user={USER}"]
+    process = subprocess.run(
+        [*handicapped, "z4j_fastapi", "doctor", "--offline", "--json"],
+        env=cli.environment(home, given),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = cli.document(process.stdout)
+    row = next(probe for probe in report["probes"] if probe["name"] == "buffer")
+    assert (process.returncode, row["code"]) == (1, "buffer.unexpected")
+    assert row["message"].startswith(f"this process gets no further thread (uid {USER} may have 1 ")
+    assert row["hint"].startswith("raise what limits the threads of this user: `ulimit -u`")
