@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import cast
 
 # Enough for a banner, an HTTP error page or a proxy's answer; a peer that floods is paused, not buffered.
 HELD_MAX_BYTES = 64 * 1024
@@ -26,8 +27,8 @@ class HoldingProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called again after start_tls, with the encrypted transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise
-        self.transport = transport
+        # asyncio's own promise; uvloop's keeps it without being a subclass
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep it; stop reading where it is more than any honest peer says here."""

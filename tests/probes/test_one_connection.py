@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import trustme
+import uvloop
 
 from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
-from z4j_probes import Ladder, Settings, Status, default_registry
+from z4j_probes import Ladder, Report, Settings, Status, default_registry
 from z4j_probes.introduction import introduce_second_doctor, was_replaced
 
 
@@ -31,6 +35,25 @@ async def test_a_green_climb_makes_one_connection_and_closes_it(brain: DevBrain,
     assert brain.seen.connections == 1
     await brain.wait_for_workers(0)
     assert brain.seen.refusals == []
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_it_is_climbed_in_uvloops_loop_too(tmp_path: Path, encrypted: bool) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+
+    async def climb() -> Report:
+        async with DevBrain(ssl_context=server if encrypted else None) as brain:
+            environ = brain.environment(brain.mint("web-1")) | {"Z4J_HOME": str(tmp_path / "state")}
+            if encrypted:
+                environ["Z4J_CA_FILE"] = str(tmp_path / "ca.pem")
+            return await Ladder(default_registry(), Settings.load(environ=environ)).run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(climb())
+    assert report.first_failure is None
 
 
 async def test_a_detached_session_stays_open_and_goes_on_where_the_climb_ended(
