@@ -28,7 +28,7 @@ class HoldingProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called again after start_tls, with the encrypted transport."""
         # asyncio's own promise; uvloop's keeps it without being a subclass
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep it; stop reading where it is more than any honest peer says here."""
