@@ -293,11 +293,13 @@ class EventBuffer:
                 self._work.ring()
 
     def _tidy(self) -> None:
+        if self._store.is_deleted:
+            with self._lock:
+                self._store.leave()
         done = False
         while not done:
             with self._lock:
                 self._append_interrupting()
-                self._store.leave_if_deleted()
                 done = self._store.recover()
         if self._store.fault:
             return

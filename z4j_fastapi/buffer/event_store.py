@@ -176,10 +176,15 @@ class EventStore:
                 self.tell("", "events are kept on disk again")
         return True
 
-    def leave_if_deleted(self) -> None:
-        """Where somebody has deleted the file, go on with a new one, and with what is still known."""
+    @property
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the file. Needs no exclusive use of this object: it may take long."""
+        return self._log is not None and self._log.is_deleted
+
+    def leave(self) -> None:
+        """The file was deleted: go on with a new one, and with what is still known."""
         old = self._log
-        if old is None or not self._is_written_down or not old.is_deleted:
+        if old is None or not self._is_written_down:
             return
         known: list[Row] = []
         with contextlib.suppress(sqlite3.Error):
