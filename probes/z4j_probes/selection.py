@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from z4j_probes.errors import Z4JError
 from z4j_probes.registry import Registry
@@ -27,8 +27,10 @@ def select(
     """
     unknown = [name for name in (*only, *skip) if name not in registry]
     if unknown:
+        meant = did_you_mean(unknown[0], registry.names)
         raise SelectionError(
-            f"there is no probe named {', '.join(map(repr, unknown))}; there are: {', '.join(registry.names)}"
+            f"there is no probe named {', '.join(map(repr, unknown))}{meant}; "
+            f"there are: {', '.join(registry.names)}"
         )
     excluded: dict[str, str] = {}
     if only:
@@ -48,3 +50,11 @@ def select(
     if not any(registry.closure([name]).isdisjoint(excluded) for name in registry.names):
         raise SelectionError("no probe is left to run")
     return excluded
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question to put behind a name that is none of these, empty where none is close to it."""
+    from difflib import get_close_matches  # for a mistake that few make, not for every start
+
+    close = get_close_matches(name.strip().lower(), list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

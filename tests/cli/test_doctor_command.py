@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -86,10 +87,11 @@ def test_a_port_where_nobody_listens_is_status_1_with_its_code(tmp_path: Path) -
     ("arguments", "said"),
     [
         (["--nonsense"], "--nonsense"),
-        (["--only", "tlss"], "tlss"),
+        (["--only", "tsl"], "no probe named 'tsl' (did you mean tls?)"),
         (["--only", "tls", "--offline"], "--offline"),
         (["--skip", "config"], "no probe is left"),
         (["--format", "yaml"], "yaml"),
+        (["--output", "same", "--bundle", "./same"], "name the same file"),
         (["--timeout", "0"], "greater than 0"),
         (["--timeout", "-1"], "--timeout takes a number of seconds greater than 0"),
         (["--timeout", "nan"], "greater than 0"),
@@ -186,6 +188,34 @@ def test_output_replaces_the_file_and_says_so_on_stderr(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o604
     assert str(target) in done.stderr
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
+
+
+def test_a_format_that_is_none_is_told_which_was_meant(tmp_path: Path) -> None:
+    done = run("doctor", "--format", "jsn", home=tmp_path)
+
+    assert done.returncode == 2
+    assert "there is no format 'jsn' (did you mean json?)" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["html", "junit", "openmetrics"])
+def test_documents_are_not_printed_one_behind_the_other(tmp_path: Path, form: str) -> None:
+    done = run("doctor", "--format", form, "--watch", "60", home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--output" in done.stderr
+
+
+def test_a_name_that_is_no_text_gets_into_every_file(tmp_path: Path) -> None:
+    files = (str(tmp_path / "report.json"), str(tmp_path / "bundle.zip"))
+    name = os.fsdecode(b"web-\xff")
+    done = run(
+        "doctor", "--json", "--agent-name", name, "--output", files[0], "--bundle", files[1], home=tmp_path
+    )
+
+    assert done.returncode == 1
+    assert document(Path(files[0]).read_text())["config"]["agent_name"] == name
+    with zipfile.ZipFile(files[1]) as bundle:
+        assert b"web-\\udcff" in bundle.read("z4j-doctor/report.txt")
 
 
 def test_a_full_disk_behind_stdout_is_no_verdict(tmp_path: Path) -> None:
@@ -338,6 +368,8 @@ def test_an_ascii_locale_is_no_traceback(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "config.missing" in done.stdout
+    assert "  x FAIL  config" in done.stdout
+    assert "\\u2" not in done.stdout
     assert done.stderr == ""
 
 

@@ -38,6 +38,15 @@ def test_the_list_of_probes_fits(tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_a_module_has_no_completion_to_install(tmp_path: Path, option: str) -> None:
+    done = run(option, home=tmp_path, env={"SHELL": "/bin/bash"})
+
+    assert done.returncode == 2
+    assert f"use `z4j-fastapi {option}`" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [

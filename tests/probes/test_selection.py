@@ -60,8 +60,10 @@ def test_exclusions_stand_in_the_ladders_order(registry: Registry) -> None:
 
 
 def test_an_unknown_name_is_refused_and_the_known_ones_are_listed(registry: Registry) -> None:
-    with pytest.raises(SelectionError, match=r"no probe named 'htp'; there are: config, buffer"):
-        select(registry, only=["htp"])
+    with pytest.raises(SelectionError, match=r"no probe named 'zzz'; there are: config, buffer"):
+        select(registry, only=["zzz"])
+    with pytest.raises(SelectionError, match=r"no probe named 'Bufer' \(did you mean buffer\?\)"):
+        select(registry, only=["Bufer"])
     with pytest.raises(SelectionError, match="no probe named"):
         select(registry, skip=["htp"])
 

@@ -22,6 +22,8 @@ EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong c
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 
+_AS_MODULE = "python -m z4j_fastapi"
+
 
 class Verdict(SystemExit):
     """Ends the process with the status of a report, as the readers of its format understand it."""
@@ -37,6 +39,7 @@ def main() -> NoReturn:
     streams.prepare()
     try:
         _refuse_secrets(sys.argv[1:])
+        _refuse_completion(sys.argv[1:])
         code = _run(sys.argv[1:])
     except Verdict as verdict:
         code = verdict.status
@@ -83,6 +86,14 @@ def _refuse_secrets(arguments: list[str]) -> None:
             raise SystemExit(EXIT_USAGE)
 
 
+def _refuse_completion(arguments: list[str]) -> None:
+    """Shells complete the names of programs: `python -m …` is none, and nothing would come of it."""
+    option = arguments[0] if arguments else ""
+    if option in ("--install-completion", "--show-completion") and _program_name() == _AS_MODULE:
+        print(f"Error: shells complete installed programs: use `z4j-fastapi {option}`", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+
 def _without_verdict(code: int) -> int:
     """The status of a run without a report. Monitoring would take 2 for CRITICAL: it hears UNKNOWN."""
     arguments = sys.argv[1:]
@@ -101,7 +112,7 @@ def _without_verdict(code: int) -> int:
 
 def _program_name() -> str:
     name = os.path.basename(sys.argv[0])
-    return "python -m z4j_fastapi" if name == "__main__.py" else name
+    return _AS_MODULE if name == "__main__.py" else name
 
 
 def _internal_error(exc: Exception) -> int:

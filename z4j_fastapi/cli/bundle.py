@@ -53,7 +53,7 @@ def make_bundle(report: Report, settings: Settings, versions: Mapping[str, str])
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, text in texts.items():
-            bundle.writestr(f"z4j-doctor/{name}", redactor.text(text))
+            bundle.writestr(f"z4j-doctor/{name}", redactor.text(text).encode(errors="backslashreplace"))
     return file.getvalue()
 
 

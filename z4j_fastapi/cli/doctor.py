@@ -21,7 +21,7 @@ from z4j_fastapi.cli.running import (
     climb_until_green,
 )
 from z4j_fastapi.cli.signals import interruptible
-from z4j_fastapi.cli.streams import has_reader
+from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.reports import FORMATS, exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_probes import (
@@ -35,9 +35,14 @@ from z4j_probes import (
 )
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
+from z4j_probes.selection import did_you_mean
 
 # Whoever asks for more has mistaken the unit; far beyond it, clocks and sleeps overflow.
 LONGEST_S = 7 * 24 * 3600
+
+
+# Documents that are a file each; of the other formats one may follow the other.
+_WHOLE_FILES = ("html", "junit", "openmetrics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ def run(options: Options) -> int:
 def _check(options: Options) -> None:
     """Refuse what contradicts itself, before anything is dialled."""
     if options.format not in FORMATS:
-        usage_error(f"there is no format {options.format!r}; there are: {', '.join(FORMATS)}")
+        meant = did_you_mean(options.format, FORMATS)
+        usage_error(f"there is no format {options.format!r}{meant}; there are: {', '.join(FORMATS)}")
     if options.wait_s is not None and options.watch_s is not None:
         usage_error("--wait ends with the first green report, --watch never: choose one")
     for name in ("wait_s", "watch_s", "timeout_s"):
@@ -98,10 +104,17 @@ def _check(options: Options) -> None:
             usage_error(f"{option} takes a number of seconds greater than 0 and at most {LONGEST_S} (a week)")
     if options.pid is not None and options.unit is not None:
         usage_error("--pid and --unit both say as whom: choose one")
+    if options.watch_s is not None and options.output is None and options.format in _WHOLE_FILES:
+        usage_error(
+            f"--watch would print one {options.format} document behind the other, which nothing reads: "
+            "write the latest one to a file with --output"
+        )
     if options.output is not None:
         check_target(options.output, "--output")
     if options.bundle is not None:
         check_target(options.bundle, "--bundle")
+        if options.output is not None and options.output.resolve() == options.bundle.resolve():
+            usage_error("--output and --bundle name the same file")
         if options.watch_s is not None:
             usage_error("--watch makes reports without end, --bundle holds one: choose one")
 
@@ -224,7 +237,8 @@ class _Doctor:
         verbose = self._options.verbose
         if _is_colourful():
             return TerminalPrinter(verbose=verbose)
-        return PlainPrinter(emit, width=shutil.get_terminal_size().columns, verbose=verbose)
+        width = shutil.get_terminal_size().columns
+        return PlainPrinter(emit, width=width, verbose=verbose, encoding=stdout_encoding())
 
     def _show(self, report: Report) -> None:
         options = self._options

@@ -11,11 +11,10 @@ from z4j_probes import Code, default_registry
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.plugins import add_plugins
 
-DOCS_PAGE = "docs/codes.md"
-
 
 def run(code: str | None, *, as_json: bool) -> int:
     """Explain a code, or list those of a probe, or all; the exit status."""
+    code = None if code is None else code.strip().lower()
     if code not in CATALOGUE:
         with interruptible():
             add_plugins(default_registry())  # a plug-in's probe brings its codes with it
@@ -38,13 +37,7 @@ def _as_dict(row: Code) -> dict[str, Any]:
         "title": row.title,
         "causes": list(row.causes),
         "remedy": row.remedy,
-        "docs": _docs(row),
     }
-
-
-def _docs(row: Code) -> str | None:
-    """Where the documentation has it; a plug-in's codes are not in there."""
-    return f"{DOCS_PAGE}#{row.anchor}" if row.probe in default_registry() else None
 
 
 def _document(value: dict[str, Any]) -> str:
@@ -66,9 +59,6 @@ def _page(row: Code) -> str:
             "What to do:",
             *(f"{'    ' if is_command else '  '}{line}" for line, is_command in advice(row.remedy, 76)),
         ]
-    docs = _docs(row)
-    if docs is not None:
-        lines += ["", f"More: {docs}"]
     return "\n".join(lines) + "\n"
 
 

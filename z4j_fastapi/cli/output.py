@@ -48,7 +48,7 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
 
     Without a `mode` a new file is as readable as the umask lets it be, and an old one stays as it was.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
             with interruptible():  # nobody may be reading there

@@ -51,6 +51,11 @@ def write_stdout(text: str) -> None:
         raise
 
 
+def stdout_encoding() -> str:
+    """How stdout's characters are encoded."""
+    return (sys.stdout.encoding if sys.stdout is not None else None) or "utf-8"
+
+
 def has_reader() -> bool:
     """False once it has turned out that nobody reads stdout any more."""
     return not _readerless

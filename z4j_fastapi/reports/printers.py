@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 class PlainPrinter:
     """Rows as they come, without an escape code."""
 
-    def __init__(self, write: Callable[[str], None], *, width: int, verbose: bool) -> None:
+    def __init__(
+        self, write: Callable[[str], None], *, width: int, verbose: bool, encoding: str = "utf-8"
+    ) -> None:
         self._write = write
-        self._table = Table(width, verbose)
+        self._table = Table(width, verbose, encoding)
         self._shown: set[str] = set()
         self._begun = False
 
@@ -62,7 +64,8 @@ class TerminalPrinter(PlainPrinter):
         # nothing in a text is markup, a number to highlight or an emoji code
         self._console: Console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._status: Status = self._console.status("", spinner="dots" if self._is_utf8 else "line")
-        super().__init__(lambda text: None, width=self._console.width, verbose=verbose)
+        encoding = self._console.encoding
+        super().__init__(lambda text: None, width=self._console.width, verbose=verbose, encoding=encoding)
 
     def running(self, name: str, question: str) -> None:
         """Spin until that probe's row comes."""

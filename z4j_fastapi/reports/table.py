@@ -34,6 +34,7 @@ _LOOK = {
     Status.FAIL: ("✗", "FAIL", "bold red"),
     Status.SKIP: ("-", "skip", "dim"),
 }
+_ASCII_SYMBOLS = {"✓": "+", "✗": "x"}
 # Before the probes run; the buffer's row names the directory, and the first line the user.
 _SETTINGS = SETTINGS[:5]
 # Narrower than this, what a row says has its own lines below the probe's name.
@@ -62,7 +63,8 @@ def plain(lines: Iterable[Line]) -> str:
 class Table:
     """Lays reports out as lines for a given width."""
 
-    def __init__(self, width: int, verbose: bool) -> None:
+    def __init__(self, width: int, verbose: bool, encoding: str = "utf-8") -> None:
+        self._symbols = _ASCII_SYMBOLS if not _can_encode("✓✗", encoding) else {}
         self._width = min(width, _WIDEST)
         self._indent = INDENT if width >= _NARROW else _NARROW_INDENT
         self._verbose = verbose
@@ -96,7 +98,7 @@ class Table:
         code = f"({result.code})" if troubled else ""
         text_style = "dim" if result.status is Status.SKIP else ""
         start = [
-            Piece(f"  {symbol} {word}  ", style),
+            Piece(f"  {self._symbols.get(symbol, symbol)} {word}  ", style),
             Piece(f"{result.name:<{NAME_WIDTH}}  ", "bold" if troubled else text_style),
         ]
         if self._indent < INDENT:
@@ -147,6 +149,14 @@ class Table:
             yield [Piece(" " * self._indent), Piece((label + lines[0]).rstrip(), "dim")]
             for line in lines[1:]:
                 yield [Piece(" " * (self._indent + 2)), Piece(line, "dim")]
+
+
+def _can_encode(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _message(line: str, code: str, style: str) -> Iterator[Piece]:
