@@ -101,7 +101,7 @@ async def test_a_slug_passes_and_says_what_was_not_compared() -> None:
     result = await verdict(Misbehaviour())
     assert result.code == "auth.ok"
     assert result.details["project_verified"] is False
-    assert "'default' was not compared" in result.message
+    assert "(project 'default' not compared: the brain reports only project UUIDs)" in result.message
 
 
 async def test_a_uuid_is_compared() -> None:

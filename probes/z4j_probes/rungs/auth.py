@@ -122,7 +122,7 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
     if same:
         message += f", for project {configured} as configured"
     else:
-        message += f"; that its project is {configured!r} was not compared: the brain names UUIDs alone"
+        message += f" (project {configured!r} not compared: the brain reports only project UUIDs)"
     return outcome("auth.ok", message, hint="", details=details)
 
 
