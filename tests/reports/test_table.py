@@ -103,6 +103,10 @@ LONG = "the brain's address in Z4J_BRAIN_URL, as it is shown"
         ),
         (f"put {LONG}, or in an option of the doctor", [f"Do first: put {LONG}"]),
         (f"set {LONG}, or in an environment file: `vi .env`", [f"Do first: set {LONG}:", "vi .env"]),
+        (
+            f"copy {LONG}, and write it into /etc/web.env",
+            [f"Do first: copy {LONG}, and write", "it into /etc/web.env"],
+        ),
     ],
 )
 def test_the_last_line_is_the_first_step_without_its_alternatives(hint: str, shown: list[str]) -> None:

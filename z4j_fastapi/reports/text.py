@@ -74,15 +74,17 @@ def first_step(hint: str) -> str:
 def headline(hint: str, width: int) -> Iterator[tuple[str, bool]]:
     """The first step as briefly as can be, as `advice` has it: one line, or a line and its command.
 
-    Where the whole hint stands elsewhere, an alternative or a reason need not be said twice.
+    Where the whole hint stands elsewhere, an alternative or a reason need not be said twice; the second half
+    of the step itself, behind an "and", is.
     """
     for text, is_command in parts(first_step(hint)):
         if is_command:
             yield text, True
             return
         lines = wrap(text, width)
-        if len(lines) > 1 and ", " in text[:width]:
-            lines = [text[: text.rindex(", ", 0, width)] + (":" if text.endswith(":") else "")]
+        end = text.rfind(", ", 0, width)
+        if len(lines) > 1 and end >= 0 and ", and " not in text[end:]:
+            lines = [text[:end] + (":" if text.endswith(":") else "")]
         yield from ((line, False) for line in lines)
 
 
