@@ -363,6 +363,22 @@ def test_stdout_that_is_closed_is_no_traceback(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_working_directory_that_has_been_removed_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "release").mkdir()
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'rmdir ../release; exec "$@"', "sh", *command("doctor", "--json")],
+        env=environment(tmp_path, {"Z4J_TOKEN_FILE": "token"}),
+        cwd=tmp_path / "release",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    report = document(done.stdout)
+    assert report["first_failure"] == "config.secret_unreadable"
+    assert "a directory that has been removed: make it absolute" in report["probes"][0]["hint"]
+
+
 def test_an_ascii_locale_is_no_traceback(tmp_path: Path) -> None:
     done = run("doctor", home=tmp_path, env={"PYTHONIOENCODING": "ascii"})
 

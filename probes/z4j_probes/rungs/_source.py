@@ -87,7 +87,7 @@ def unreadable_hint(path: str, variable: str) -> str:
         if variable.startswith("--"):
             return f"correct {variable}: {path} is not there; what is: `ls -la {_nearest(path)}`"
         if not os.path.isabs(path):
-            return f"{variable} is a relative path, and this runs in {os.getcwd()}: make it absolute"
+            return f"{variable} is a relative path, and this runs in {_directory()}: make it absolute"
         return f"mount or write the file, or correct {variable}; what is there: `ls -la {_nearest(path)}`"
     if stat.S_ISDIR(found.st_mode):
         return f"mount the file: {path} is a directory, as Docker makes where a mount's source is missing"
@@ -98,6 +98,13 @@ def unreadable_hint(path: str, variable: str) -> str:
             f"(it belongs to uid {found.st_uid} with mode {mode:04o})"
         )
     return f"look at what is in it: `file {quoted}`"
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # a release that was cleaned up under a running service
+        return "a directory that has been removed"
 
 
 def _nearest(path: str) -> str:
