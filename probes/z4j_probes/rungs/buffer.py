@@ -135,22 +135,39 @@ def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set
             f"give it a place in the unit: `sudo systemctl edit {unit}`, "
             "with [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
         )
-    if path is None or not (home_is_set or os.path.isdir(os.path.dirname(path))):
-        return (
-            f"give it a place: `sudo install -d -m 0700 -o {uid} /var/lib/z4j`, and set Z4J_HOME=/var/lib/z4j"
-        )
+    place = f"give it a place: `sudo install -d -m 0700 -o {uid} /var/lib/z4j`, and set Z4J_HOME=/var/lib/z4j"
+    if path is None or _is_out_of_reach(path) or not (home_is_set or os.path.isdir(os.path.dirname(path))):
+        return place
     if code == "buffer.read_only":
         return f"mount a writable volume at {quoted}, or set Z4J_HOME to a directory on one"
     if code == "buffer.not_a_directory":
         found = _file_on_the_way(path)
         what = "a file" if os.path.exists(found) else "a symbolic link that leads nowhere"
         return f"set Z4J_HOME to a directory: {shlex.quote(found)} is {what}"
+    if os.path.isdir(path) and not _may_be_taken(path, uid, home_is_set=home_is_set):
+        return place
     if os.path.isdir(path):
         return f"give it back: `sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}`"
     return (
         f"make it: `sudo install -d -m 0700 -o {uid} {quoted}`, "
         f"or set Z4J_HOME to a directory that uid {uid} may write"
     )
+
+
+def _is_out_of_reach(path: str) -> bool:
+    """Whether a directory above it is closed to this user, as root's home is: nothing made below helps."""
+    for part in reversed(Path(path).parents):
+        if not os.path.lexists(part):
+            return False
+        if not os.access(part, os.X_OK):
+            return os.path.isdir(part)
+    return False
+
+
+def _may_be_taken(path: str, uid: int, *, home_is_set: bool) -> bool:
+    """Whether a chown would take the directory from nobody: in another user's home it may be in use."""
+    owner = os.stat(path).st_uid
+    return owner == uid or os.stat(os.path.dirname(path)).st_uid == uid or (home_is_set and owner == 0)
 
 
 def _give_back(own: str, uid: int) -> str:

@@ -68,9 +68,34 @@ def read_only(*paths: str, but: str = "") -> tuple[str, ...]:
 async def the_state_directory_was_made_by_root(stage: Stage) -> Case:
     """~/.z4j was made by `sudo … doctor`, mode 0700, and the service runs as uid 4242"""
     (stage.home / ".z4j").mkdir(mode=0o700)
+    os.chown(stage.home, USER, USER)
     return Case(
         await plain(stage, TMPDIR=temporary(stage)), words=(f"{stage.home}/.z4j",), handicap=(f"user={USER}",)
     )
+
+
+@scenario(
+    "buffer.relocated",
+    "the home of another user, closed to this one (EACCES)",
+    "Permission denied",
+    hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"),
+)
+async def the_home_is_roots(stage: Stage) -> Case:
+    """`docker exec -u 4242`, or supervisord's user=: HOME is still /root, with mode 0700"""
+    stage.home.chmod(0o700)
+    return Case(await plain(stage, TMPDIR=temporary(stage)), handicap=(f"user={USER}",))
+
+
+@scenario(
+    "buffer.relocated",
+    "the state directory of another user, in that user's home",
+    "Permission denied",
+    hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"),
+)
+async def the_state_directory_is_another_users(stage: Stage) -> Case:
+    """HOME is another user's and open; the .z4j in it may be in use, so nobody is to chown it"""
+    (stage.home / ".z4j").mkdir(mode=0o700)
+    return Case(await plain(stage, TMPDIR=temporary(stage)), handicap=(f"user={USER}",))
 
 
 @scenario(
