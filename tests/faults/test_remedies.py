@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import re
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -192,12 +193,16 @@ async def run_as_root(command: str, *, typed: str = "") -> None:
     """A command of a hint, pasted into root's shell, which may be the least of them."""
     if os.geteuid() != 0:
         unavailable("what the hint says needs root")
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, f"{typed}\n".encode())
     process = await asyncio.create_subprocess_exec(
         *("sh", "-c", command.replace("sudo ", "")),
-        stdin=asyncio.subprocess.PIPE,
+        stdin=terminal,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await process.communicate(f"{typed}\n".encode())
+    _, errors = await process.communicate()
+    os.close(terminal)
+    os.close(keyboard)
     assert process.returncode == 0, f"{command}: {errors.decode()}"
 
 

@@ -19,7 +19,7 @@ from tests.support.http_peers import answering, http, peer
 from tests.support.programs import program
 from z4j_probes.endpoint import Endpoint, parse_endpoint
 from z4j_probes.proxy import Proxy
-from z4j_probes.rungs._commands import ask_brain, ask_proxy, show_handshake, type_secret
+from z4j_probes.rungs._commands import ask_brain, ask_proxy, show_handshake, type_file, type_variable
 
 WAIT_S = 10.0
 BRAIN = Endpoint(True, "brain.example", 443)
@@ -88,21 +88,28 @@ def test_credentials_are_asked_for_and_not_shown() -> None:
 def test_a_secret_is_typed_unseen(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
-    file, secret = tmp_path / "secret", "s3cr3t\\value"
+    file, secret = tmp_path / "a secret", "s3cr3t-value_"
+    assert _typed(shell, type_file(str(file)), secret) == ""
+    assert file.read_text() == f"{secret}\n"
+    script = f'{type_variable("Z4J_TOKEN")}; test "$Z4J_TOKEN" = {secret} && env | grep -c ^Z4J_TOKEN='
+    assert _typed(shell, script, secret).split() == ["1"]
+
+
+def _typed(shell: str, script: str, line: str) -> str:
+    """What a terminal shows while the script runs and that line is typed, once it is not echoed any more."""
     ours, theirs = pty.openpty()
-    command = type_secret(f'printf %s "$S" > {file}')
-    process = subprocess.Popen([shell, "-c", command], stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen([shell, "-c", script], stdin=theirs, stdout=theirs, stderr=theirs)
     ends_s = time.monotonic() + WAIT_S
     while termios.tcgetattr(ours)[3] & termios.ECHO and time.monotonic() < ends_s:
         time.sleep(0.01)
-    os.write(ours, f"{secret}\n".encode())
+    os.write(ours, f"{line}\n".encode())
     assert process.wait(WAIT_S) == 0
-    os.set_blocking(ours, False)
-    assert secret not in _shown(ours)
-    assert file.read_text() == secret
     assert termios.tcgetattr(theirs)[3] & termios.ECHO
+    os.set_blocking(ours, False)
+    shown = _shown(ours)
     os.close(theirs)
     os.close(ours)
+    return shown
 
 
 def _shown(terminal: int) -> str:

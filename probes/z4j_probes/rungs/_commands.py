@@ -11,6 +11,9 @@ import shlex
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
 
+# In dash, too, whose `read` has no -s; and short, since a command is not wrapped.
+_UNSEEN = "stty -echo;head -1;stty echo"
+
 
 def ask_brain(endpoint: Endpoint, proxy: Proxy | None = None, ca_file: str | None = None) -> str:
     """Look at the page on which a brain says that it is well, and at who answers there."""
@@ -39,9 +42,14 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
     return f"{command}{more} </dev/null"
 
 
-def type_secret(then: str, name: str = "S") -> str:
-    """Read a secret into a variable, unseen, and go on with it: in dash, too, whose `read` has no -s."""
-    return f"stty -echo; read -r {name}; stty echo; {then}"
+def type_variable(name: str) -> str:
+    """Put a line that is typed unseen into a variable."""
+    return f"export {name}=$({_UNSEEN})"
+
+
+def type_file(path: str) -> str:
+    """The same into a file."""
+    return f"({_UNSEEN}) > {shlex.quote(path)}"
 
 
 def _through(proxy: Proxy) -> str:

@@ -7,7 +7,7 @@ import shlex
 import stat
 from pathlib import Path
 
-from z4j_probes.rungs._commands import type_secret
+from z4j_probes.rungs._commands import type_file, type_variable
 from z4j_probes.settings import VARIABLES, Settings, Variable
 from z4j_probes.systemd_unit import unit_of
 
@@ -41,8 +41,7 @@ def paste_hint(settings: Settings, attribute: str) -> str:
     source = settings.sources.get(attribute, "argument")
     if "(" in source:
         path = source.partition("(")[2].removesuffix(")")
-        writing = f'printf %s "$S" > {shlex.quote(path)}'
-        return f"write it with: `{type_secret(writing)}`"
+        return f"write it with: `{type_file(path)}`"
     if source.startswith("file "):
         return (
             f"write {name}=… without quotes or spaces into {source.removeprefix('file ').rpartition(' ')[0]}"
@@ -52,7 +51,7 @@ def paste_hint(settings: Settings, attribute: str) -> str:
     unit = unit_of(settings.environ)
     if unit:
         return f"set {name} in the unit: `sudo systemctl edit {unit}` (Environment= or EnvironmentFile=)"
-    return f"set it with: `{_typed(name)}`"
+    return f"set it with: `{type_variable(name)}`"
 
 
 def set_hint(settings: Settings, attribute: str) -> str:
@@ -68,12 +67,8 @@ def set_hint(settings: Settings, attribute: str) -> str:
     if unit:
         return f"{what}, in the unit: `sudo systemctl edit {unit}` (Environment= or EnvironmentFile=)"
     if variable.secret:
-        return f"{what}: `{_typed(variable.name)}`"
+        return f"{what}: `{type_variable(variable.name)}`"
     return f"{what}: `export {variable.name}={_EXAMPLE_URL}`"
-
-
-def _typed(name: str) -> str:
-    return type_secret(f"export {name}", name)
 
 
 def unreadable_hint(path: str, variable: str) -> str:

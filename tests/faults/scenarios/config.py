@@ -106,7 +106,7 @@ async def the_url_is_plain_http(stage: Stage) -> Case:
     "a token that ends with a newline",
     "Z4J_TOKEN",
     "ends with a newline",
-    hint=("read -r Z4J_TOKEN",),
+    hint=("export Z4J_TOKEN=$(",),
 )
 async def the_token_ends_with_a_newline(stage: Stage) -> Case:
     """the variable has the newline of the file that it was copied from"""
