@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from z4j_probes import Settings
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
-from z4j_probes.storage import LastHello, fingerprint
+
+# a web service that imports us loads no database by that
+if TYPE_CHECKING:
+    from z4j_probes.storage import LastHello
 
 # Room that a worker id keeps for the suffix of a worker that has a double.
 _SUFFIX_LENGTH = 8
@@ -45,9 +49,13 @@ class Introduction:
 
     def last_hello(self) -> LastHello:
         """What a doctor on this machine has to repeat."""
+        from z4j_probes.storage import LastHello
+
         return LastHello(self.framework, self.engines, self.schedulers, self.capabilities)
 
     def worker_id(self, slot: int, directory: Path | None, identity: str) -> str:
         """`<host>.<role>.<slot>.<fingerprint>`, stable: every id ever sent stays on the dashboard."""
+        from z4j_probes.storage import fingerprint
+
         tail = f".{self.role}.{slot}.{fingerprint(directory or Path(), identity)}"
         return socket.gethostname()[: MAX_WORKER_ID_LENGTH - len(tail) - _SUFFIX_LENGTH] + tail

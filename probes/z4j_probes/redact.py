@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 REDACTED = "[redacted]"
 # Replacing shorter texts would shred the message without hiding much.
 _SHORTEST = 4
+# What `html.escape` does, without the two thousand names that its module loads into every service.
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 # As much of a foreign text as a row of evidence has room for.
 EXCERPT_LENGTH = 200
 
@@ -47,7 +48,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[str] = set()
         for secret in secrets:
-            quoted = (urllib.parse.quote(secret, safe=""), repr(secret)[1:-1], html.escape(secret))
+            quoted = (urllib.parse.quote(secret, safe=""), repr(secret)[1:-1], secret.translate(_HTML))
             for form in (secret, secret.strip(), *quoted):
                 if len(form) >= _SHORTEST:
                     forms.add(form)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -255,11 +254,13 @@ class _Loader:
         try:
             return read_small_file(path).decode()
         except TimeoutError:
+            from shlex import quote
+
             reason = f"it did not answer in {BUDGET_S:.0f} s"
             hint = (
                 "name a file that can be read at once: this one is a terminal, a FIFO that nobody writes to, "
                 "or on a network mount that is gone: "
-                f"`findmnt -T {shlex.quote(path)}`"
+                f"`findmnt -T {quote(path)}`"
             )
         except UnicodeDecodeError:
             reason = "not UTF-8 text"

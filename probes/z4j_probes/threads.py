@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,6 +24,8 @@ class NoThread(RuntimeError):
     )
 
     def __init__(self) -> None:
+        import resource
+
         limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
         number = "any number of" if limit == resource.RLIM_INFINITY else limit
         super().__init__(

@@ -12,7 +12,6 @@ keepalive pings: whoever keeps the session starts them (`start_keepalive`), a do
 from __future__ import annotations
 
 import asyncio
-import ssl
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,13 +24,10 @@ from websockets.uri import parse_uri
 from z4j_probes._version import __version__
 from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.climb import CLOSE_S, Climb
-from z4j_probes.codes import lookup, outcome
+from z4j_probes.codes import outcome
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import _bad_upgrade
-from z4j_probes.rungs._commands import ask_brain
-from z4j_probes.rungs._refusal import banner, classify, explain
 from z4j_probes.transport import HELD_MAX_BYTES
 
 SWITCHING_PROTOCOLS = 101
@@ -44,18 +40,18 @@ async def run(climb: Climb) -> ProbeResult:
     """Ask for the upgrade, and say who answered what."""
     holding = climb.protocol
     if holding.received and not may_be_http(bytes(holding.received)):
-        return _no_http(climb)  # it spoke first: nothing that should be sent a token
+        return _failed(climb, None)  # it spoke first: nothing that should be sent a token
     protocol = ClientProtocol(parse_uri(climb.endpoint.websocket_url), max_size=DEFAULT_MAX_FRAME_BYTES)
     # Not through `protocol.send_request`, which logs every header at DEBUG, the token's included.
     climb.transport.write(_request(climb, protocol).serialize())
     await _receive_head(climb)
     answer = parse_answer(bytes(holding.received))
     if answer is None:
-        return _no_http(climb)
+        return _failed(climb, None)
     if answer.status == SWITCHING_PROTOCOLS and answer.version == "1.1":
         return await _upgraded(climb, protocol, answer)
     await _receive_body(climb, answer)
-    return _refused(climb, parse_answer(bytes(holding.received)) or answer)
+    return _failed(climb, parse_answer(bytes(holding.received)) or answer)
 
 
 def _request(climb: Climb, protocol: ClientProtocol) -> Request:
@@ -103,7 +99,9 @@ async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> P
     evidence = _evidence(climb, answer)
     wrong = protocol.handshake_exc
     if wrong is not None:
-        code, what = _bad_upgrade.explain(wrong, answer)
+        from z4j_probes.rungs._bad_upgrade import explain
+
+        code, what = explain(wrong, answer)
         what = climb.settings.redactor().excerpt(what)  # it may quote a header
         return outcome(code, f"{answer.answered_by} answered 101 {what}", details=evidence)
     if protocol.close_rcvd is None and (climb.protocol.eof or climb.protocol.lost):
@@ -127,54 +125,11 @@ def _take_over(climb: Climb, connection: ClientConnection) -> None:
         connection.eof_received()
 
 
-def _refused(climb: Climb, answer: Answer) -> ProbeResult:
-    code = classify(answer)
-    message, hint = explain(code, answer, climb.endpoint, _look(climb))
-    return outcome(code, message, hint=hint, details=_evidence(climb, answer))
+def _failed(climb: Climb, answer: Answer | None) -> ProbeResult:
+    # what tells failures apart is loaded when there is one
+    from z4j_probes.rungs._websocket_failure import no_http, refused
 
-
-def _no_http(climb: Climb) -> ProbeResult:
-    """The verdict where no HTTP answer came: something else, an end, or nothing."""
-    holding, where = climb.protocol, f"{climb.endpoint.host}:{climb.endpoint.port}"
-    received = bytes(holding.received)
-    details: dict[str, Any] = {"url": climb.endpoint.websocket_url, "received_bytes": len(received)}
-    if received:
-        text = received.decode("utf-8", "replace")
-        details["received"] = climb.settings.redactor().excerpt(text, cut=True)
-    if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
-        code, what = banner(received)
-        details["received_hex"] = received[:16].hex(" ")
-        hint = (
-            f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority}" if code.endswith("tls_expected") else None
-        )
-        return outcome(code, f"{where} {what}", hint=hint, details=details)
-    if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
-        details["alert"] = holding.error.reason
-        message = f"{where} ended the connection with the TLS alert {holding.error.reason}"
-        return outcome("websocket.client_certificate", message, details=details)
-    partly = "in the middle of its answer" if received else "without an answer"
-    if holding.eof or holding.lost:
-        how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
-        hint = None
-        if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
-            hint = f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority} if that port has TLS; "
-            hint += lookup("websocket.closed").remedy
-        return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
-    seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
-    message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
-    hint = f"see whether the brain is well: `{_look(climb)}`; "
-    hint += lookup("websocket.timeout").remedy
-    return outcome("websocket.timeout", message, hint=hint, details=details)
-
-
-def _look(climb: Climb) -> str:
-    return ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
-
-
-def _is_about_client_certificate(error: ssl.SSLError) -> bool:
-    # With TLS 1.3 the server judges the client's certificate after the client's side of the handshake has
-    # ended (RFC 8446 §4.4.2.4); any alert about a certificate that arrives this late is about ours.
-    return "ALERT" in error.reason and "CERTIFICATE" in error.reason if error.reason else False
+    return no_http(climb) if answer is None else refused(climb, answer, _evidence(climb, answer))
 
 
 def _evidence(climb: Climb, answer: Answer) -> dict[str, Any]:

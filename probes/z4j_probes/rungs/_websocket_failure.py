@@ -1,0 +1,65 @@
+"""Why a connection did not become a WebSocket: what answered instead, or what became of the connection."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from z4j_probes.answer import Answer, may_be_http
+from z4j_probes.climb import Climb
+from z4j_probes.codes import lookup, outcome
+from z4j_probes.result import ProbeResult
+from z4j_probes.rungs._commands import ask_brain
+from z4j_probes.rungs._refusal import banner, classify, explain
+from z4j_probes.transport import HELD_MAX_BYTES
+
+
+def refused(climb: Climb, answer: Answer, evidence: dict[str, Any]) -> ProbeResult:
+    """The verdict where an HTTP answer came that is no upgrade."""
+    code = classify(answer)
+    message, hint = explain(code, answer, climb.endpoint, _look(climb))
+    return outcome(code, message, hint=hint, details=evidence)
+
+
+def no_http(climb: Climb) -> ProbeResult:
+    """The verdict where no HTTP answer came: something else, an end, or nothing."""
+    holding, where = climb.protocol, f"{climb.endpoint.host}:{climb.endpoint.port}"
+    received = bytes(holding.received)
+    details: dict[str, Any] = {"url": climb.endpoint.websocket_url, "received_bytes": len(received)}
+    if received:
+        text = received.decode("utf-8", "replace")
+        details["received"] = climb.settings.redactor().excerpt(text, cut=True)
+    if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
+        code, what = banner(received)
+        details["received_hex"] = received[:16].hex(" ")
+        hint = (
+            f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority}" if code.endswith("tls_expected") else None
+        )
+        return outcome(code, f"{where} {what}", hint=hint, details=details)
+    if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
+        details["alert"] = holding.error.reason
+        message = f"{where} ended the connection with the TLS alert {holding.error.reason}"
+        return outcome("websocket.client_certificate", message, details=details)
+    partly = "in the middle of its answer" if received else "without an answer"
+    if holding.eof or holding.lost:
+        how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
+        hint = None
+        if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
+            hint = f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority} if that port has TLS; "
+            hint += lookup("websocket.closed").remedy
+        return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
+    seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
+    message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
+    hint = f"see whether the brain is well: `{_look(climb)}`; "
+    hint += lookup("websocket.timeout").remedy
+    return outcome("websocket.timeout", message, hint=hint, details=details)
+
+
+def _look(climb: Climb) -> str:
+    return ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
+
+
+def _is_about_client_certificate(error: ssl.SSLError) -> bool:
+    # With TLS 1.3 the server judges the client's certificate after the client's side of the handshake has
+    # ended (RFC 8446 §4.4.2.4); any alert about a certificate that arrives this late is about ours.
+    return "ALERT" in error.reason and "CERTIFICATE" in error.reason if error.reason else False
