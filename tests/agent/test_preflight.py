@@ -119,7 +119,7 @@ async def test_a_peer_that_says_nothing_costs_the_budget_and_no_more(tmp_path: P
         agent = agent_of(DevBrain(), tmp_path, brain_url=url, preflight_budget_s=1.0)
         started_s = time.monotonic()
         async with agent:
-            assert time.monotonic() - started_s < 1.5
+            assert time.monotonic() - started_s < 2.0
             assert (agent.status.state, agent.status.code) == (State.OFFLINE, "websocket.timeout")
 
 
@@ -176,7 +176,7 @@ async def test_a_slow_state_directory_takes_of_the_same_budget(
         started_s = time.monotonic()
         with pytest.raises(PreflightError):
             await agent.__aenter__()
-        assert time.monotonic() - started_s < 1.5
+        assert time.monotonic() - started_s < 2.0
     released.set()
 
 

@@ -27,9 +27,7 @@ async def a_proxy_speaks_http_1_0(stage: Stage) -> Case:
 @scenario("websocket.upgrade_stripped", "a 101 without the Upgrade header", "101 without the Upgrade header")
 async def a_middlebox_drops_the_answers_header(stage: Stage) -> Case:
     """a peer that answers 101 with Connection: Upgrade, and without the Upgrade header itself"""
-    return await against(
-        stage, answering(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n")
-    )
+    return await against(stage, answering(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"))
 
 
 @scenario("websocket.plain_answer", "a captive portal", "200 OK")
