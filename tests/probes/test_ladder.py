@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.climbs import ladder, nobody, settings
 from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, outcome, select
+from z4j_probes import ladder as ladder_module
 from z4j_probes.climb import LiveSession
 
 Run = Callable[[Climb], Awaitable[ProbeResult]]
@@ -172,6 +173,23 @@ async def test_a_timeout_inside_a_probe_is_not_taken_for_the_ladders() -> None:
         raise TimeoutError("of its own")
 
     assert await codes_of(rung("a", times_out)) == ["a.unexpected"]
+
+
+async def test_what_passes_with_more_time_than_an_agent_gives_it_is_not_green(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ladder_module, "PROBE_TIMEOUT_S", 0.01)
+    waited = asyncio.Event()
+
+    async def slow(climb: Climb) -> ProbeResult:
+        asyncio.get_running_loop().call_later(0.02, waited.set)
+        await waited.wait()
+        return outcome("a.ok", "fine")
+
+    (result,) = (await ladder([rung("a", slow)]).run()).results
+    assert (result.code, result.status) == ("a.ok", Status.WARN)
+    assert result.message == "fine, but it took 0.0 s, and an agent gives up after 0.01 s"
+    assert result.hint
 
 
 async def test_the_whole_climb_has_a_budget_too() -> None:
