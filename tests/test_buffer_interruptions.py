@@ -38,6 +38,45 @@ def test_a_signal_handler_may_append_in_the_middle_of_an_append(tmp_path: Path) 
     assert result.stdout.splitlines() == ["ok"], result.stderr
 
 
+RAISES = """
+import signal, sys, threading
+from pathlib import Path
+from z4j_fastapi.buffer import EventBuffer
+buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
+class TooLong(Exception): pass
+def handle(number, frame):
+    raise TooLong
+signal.signal(signal.SIGALRM, handle)
+kept = raised = 0
+while raised < 1500:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        while True:
+            kept += buffer.append("1")
+    except TooLong:
+        raised += 1
+    finally:
+        try: signal.setitimer(signal.ITIMER_REAL, 0)
+        except TooLong: signal.setitimer(signal.ITIMER_REAL, 0)
+elsewhere = []
+thread = threading.Thread(target=lambda: elsewhere.append(buffer.append("2")), daemon=True)
+thread.start()
+thread.join(10)
+assert elsewhere == [True], "the lock was left behind"
+depth = buffer.depth
+assert kept + 1 <= depth <= kept + raised + 1, (kept, depth)
+buffer.close()
+again = EventBuffer.open(Path(sys.argv[1]), "abc")
+assert again.depth == len(again.claim(10**7, 10**9)) == depth, (again.depth, depth)
+print("ok")
+"""
+
+
+def test_a_handler_that_raises_leaves_no_lock_and_no_wrong_count(tmp_path: Path) -> None:
+    result = run_python(RAISES, tmp_path)
+    assert result.stdout.splitlines() == ["ok"], result.stderr
+
+
 MEMORY = """
 import signal
 from z4j_fastapi.buffer import EventBuffer

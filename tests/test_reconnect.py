@@ -59,6 +59,12 @@ def test_failures_of_another_kind_begin_another_schedule() -> None:
     assert backoff.next_s("auth.address_refused") == 20
 
 
+def test_failures_that_alternate_are_counted_all_the_same() -> None:
+    backoff = Backoff(longest)
+    waited = [backoff.next_s(code) for _ in range(4) for code in ("tcp.refused", "auth.rate_limited")]
+    assert waited == [5, 10, 10, 20, 20, 40, 30, 80]
+
+
 def test_a_session_that_flaps_does_not() -> None:
     backoff = Backoff(longest)
     backoff.next_s("tcp.refused")

@@ -6,6 +6,7 @@ The numbers are those that a simulated fleet of 10,000 agents does best with (do
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,18 +73,15 @@ class Backoff:
 
     def __init__(self, draw: Callable[[float, float], float] = random.uniform) -> None:
         self._draw = draw
-        self._failures = 0
-        self._schedule = QUICK
+        self._failures: Counter[Schedule] = Counter()
 
     def next_s(self, code: str, close_code: int | None = None) -> float:
         """Seconds until the next climb, after a failure with this code."""
         schedule = schedule_for(code, close_code)
-        if schedule is not self._schedule:  # an hour's wait is not for what has failed once
-            self._schedule, self._failures = schedule, 0
-        self._failures += 1
-        return schedule.delay_s(self._failures, self._draw)
+        self._failures[schedule] += 1  # each on its own: an hour's wait is not for what has failed once
+        return schedule.delay_s(self._failures[schedule], self._draw)
 
     def session_lasted(self, seconds: float) -> None:
         """A session ended; forget the failures before it where it was a stable one."""
         if seconds >= STABLE_S:
-            self._failures = 0
+            self._failures.clear()

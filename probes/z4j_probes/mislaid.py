@@ -22,5 +22,8 @@ def is_secret_as_url(text: str) -> bool:
 
 
 def _is_opaque(text: str, *, but: str) -> bool:
+    # words alone are a name: chance writes no token without a digit or a capital
+    is_random = any(c.isdigit() or c.isupper() for c in text.replace("z4j", "").replace("Z4J", ""))
     # base64 has slashes too, but ends as no path does
-    return not any(c in text for c in but) and ("/" not in text or text.rstrip().endswith("="))
+    is_path = "/" in text and not text.rstrip().endswith("=")
+    return is_random and not is_path and not any(c in text for c in but)

@@ -186,6 +186,7 @@ class _Loader:
         self.sources: dict[str, str] = {}
         self.unreadable: list[Unreadable] = []
         self.mislaid: list[Secret] = []
+        self.absent: set[str] = set()
         self.remarks: list[str] = []
         if env_file is not None:
             self._overlay(os.fspath(env_file))
@@ -229,7 +230,7 @@ class _Loader:
     def _from_file(self, variable: Variable, path: str, source: str) -> str | None:
         self.sources[variable.attribute] = f"{source} ({path})"
         text = self._read(variable.attribute, variable.file_name, path)
-        if text is None and is_secret_as_file_name(path):
+        if text is None and path in self.absent and is_secret_as_file_name(path):
             self.mislaid.append(Secret(path))
             self.sources[variable.attribute] = source
             self.unreadable[-1] = _mislaid(variable)
@@ -264,6 +265,9 @@ class _Loader:
             )
         except UnicodeDecodeError:
             reason = "not UTF-8 text"
+        except FileNotFoundError as exc:
+            self.absent.add(path)
+            reason = str(exc.strerror)
         except (OSError, RuntimeError, ValueError) as exc:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         self.unreadable.append(Unreadable(attribute, variable, path, reason, hint))

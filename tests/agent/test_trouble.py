@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from tests.support.agents import agent_of, closed_port, errors, status_with, unt
 from tests.support.namespaces import run_python_with_mount
 from z4j_fastapi import session
 from z4j_fastapi.agent import Z4JAgent
-from z4j_fastapi.buffer import event_buffer
+from z4j_fastapi.buffer import EventBuffer, event_buffer
 from z4j_fastapi.devbrain import DevBrain, Limits, Misbehaviour
 from z4j_fastapi.reconnect import Schedule
 from z4j_fastapi.status import State
@@ -126,6 +128,54 @@ async def test_files_that_are_deleted_while_in_use_cost_nothing(
             async with brain:
                 await brain.wait_for_events(2)
     assert any("deleted" in said for said in warnings(caplog))
+
+
+def test_a_deleted_file_makes_room_for_nobody_elses_events(tmp_path: Path) -> None:
+    first, second = EventBuffer.open(tmp_path, "abc"), EventBuffer.open(tmp_path, "abc")
+    told: list[str] = []
+    second.on_trouble(lambda code, said: told.append(said))
+    for n in range(50):
+        first.append(f'"first {n}"')
+        second.append(f'"second {n}"')
+    batch = second.claim(20, 10**6)
+    first.close()  # it ends, and leaves what it has
+    for name in os.listdir(tmp_path / "abc"):
+        if name.startswith("buffer-1."):
+            os.unlink(tmp_path / "abc" / name)
+    wait_for(lambda: bool(told), second)
+    second.forget(batch)
+    second.close()
+    heirs = [EventBuffer.open(tmp_path, "abc"), EventBuffer.open(tmp_path, "abc")]
+    depths = [heir.depth for heir in heirs]
+    for heir in heirs:
+        heir.close()
+    assert sum(depths) >= 50 + 30
+    assert depths[0] == 50
+
+
+def test_a_place_that_can_not_be_made_again_is_a_fault_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+    buffer = EventBuffer.open(tmp_path, "abc")
+    told: list[str] = []
+    buffer.on_trouble(lambda code, said: told.append(code))
+    buffer.append('"before"')
+    shutil.rmtree(tmp_path / "abc")
+    (tmp_path / "abc").touch()
+    wait_for(lambda: bool(told), buffer)
+    assert told == ["buffer.not_a_directory"]
+    assert buffer.fault == "buffer.not_a_directory"
+    (tmp_path / "abc").unlink()
+    wait_for(lambda: len(told) > 1, buffer)
+    assert (told[1:], buffer.fault) == ([""], "")
+    buffer.close()
+
+
+def wait_for(condition: Callable[[], bool], buffer: EventBuffer) -> None:
+    """Until the housekeeper, which an event wakes, has seen to it."""
+    deadline_s = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline_s
+        buffer.append('"meanwhile"')
+        time.sleep(0.01)
 
 
 async def test_what_only_memory_had_is_told_at_the_end(

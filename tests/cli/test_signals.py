@@ -14,6 +14,7 @@ from tests.cli.test_doctor_command import HANGING
 from tests.cli.test_pid import HANGING as HANGING_BEHIND_THE_BUFFER
 from tests.cli.test_pid import SETTINGS, open_path, service
 from tests.support.cli import PATIENCE_S, command, document, environment, install_plugin, on_terminal
+from tests.support.namespaces import run_python
 from tests.support.programs import program, unavailable
 
 __all__ = ["open_path"]
@@ -149,3 +150,18 @@ def test_no_child_outlives_a_doctor_that_was_killed(open_path: Path) -> None:
         ended, _, _ = select.select([watched], [], [], PATIENCE_S)
         os.close(watched)
     assert ended
+
+
+PENDING = """
+import os, signal
+from z4j_fastapi.cli.signals import hold_back
+from z4j_fastapi.cli.streams import write_stdout
+hold_back()
+os.kill(os.getpid(), signal.SIGTERM)
+write_stdout("the report")
+os._exit(0)
+"""
+
+
+def test_what_comes_while_a_report_is_made_does_not_cost_it() -> None:
+    assert run_python(PENDING).stdout == "the report"

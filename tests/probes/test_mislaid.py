@@ -22,7 +22,15 @@ def test_what_has_no_directory_and_no_suffix_is_a_secret(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["token", "/run/secrets/z4j_token", "secrets/z4j-agent-token", "z4j-agent-token.txt", "~/z4jtokenfile"],
+    [
+        "credential-for-z4j",
+        "/run/secrets/z4j-production-token=",
+        "token",
+        "/run/secrets/z4j_token",
+        "secrets/z4j-agent-token",
+        "z4j-agent-token.txt",
+        "~/z4jtokenfile",
+    ],
 )
 def test_what_looks_like_a_path_is_one(text: str) -> None:
     assert not is_secret_as_file_name(text)
@@ -34,7 +42,15 @@ def test_what_looks_like_no_address_is_a_secret(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "localhost", "brain", "brain.production.example", "brain-production-eu:8443"]
+    "text",
+    [
+        "brain-production-internal",
+        "",
+        "localhost",
+        "brain",
+        "brain.production.example",
+        "brain-production-eu:8443",
+    ],
 )
 def test_an_address_without_its_scheme_is_an_address(text: str) -> None:
     assert not is_secret_as_url(text)
@@ -48,6 +64,15 @@ def test_settings_do_not_show_it() -> None:
     for text in (repr(settings), str(described), settings.redactor().text(f"{TOKEN} {SLASHED}")):
         assert TOKEN not in text
         assert SLASHED not in text
+
+
+def test_what_is_there_and_can_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / TOKEN).mkdir()
+    settings = Settings.load(environ={"Z4J_TOKEN_FILE": TOKEN})
+    (unreadable,) = settings.unreadable
+    assert unreadable.path == TOKEN
+    assert settings.mislaid == ()
 
 
 def test_a_file_of_such_a_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

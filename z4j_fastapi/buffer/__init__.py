@@ -2,7 +2,7 @@
 
 `event_buffer` is what an agent uses; `event_store` puts an `event_log` (SQLite) and a `memory_queue` (while
 the disk fails) behind it, `claims` knows what is on its way, `slots` which file is whose, `forks` what
-happens when the process forks, `reentry` what when a signal handler interrupts it, `opening` where the
+happens when the process forks, `bell` wakes who looks after the disk, `opening` where the
 settings say that it lives.
 """
 

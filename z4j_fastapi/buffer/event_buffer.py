@@ -17,10 +17,10 @@ from collections import deque
 from pathlib import Path
 
 from z4j_fastapi.buffer import forks, slots
+from z4j_fastapi.buffer.bell import Bell
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
 from z4j_fastapi.buffer.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
 from z4j_fastapi.buffer.event_store import CHUNK, EventStore, Tell
-from z4j_fastapi.buffer.reentry import Bell, Section
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import private_directory
 
@@ -42,7 +42,7 @@ class EventBuffer:
         self._store = store
         self._max_bytes = max_bytes
         self._claims = Claims()
-        self._lock = Section()
+        self._lock = threading.RLock()
         self._interrupting: deque[tuple[str, int]] = deque()
         self._closed = False
         self._parked = False
@@ -123,11 +123,13 @@ class EventBuffer:
             size = utf8_size(event_json)
         except UnicodeEncodeError:  # no JSON that a brain could read
             size = self._max_bytes + 1
-        with self._lock as section:
+        # this thread is inside already, with its work half done (what threading.Condition asks its lock, too)
+        is_nested = self._lock._is_owned()  # type: ignore[attr-defined]
+        with self._lock:
             if self.closed:
                 return False
             kept = size <= self._max_bytes
-            if section.is_nested:
+            if is_nested:
                 self._interrupting.append((event_json, size))
                 self._urgent.ring()
             else:
@@ -228,15 +230,15 @@ class EventBuffer:
 
     def hold(self) -> None:
         """For `forks`: nothing is inside SQLite once this returns."""
-        self._lock.__enter__()
+        self._lock.acquire()
 
     def resume(self) -> None:
         """For `forks`: the parent goes on."""
-        self._lock.__exit__(None, None, None)
+        self._lock.release()
 
     def park(self) -> object:
         """For `forks`: in the child this keeps nothing and gives nothing from now on."""
-        self._lock = Section()
+        self._lock = threading.RLock()
         self._parked = True
         return self._store
 

@@ -93,9 +93,15 @@ class EventLog:
 
     def append(self, id_: int, json: str, size: int) -> None:
         """Add one event, newer than all others; it outlives this process once this returns."""
-        self._connection.execute(_INSERT, (id_, self._events_seen + 1, self._bytes_seen + size, json))
+        # counted first: a signal handler that raises comes between the two
         self._events_seen += 1
         self._bytes_seen += size
+        try:
+            self._connection.execute(_INSERT, (id_, self._events_seen, self._bytes_seen, json))
+        except sqlite3.Error:
+            self._events_seen -= 1
+            self._bytes_seen -= size
+            raise
         self.frames += 1 + size // _PAGE_BYTES
 
     def append_many(self, rows: Iterable[Row]) -> None:

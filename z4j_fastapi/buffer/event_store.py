@@ -193,7 +193,6 @@ class EventStore:
             self._memory.append(id_, json, utf8_size(json))
         # where its log alone is gone, closing it saves the rest
         self._give_up(old, 0 if self.slot and self.slot.path.exists() else old.depth - len(known))
-        self.tell("", "the buffer's file was deleted under this process; a new one is begun")
 
     def sync(self) -> None:
         """Make all of it survive a power cut. May run while another thread appends; raises OSError."""
@@ -239,7 +238,9 @@ class EventStore:
             slot = slots.replace(slot) if corrupt else slots.take_again(slot)
             self.slot, self._log = _open_log(slot)
         except StorageError as exc:
-            self.fault = exc.code
+            before, self.fault = self.fault, exc.code
+            if self.fault != before:
+                self.tell(self.fault, f"{exc}: events are kept in memory alone until that is over")
             return
         self.fault = ""
         # closing the old connection may have saved what was thought to be lost
@@ -248,6 +249,8 @@ class EventStore:
         if corrupt:
             aside = f"it is set aside as {self.slot.set_aside}"
             self.tell(CORRUPT, f"the buffer was damaged: {aside}, with {corrupt.depth} events in it")
+        else:
+            self.tell("", "the buffer's file was deleted under this process; a new one is begun")
 
     def _give_up(self, log: EventLog, lost: int) -> None:
         log.forsake()

@@ -62,10 +62,22 @@ def take_lowest(directory: Path) -> Slot:
 
 
 def take_again(slot: Slot) -> Slot:
-    """The lowest slot where `slot` was, whose files somebody has deleted, and perhaps their directory too."""
-    slot.connection.close()
-    directory = slot.path.parent
-    return take_lowest(private_directory(directory.parent, directory.name))
+    """The same slot, whose files somebody has deleted, and perhaps their directory too.
+
+    Where somebody has that by now, one without a file: what others left has ids of its own.
+    """
+    directory = private_directory(slot.path.parent.parent, slot.path.parent.name)
+    with _one_at_a_time(directory):
+        slot.connection.close()
+        for number in (slot.number, *range(MAX_SLOTS)):
+            if number != slot.number and (directory / f"buffer-{number}.sqlite").exists():
+                continue
+            try:
+                return take(directory, number)
+            except StorageError as exc:
+                if exc.code != LOCKED:
+                    raise
+    raise StorageError(LOCKED, f"all {MAX_SLOTS} slots in {directory} are taken")
 
 
 def take(directory: Path, number: int) -> Slot:

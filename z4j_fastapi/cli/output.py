@@ -37,6 +37,10 @@ def note(text: str) -> None:
 
 def check_target(path: Path, option: str) -> None:
     """A usage error where no file can be written there, before a climb is made for nothing."""
+    try:
+        path.resolve()
+    except (OSError, RuntimeError) as exc:  # links that lead to each other (RuntimeError before Python 3.13)
+        usage_error(f"{option} {path}: {exc}")
     if path.is_dir():
         usage_error(f"{option} {path} is a directory: name a file")
     if not path.parent.is_dir():

@@ -32,6 +32,11 @@ def interruptible() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def is_pending() -> bool:
+    """Whether one of both has come and is held back."""
+    return bool(signal.sigpending() & _BOTH)
+
+
 def was_terminated() -> bool:
     """Whether it was SIGTERM that ended a part."""
     return bool(_terminated)

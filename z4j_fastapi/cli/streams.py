@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TextIO
 
-from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.cli.signals import interruptible, is_pending
 
 _readerless: list[TextIO] = []
 
@@ -41,7 +41,8 @@ def write_stdout(text: str) -> None:
     if sys.stdout is None:  # it was closed
         return
     try:
-        with interruptible():  # a reader that has stopped reading keeps nobody
+        # a reader that has stopped reading keeps nobody; what came while the report was made does not cost it
+        with nullcontext() if is_pending() else interruptible():
             print(text, end="", flush=True)
     except BrokenPipeError:
         _readerless.append(sys.stdout)

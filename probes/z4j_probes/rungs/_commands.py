@@ -24,7 +24,7 @@ def ask_brain(endpoint: Endpoint, proxy: Proxy | None = None, ca_file: str | Non
 
 def ask_proxy(where: str, proxy: Proxy) -> str:
     """Have the proxy CONNECT to that host and port."""
-    return f"curl -v {_through(proxy)} https://{where}"
+    return f"curl -v {_through(proxy)} {shlex.quote(f'https://{where}')}"
 
 
 def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "") -> str | None:
@@ -32,11 +32,11 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
     if proxy is not None and proxy.secure:  # s_client knows no such thing
         return None
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    command = f"openssl s_client -connect {host}:{endpoint.port}"
+    command = f"openssl s_client -connect {shlex.quote(f'{host}:{endpoint.port}')}"
     if not endpoint.address:
         command += f" -servername {endpoint.host}"
     if proxy is not None:
-        command += f" -proxy {proxy.authority}"
+        command += f" -proxy {shlex.quote(proxy.authority)}"
         if proxy.authorization is not None:
             command += " -proxy_user USER -proxy_pass env:PROXY_PASSWORD"
     return f"{command}{more} </dev/null"
@@ -54,4 +54,5 @@ def type_file(path: str) -> str:
 
 def _through(proxy: Proxy) -> str:
     credentials = " -U USER" if proxy.authorization is not None else ""
-    return f"-x {'https' if proxy.secure else 'http'}://{proxy.authority}{credentials}"
+    address = f"{'https' if proxy.secure else 'http'}://{proxy.authority}"
+    return f"-x {shlex.quote(address)}{credentials}"

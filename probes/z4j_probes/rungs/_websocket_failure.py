@@ -25,6 +25,7 @@ def no_http(climb: Climb) -> ProbeResult:
     """The verdict where no HTTP answer came: something else, an end, or nothing."""
     holding, where = climb.protocol, f"{climb.endpoint.host}:{climb.endpoint.port}"
     received = bytes(holding.received)
+    encrypted = f"https://{climb.endpoint.authority}{climb.endpoint.prefix}"
     details: dict[str, Any] = {"url": climb.endpoint.websocket_url, "received_bytes": len(received)}
     if received:
         text = received.decode("utf-8", "replace")
@@ -32,9 +33,7 @@ def no_http(climb: Climb) -> ProbeResult:
     if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
         code, what = banner(received)
         details["received_hex"] = received[:16].hex(" ")
-        hint = (
-            f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority}" if code.endswith("tls_expected") else None
-        )
+        hint = f"set Z4J_BRAIN_URL={encrypted}" if code.endswith("tls_expected") else None
         return outcome(code, f"{where} {what}", hint=hint, details=details)
     if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
         details["alert"] = holding.error.reason
@@ -45,7 +44,7 @@ def no_http(climb: Climb) -> ProbeResult:
         how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
         hint = None
         if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
-            hint = f"set Z4J_BRAIN_URL=https://{climb.endpoint.authority} if that port has TLS; "
+            hint = f"set Z4J_BRAIN_URL={encrypted} if that port has TLS; "
             hint += lookup("websocket.closed").remedy
         return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
