@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,13 +53,7 @@ def random_number() -> int:
 def take_lowest(directory: Path) -> Slot:
     """The lowest slot in `directory` that no live process has. Raises StorageError where none can be had."""
     with _one_at_a_time(directory):
-        for number in range(MAX_SLOTS):
-            try:
-                return take(directory, number)
-            except StorageError as exc:
-                if exc.code != LOCKED:
-                    raise
-    raise StorageError(LOCKED, f"all {MAX_SLOTS} slots in {directory} are taken")
+        return _take_first(directory, range(MAX_SLOTS))
 
 
 def take_again(slot: Slot) -> Slot:
@@ -69,14 +64,18 @@ def take_again(slot: Slot) -> Slot:
     directory = private_directory(slot.path.parent.parent, slot.path.parent.name)
     with _one_at_a_time(directory):
         slot.connection.close()
-        for number in (slot.number, *range(MAX_SLOTS)):
-            if number != slot.number and (directory / f"buffer-{number}.sqlite").exists():
-                continue
-            try:
-                return take(directory, number)
-            except StorageError as exc:
-                if exc.code != LOCKED:
-                    raise
+        taken = set(_numbers(directory))
+        free = (number for number in range(MAX_SLOTS) if number not in taken)
+        return _take_first(directory, itertools.chain([slot.number], free))
+
+
+def _take_first(directory: Path, numbers: Iterable[int]) -> Slot:
+    for number in numbers:
+        try:
+            return take(directory, number)
+        except StorageError as exc:
+            if exc.code != LOCKED:
+                raise
     raise StorageError(LOCKED, f"all {MAX_SLOTS} slots in {directory} are taken")
 
 
