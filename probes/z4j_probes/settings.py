@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from z4j_probes.envfile import parse_envfile, read_otherwise
+from z4j_probes.env_file import parse_envfile, read_otherwise
 from z4j_probes.mislaid import is_secret_as_file_name, is_secret_as_url
 from z4j_probes.proxy import proxy_secrets
+from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.redact import REDACTED, Redactor, Secret
-from z4j_probes.small_file import BUDGET_S, read_small_file
 
 
 @dataclass(frozen=True, slots=True)

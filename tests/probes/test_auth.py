@@ -15,8 +15,8 @@ from tests.support.footing import climbed, probe, settings_for
 from tests.support.http_peers import close_frame, peer, text_frame, upgrading
 from z4j_fastapi.devbrain import Close, Credentials, DevBrain, Misbehaviour
 from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._exchange import Closed
 from z4j_probes.rungs.auth import classify, compare_project
+from z4j_probes.rungs.exchange import Closed
 from z4j_probes.settings import Settings
 
 SHORT_S = 0.4

@@ -8,8 +8,7 @@ import pytest
 
 from tests.support.dns_server import answer as served
 from z4j_probes.endpoint import parse_endpoint
-from z4j_probes.rungs._dns_verdict import System, classify, explain, read_error
-from z4j_probes.rungs._hostname import (
+from z4j_probes.hostname import (
     ascii_name,
     in_hosts_file,
     is_loopback_name,
@@ -18,6 +17,7 @@ from z4j_probes.rungs._hostname import (
     server_name,
     sinkholed,
 )
+from z4j_probes.rungs._dns_verdict import System, classify, explain, read_error
 from z4j_probes.rungs._nameservers import (
     Answer,
     Evidence,

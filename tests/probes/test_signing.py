@@ -13,7 +13,7 @@ from z4j_probes.errors import FrameRejected, ProtocolError
 from z4j_probes.ladder import Ladder
 from z4j_probes.protocol import encode_secret
 from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._exchange import Closed
+from z4j_probes.rungs.exchange import Closed
 from z4j_probes.rungs.signing import classify_end, classify_rejection
 from z4j_probes.settings import Settings
 

@@ -14,8 +14,8 @@ from tests.support.climbs import settings
 from tests.support.connect_proxy import ConnectProxy, connect_proxy, hangs, resets, says, tunnels
 from tests.support.connections import address, black_hole, climbed, closed_port, ladder_to
 from z4j_probes import ProbeResult, Settings
-from z4j_probes.answer import Answer
 from z4j_probes.endpoint import Endpoint
+from z4j_probes.http_response import Answer
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs._connect_tunnel import Reply, diagnose, request, target
 

@@ -25,8 +25,8 @@ from tests.support.http_peers import (
     text_frame,
     upgrading,
 )
-from z4j_probes.answer import Answer, parse_answer
 from z4j_probes.codes import CATALOGUE
+from z4j_probes.http_response import Answer, parse_answer
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._refusal import banner, classify
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from z4j_fastapi.cli.signals import interruptible
 from z4j_probes import Climb, Ladder, Probe, ProbeResult, Report
-from z4j_probes.introduction import introduce_second_doctor, was_replaced
+from z4j_probes.doctor import introduce_second_doctor, was_replaced
 
 if TYPE_CHECKING:
     from z4j_probes.protocol import Hello

@@ -18,8 +18,8 @@ from z4j_fastapi.cli.output import usage_error
 from z4j_fastapi.cli.pid import find_process, require_root
 from z4j_fastapi.cli.stand_in import Service
 from z4j_fastapi.cli.systemd import Unit, credential_files, manager_environment, matching, show
-from z4j_probes.envfile import parse_environment_file
-from z4j_probes.small_file import BUDGET_S, read_small_file
+from z4j_probes.env_file import parse_environment_file
+from z4j_probes.read_file import BUDGET_S, read_small_file
 
 # The users that systemd hands out for DynamicUser= (systemd's documentation of user ranges).
 _DYNAMIC_UIDS = range(61184, 65520)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from websockets.exceptions import InvalidHeader, InvalidHeaderValue, InvalidUpgrade, NegotiationError
 
-from z4j_probes.answer import Answer
+from z4j_probes.http_response import Answer
 
 _ACCEPT = "sec-websocket-accept"
 _UNASKED = {"sec-websocket-extensions": "extension", "sec-websocket-protocol": "subprotocol"}

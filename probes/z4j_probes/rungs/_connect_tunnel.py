@@ -7,12 +7,12 @@ import re
 import ssl
 from dataclasses import dataclass
 
-from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.endpoint import Endpoint
+from z4j_probes.hostname import ascii_name
+from z4j_probes.http_response import Answer, may_be_http, parse_answer
 from z4j_probes.proxy import Proxy
 from z4j_probes.redact import Redactor
 from z4j_probes.rungs._commands import ask_proxy
-from z4j_probes.rungs._hostname import ascii_name
 from z4j_probes.transport import HELD_MAX_BYTES, HoldingProtocol
 
 _QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')

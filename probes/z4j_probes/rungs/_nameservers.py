@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from z4j_probes.rungs._hostname import ascii_name
+from z4j_probes.hostname import ascii_name
 from z4j_probes.threads import in_daemon_thread
 
 if TYPE_CHECKING:

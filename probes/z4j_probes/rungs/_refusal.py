@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from z4j_probes.answer import Answer
 from z4j_probes.endpoint import AGENT_PATH, Endpoint
+from z4j_probes.http_response import Answer
 
 _BY_STATUS = {
     **dict.fromkeys(range(200, 300), "websocket.plain_answer"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from z4j_probes.answer import Answer, may_be_http
 from z4j_probes.climb import Climb
 from z4j_probes.codes import lookup, outcome
+from z4j_probes.http_response import Answer, may_be_http
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._commands import ask_brain
 from z4j_probes.rungs._refusal import banner, classify, explain

@@ -25,8 +25,8 @@ from z4j_probes.protocol import (
 )
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._commands import ask_brain
-from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 from z4j_probes.rungs._source import paste_hint
+from z4j_probes.rungs.exchange import Closed, error_details, error_text, hear, hint_for, say
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0

@@ -22,10 +22,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.probe import Probe
-from z4j_probes.proxy import excepting
-from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._hostname import (
+from z4j_probes.hostname import (
     ascii_name,
     in_hosts_file,
     is_loopback_name,
@@ -33,6 +30,9 @@ from z4j_probes.rungs._hostname import (
     malformed,
     sinkholed,
 )
+from z4j_probes.probe import Probe
+from z4j_probes.proxy import excepting
+from z4j_probes.result import ProbeResult
 from z4j_probes.threads import in_daemon_thread
 
 # what the name servers say is asked where there is trouble, or for a warning: it loads then

@@ -24,8 +24,8 @@ from z4j_probes.protocol import (
     parse,
 )
 from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._exchange import Closed, error_details, error_text, hear, hint_for, say
 from z4j_probes.rungs._source import set_hint
+from z4j_probes.rungs.exchange import Closed, error_details, error_text, hear, hint_for, say
 
 # A third of what is allowed: a clock that drifts gets there within weeks, and nobody watches it.
 WARN_CLOCK_SKEW_S = 20.0

@@ -24,9 +24,9 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.handshake import SpokeFirst, Watch, verified_chain, verified_facts
+from z4j_probes.hostname import server_name
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._hostname import server_name
 from z4j_probes.rungs._spans import day, span
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.trust import TrustStore, load_trust

@@ -22,9 +22,9 @@ from websockets.http11 import Request
 from websockets.uri import parse_uri
 
 from z4j_probes._version import __version__
-from z4j_probes.answer import Answer, may_be_http, parse_answer
 from z4j_probes.climb import CLOSE_S, Climb
 from z4j_probes.codes import outcome
+from z4j_probes.http_response import Answer, may_be_http, parse_answer
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult

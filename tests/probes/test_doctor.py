@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.footing import settings_for
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.introduction import introduce_doctor, introduce_second_doctor, was_replaced
+from z4j_probes.doctor import introduce_doctor, introduce_second_doctor, was_replaced
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, Hello
 from z4j_probes.storage import LastHello, StateDirectory, identity, remember_hello
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from z4j_probes.answer import Answer, http_date, parse_answer
+from z4j_probes.http_response import Answer, http_date, parse_answer
 from z4j_probes.redact import Redactor
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from z4j_probes.envfile import parse_envfile, parse_environment_file, read_otherwise
+from z4j_probes.env_file import parse_envfile, parse_environment_file, read_otherwise
 
 # It reads ~/.config/environment.d with the parser that EnvironmentFile= has.
 GENERATOR = Path("/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from z4j_probes.small_file import LIMIT_BYTES, read_small_file
+from z4j_probes.read_file import LIMIT_BYTES, read_small_file
 from z4j_probes.threads import within
 
 # Long enough that nothing real ends in it, short enough to be waited for.
