@@ -13,7 +13,8 @@ import pytest
 from tests.support.climbs import climb_to, ladder, settings
 from tests.support.namespaces import run_python_with_mount
 from z4j_probes import ProbeResult, Settings, Status, StorageError
-from z4j_probes.rungs import buffer, config
+from z4j_probes.rungs import buffer
+from z4j_probes.rungs.config import probe as config
 from z4j_probes.storage import StateDirectory, identity
 
 PROBES = (config.PROBE, buffer.PROBE)

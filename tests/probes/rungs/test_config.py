@@ -15,9 +15,9 @@ from tests.support.certificates import authority
 from tests.support.climbs import BRAIN_URL, SECRET, TOKEN, climb_to, ladder, settings
 from tests.support.programs import program
 from z4j_probes import ProbeResult, Settings, Status
-from z4j_probes.rungs import config
-from z4j_probes.rungs._misspelt import closest, meant_for
-from z4j_probes.rungs._token import faults_of
+from z4j_probes.rungs.config import probe as config
+from z4j_probes.rungs.config.misspelled import closest, meant_for
+from z4j_probes.rungs.config.token import faults_of
 
 
 async def judged(environ: Mapping[str, str] | None = None, **explicit: str | None) -> ProbeResult:

@@ -27,7 +27,7 @@ from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs import _source
-from z4j_probes.rungs._problems import Problem, find_problems
+from z4j_probes.rungs.config.problems import Problem, find_problems
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
 

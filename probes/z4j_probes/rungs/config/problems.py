@@ -10,7 +10,9 @@ from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import InvalidProxy, excepting, find_proxy
 from z4j_probes.redact import Secret
-from z4j_probes.rungs import _misspelt, _source, _token
+from z4j_probes.rungs import _source
+from z4j_probes.rungs.config import misspelled as _misspelt
+from z4j_probes.rungs.config import token as _token
 from z4j_probes.settings import Settings
 
 PREFLIGHTS = ("warn", "strict", "off")

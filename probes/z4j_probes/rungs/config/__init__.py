@@ -1,0 +1,1 @@
+"""The config rung: are the settings complete and well formed?"""
