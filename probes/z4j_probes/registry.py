@@ -60,7 +60,8 @@ class Registry:
 
 def default_registry() -> Registry:
     """The eight built-in rungs, from settings to a proven session."""
-    from z4j_probes.rungs import auth, buffer, dns, signing, tcp, tls, websocket
+    from z4j_probes.rungs import auth, dns, signing, tcp, tls, websocket
+    from z4j_probes.rungs.buffer import probe as buffer
     from z4j_probes.rungs.config import probe as config
 
     return Registry(

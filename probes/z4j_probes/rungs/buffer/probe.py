@@ -26,7 +26,7 @@ from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._wrong_user import not_made, owner_above, owner_of, wrong_user
+from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
 from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, private_directory, proof
 from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE

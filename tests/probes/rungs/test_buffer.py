@@ -13,7 +13,7 @@ import pytest
 from tests.support.climbs import climb_to, ladder, settings
 from tests.support.namespaces import run_python_with_mount
 from z4j_probes import ProbeResult, Settings, Status, StorageError
-from z4j_probes.rungs import buffer
+from z4j_probes.rungs.buffer import probe as buffer
 from z4j_probes.rungs.config import probe as config
 from z4j_probes.storage import StateDirectory, identity
 
@@ -212,7 +212,7 @@ def test_each_fault_has_its_own_remedy(code: str, said: str) -> None:
 
 OWNER_ABOVE = """
 import os, sys
-from z4j_probes.rungs._wrong_user import owner_above
+from z4j_probes.rungs.buffer.wrong_user import owner_above
 volume = sys.argv[1]
 os.makedirs(f"{volume}/app")
 os.chown(f"{volume}/app", 4242, 4242)

@@ -1,0 +1,1 @@
+"""The buffer rung: can this user write the event buffer here?"""
