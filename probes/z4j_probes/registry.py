@@ -60,9 +60,10 @@ class Registry:
 
 def default_registry() -> Registry:
     """The eight built-in rungs, from settings to a proven session."""
-    from z4j_probes.rungs import auth, dns, signing, tcp, tls, websocket
+    from z4j_probes.rungs import auth, signing, tcp, tls, websocket
     from z4j_probes.rungs.buffer import probe as buffer
     from z4j_probes.rungs.config import probe as config
+    from z4j_probes.rungs.dns import probe as dns
 
     return Registry(
         (

@@ -15,7 +15,7 @@ from z4j_probes import Status
 from z4j_probes.address import Address
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
-from z4j_probes.rungs import dns
+from z4j_probes.rungs.dns import probe as dns
 
 SERVER, SECOND = "127.0.0.1", "127.0.0.2"
 BRAIN: Zone = {"brain.example": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}}

@@ -17,8 +17,8 @@ from z4j_probes.hostname import (
     server_name,
     sinkholed,
 )
-from z4j_probes.rungs._dns_verdict import System, classify, explain, read_error
-from z4j_probes.rungs._nameservers import (
+from z4j_probes.rungs.dns.classify import System, classify, explain, read_error
+from z4j_probes.rungs.dns.nameservers import (
     Answer,
     Evidence,
     ResolverConfig,

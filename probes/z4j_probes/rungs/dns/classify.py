@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from z4j_probes.rungs._nameservers import RESOLV_CONF, Answer, Evidence, Said
+from z4j_probes.rungs.dns.nameservers import RESOLV_CONF, Answer, Evidence, Said
 
 
 class System(Enum):

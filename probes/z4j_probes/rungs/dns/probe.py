@@ -37,7 +37,7 @@ from z4j_probes.threads import in_daemon_thread
 
 # what the name servers say is asked where there is trouble, or for a warning: it loads then
 if TYPE_CHECKING:
-    from z4j_probes.rungs._nameservers import Evidence
+    from z4j_probes.rungs.dns.nameservers import Evidence
 
 HOSTS_FILE = Path("/etc/hosts")
 # A resolver that has not answered by then is in trouble: its name servers are asked at the same time, so
@@ -139,8 +139,8 @@ async def _look_closer(
     climb: Climb, host: str, system: asyncio.Task[tuple[Address, ...]], started_s: float
 ) -> _Found | ProbeResult:
     """The system resolver has failed, or is slow and may still answer: what do the name servers say?"""
-    from z4j_probes.rungs._dns_verdict import Failure, System, classify, explain, read_error
-    from z4j_probes.rungs._nameservers import ask
+    from z4j_probes.rungs.dns.classify import Failure, System, classify, explain, read_error
+    from z4j_probes.rungs.dns.nameservers import ask
 
     share = 0.8 if system.done() else 0.5
     evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * share)))
@@ -197,7 +197,7 @@ async def _is_local_only(climb: Climb, host: str, found: _Found, details: dict[s
     loopback = all(ipaddress.ip_address(address.ip).is_loopback for address in found.addresses)
     if is_private(host) or is_loopback_name(host) or loopback:
         return False
-    from z4j_probes.rungs._nameservers import Said, ask
+    from z4j_probes.rungs.dns.nameservers import Said, ask
 
     evidence = found.evidence
     if evidence is None:
