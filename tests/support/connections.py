@@ -19,8 +19,8 @@ from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import tcp
 from z4j_probes.rungs.dns import probe as dns
+from z4j_probes.rungs.tcp import probe as tcp
 from z4j_probes.settings import Settings
 
 LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}

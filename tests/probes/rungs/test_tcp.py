@@ -24,7 +24,7 @@ from z4j_probes import Status
 from z4j_probes.address import Address
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.ladder import Ladder
-from z4j_probes.rungs import _eyeballs as eyeballs
+from z4j_probes.rungs.tcp import happy_eyeballs as eyeballs
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 BRAIN = Endpoint(True, "brain.example", 443)

@@ -26,10 +26,10 @@ from z4j_probes.endpoint import Endpoint
 from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy, excepting
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import _connect_tunnel as tunnel
 from z4j_probes.rungs._commands import ask_proxy
-from z4j_probes.rungs._eyeballs import Attempt, Race, race
-from z4j_probes.rungs._tcp_verdict import broken, classify, describe, duration
+from z4j_probes.rungs.tcp import tunnel
+from z4j_probes.rungs.tcp.classify import broken, classify, describe, duration
+from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Race, race
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import HoldingProtocol, hang_up
 from z4j_probes.trust import load_trust

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 
-from z4j_probes.rungs._eyeballs import Attempt, Outcome
+from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome
 
 # What each errno of connect(2) and socket(2) says.
 _CODES = {
