@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from z4j_probes.certificates import Certificate, issuing_path
 from z4j_probes.endpoint import Endpoint
-from z4j_probes.handshake import Presented
 from z4j_probes.http_response import http_date
 from z4j_probes.proxy import Proxy
+from z4j_probes.rungs.tls.certificates import Certificate, issuing_path
+from z4j_probes.rungs.tls.handshake import Presented
 from z4j_probes.trust import TrustStore
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h

@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from z4j_probes.certificates import strict_faults
 from z4j_probes.codes import outcome
-from z4j_probes.handshake import ALERTS
 from z4j_probes.result import ProbeResult, Status
 from z4j_probes.rungs._commands import show_handshake
-from z4j_probes.rungs._spans import day, span
-from z4j_probes.rungs._tls_faults import Evidence, culprit, issuing_roots
+from z4j_probes.rungs.tls.certificates import strict_faults
+from z4j_probes.rungs.tls.classify import Evidence, culprit, issuing_roots
+from z4j_probes.rungs.tls.handshake import ALERTS
+from z4j_probes.rungs.tls.spans import day, span
 
 # Enough of a banner to know the service by.
 _QUOTED = 60

@@ -23,11 +23,11 @@ from typing import Any
 
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.handshake import SpokeFirst, Watch, verified_chain, verified_facts
 from z4j_probes.hostname import server_name
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._spans import day, span
+from z4j_probes.rungs.tls.handshake import SpokeFirst, Watch, verified_chain, verified_facts
+from z4j_probes.rungs.tls.spans import day, span
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.trust import TrustStore, load_trust
 
@@ -50,7 +50,7 @@ async def run(climb: Climb) -> ProbeResult:
     except TimeoutError:
         return outcome("tls.timeout", "reading the trust store took too long: is it on a dead network mount?")
     if store.is_empty:
-        from z4j_probes.rungs._tls_failure import explain_empty_store
+        from z4j_probes.rungs.tls.evidence import explain_empty_store
 
         return explain_empty_store(climb, store)
 
@@ -60,7 +60,7 @@ async def run(climb: Climb) -> ProbeResult:
             transport = await _shake_hands(climb, store.context, watch)
     except (OSError, EOFError) as exc:
         # what tells failures apart is a third of this probe's code: loaded when there is one
-        from z4j_probes.rungs._tls_failure import explain
+        from z4j_probes.rungs.tls.evidence import explain
 
         return await explain(climb, store, exc, watch)
     finally:
@@ -138,7 +138,7 @@ async def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> Probe
     }
     faults: list[str] = []
     if climb.thorough and sys.version_info < (3, 13):
-        from z4j_probes.certificates import strict_faults
+        from z4j_probes.rungs.tls.certificates import strict_faults
 
         faults = await in_daemon_thread(lambda: strict_faults(verified_chain(tls)))
     if faults:

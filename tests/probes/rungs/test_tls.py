@@ -21,11 +21,11 @@ from tests.support.climbs import climb_to, ladder, settings
 from tests.support.connect_proxy import Answering, ConnectProxy, connect_proxy
 from tests.support.tls_servers import TlsServer, tls_server
 from z4j_probes import ProbeResult, Status
-from z4j_probes.rungs import tls
 from z4j_probes.rungs.config import probe as config
 from z4j_probes.rungs.dns import probe as dns
 from z4j_probes.rungs.tcp import probe as tcp
 from z4j_probes.rungs.tcp.happy_eyeballs import Race, race
+from z4j_probes.rungs.tls import probe as tls
 
 DAY = timedelta(days=1)
 PROBES = (config.PROBE, dns.PROBE, tcp.PROBE, tls.PROBE)

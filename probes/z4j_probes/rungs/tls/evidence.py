@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from z4j_probes.certificates import read_all
 from z4j_probes.climb import Climb
-from z4j_probes.handshake import Presented, SpokeFirst, Watch
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import _tls_faults, _tls_verdicts
-from z4j_probes.rungs._tls_faults import Evidence
-from z4j_probes.rungs._tls_look import look_again
+from z4j_probes.rungs.tls import classify as _tls_faults
+from z4j_probes.rungs.tls import words as _tls_verdicts
+from z4j_probes.rungs.tls.certificates import read_all
+from z4j_probes.rungs.tls.classify import Evidence
+from z4j_probes.rungs.tls.failure import look_again
+from z4j_probes.rungs.tls.handshake import Presented, SpokeFirst, Watch
 from z4j_probes.trust import TrustStore
 
 _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from z4j_probes.codes import CATALOGUE
-from z4j_probes.rungs import _tls_faults as faults
+from z4j_probes.rungs.tls import classify as faults
 
 
 def refused(verify_code: int) -> ssl.SSLCertVerificationError:
