@@ -60,12 +60,13 @@ class Registry:
 
 def default_registry() -> Registry:
     """The eight built-in rungs, from settings to a proven session."""
-    from z4j_probes.rungs import auth, signing, websocket
+    from z4j_probes.rungs import auth, signing
     from z4j_probes.rungs.buffer import probe as buffer
     from z4j_probes.rungs.config import probe as config
     from z4j_probes.rungs.dns import probe as dns
     from z4j_probes.rungs.tcp import probe as tcp
     from z4j_probes.rungs.tls import probe as tls
+    from z4j_probes.rungs.websocket import probe as websocket
 
     return Registry(
         (

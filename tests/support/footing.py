@@ -16,7 +16,8 @@ from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import auth, signing, websocket
+from z4j_probes.rungs import auth, signing
+from z4j_probes.rungs.websocket import probe as websocket
 from z4j_probes.settings import Settings
 from z4j_probes.transport import HoldingProtocol
 

@@ -99,7 +99,7 @@ async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> P
     evidence = _evidence(climb, answer)
     wrong = protocol.handshake_exc
     if wrong is not None:
-        from z4j_probes.rungs._bad_upgrade import explain
+        from z4j_probes.rungs.websocket.bad_upgrade import explain
 
         code, what = explain(wrong, answer)
         what = climb.settings.redactor().excerpt(what)  # it may quote a header
@@ -127,7 +127,7 @@ def _take_over(climb: Climb, connection: ClientConnection) -> None:
 
 def _failed(climb: Climb, answer: Answer | None) -> ProbeResult:
     # what tells failures apart is loaded when there is one
-    from z4j_probes.rungs._websocket_failure import no_http, refused
+    from z4j_probes.rungs.websocket.failure import no_http, refused
 
     return no_http(climb) if answer is None else refused(climb, answer, _evidence(climb, answer))
 

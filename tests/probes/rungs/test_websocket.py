@@ -28,7 +28,7 @@ from tests.support.http_peers import (
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.http_response import Answer, parse_answer
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._refusal import banner, classify
+from z4j_probes.rungs.websocket.refusal import banner, classify
 
 SHORT_S = 0.3
 

@@ -10,7 +10,7 @@ from z4j_probes.codes import lookup, outcome
 from z4j_probes.http_response import Answer, may_be_http
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._commands import ask_brain
-from z4j_probes.rungs._refusal import banner, classify, explain
+from z4j_probes.rungs.websocket.refusal import banner, classify, explain
 from z4j_probes.transport import HELD_MAX_BYTES
 
 

@@ -1,0 +1,1 @@
+"""The websocket rung: does the path upgrade to WebSocket?"""
