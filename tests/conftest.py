@@ -18,7 +18,7 @@ from tests.support.real_brain import (
     shared_brain,
     stop_shared_brain,
 )
-from z4j_fastapi.reconnect import Backoff
+from z4j_fastapi.agent.reconnect import Backoff
 from z4j_probes.codes import CATALOGUE
 
 

@@ -28,7 +28,7 @@ MAY_IMPORT_ONLY = {
 """Of this project's modules; each entry stands for what is inside it too."""
 
 MAY_BE_IMPORTED_ONLY_BY = {
-    "z4j_fastapi.agent": {
+    "z4j_fastapi.agent.agent": {
         "z4j_fastapi",
         "z4j_fastapi.cli",
         "z4j_fastapi.lifespan",

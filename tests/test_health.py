@@ -22,10 +22,10 @@ from websockets.asyncio.client import connect
 from tests.support import browser, cli
 from tests.support.agents import agent_of, closed_port, status_with, until
 from z4j_fastapi import z4j_lifespan
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.health import DOCTOR_EVERY_S, Authorize, health_app
 from z4j_fastapi.health.doctor import ResidentDoctor
-from z4j_fastapi.status import State
 from z4j_probes import Report, Settings
 
 

@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from z4j_fastapi.agent import Z4JAgent
+    from z4j_fastapi.agent.agent import Z4JAgent
+    from z4j_fastapi.agent.events import EventKind
+    from z4j_fastapi.agent.status import AgentStatus, State
     from z4j_fastapi.errors import ForkedAgentError, PreflightError
-    from z4j_fastapi.events import EventKind
     from z4j_fastapi.lifespan import z4j_lifespan
-    from z4j_fastapi.status import AgentStatus, State
     from z4j_probes import (
         FrameRejected,
         ProtocolError,
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "AgentStatus": "z4j_fastapi.status",
-    "EventKind": "z4j_fastapi.events",
+    "AgentStatus": "z4j_fastapi.agent.status",
+    "EventKind": "z4j_fastapi.agent.events",
     "ForkedAgentError": "z4j_fastapi.errors",
     "FrameRejected": "z4j_probes",
     "PreflightError": "z4j_fastapi.errors",
     "ProtocolError": "z4j_probes",
     "RegistryError": "z4j_probes",
     "Settings": "z4j_probes",
-    "State": "z4j_fastapi.status",
+    "State": "z4j_fastapi.agent.status",
     "StorageError": "z4j_probes",
-    "Z4JAgent": "z4j_fastapi.agent",
+    "Z4JAgent": "z4j_fastapi.agent.agent",
     "Z4JError": "z4j_probes",
     "__version__": "z4j_probes",
     "z4j_lifespan": "z4j_fastapi.lifespan",

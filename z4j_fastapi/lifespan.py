@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
 
 
 class Application(Protocol):

@@ -10,12 +10,12 @@ import threading
 from pathlib import Path
 
 from tests.support.agents import agent_of, closed_port, status_with, until
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import NEVER, Close, DevBrain, Limits, Misbehaviour
-from z4j_fastapi.status import State
 
 EMIT_AND_DIE = """
 import asyncio, os, sys
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
 
 async def main():
     async with Z4JAgent(preflight="off") as agent:

@@ -23,12 +23,12 @@ from tests.support.agents import (
     until,
     warnings,
 )
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.reconnect import QUICK
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer import opening
 from z4j_fastapi.devbrain import DevBrain, Misbehaviour
 from z4j_fastapi.errors import PreflightError
-from z4j_fastapi.reconnect import QUICK
-from z4j_fastapi.status import State
 
 
 async def test_an_agent_with_good_settings_is_online_when_it_is_entered(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.agents import agent_of, errors, status_with, until
 from tests.support.relay import relay_to
-from z4j_fastapi import session
+from z4j_fastapi.agent import session
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer.event_log import EventLog, Row
 from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
-from z4j_fastapi.status import State
 
 
 async def test_heartbeats_come_at_the_brains_interval_and_tell_what_is_buffered(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ async def test_a_worker_with_a_double_takes_another_name_and_says_so_once(
         second = agent_of(brain, tmp_path / "b", credentials)
         same = "host.web.0.12345678"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("z4j_fastapi.introduction.Introduction.worker_id", lambda *_: same)
+            patch.setattr("z4j_fastapi.agent.hello.Introduction.worker_id", lambda *_: same)
             async with first, second:
                 await brain.seen.until(
                     lambda: any(str(h.worker_id).startswith(f"{same}.") for h in brain.seen.hellos),
@@ -132,8 +132,8 @@ async def test_a_peer_that_vanishes_without_a_word_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half-open: the path swallows everything, and no FIN ever comes."""
-    monkeypatch.setattr("z4j_fastapi.session.PING_INTERVAL_S", 0.2)
-    monkeypatch.setattr("z4j_fastapi.session.PING_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("z4j_fastapi.agent.session.PING_INTERVAL_S", 0.2)
+    monkeypatch.setattr("z4j_fastapi.agent.session.PING_TIMEOUT_S", 0.3)
     async with (
         DevBrain() as brain,
         relay_to(brain.port) as relay,
@@ -215,7 +215,7 @@ async def test_an_error_of_ours_costs_a_session_and_not_the_agent(
 ) -> None:
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         with monkeypatch.context() as patch:
-            patch.setattr("z4j_fastapi.session.new_frame_id", lambda: 1 / 0)
+            patch.setattr("z4j_fastapi.agent.session.new_frame_id", lambda: 1 / 0)
             agent.emit("task.sent", task_id="1")
             await until(lambda: agent.status.code == "signing.unexpected", "the session ended")
         await brain.wait_for_events(1)

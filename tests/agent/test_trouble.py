@@ -14,12 +14,12 @@ import pytest
 
 from tests.support.agents import agent_of, closed_port, errors, status_with, until, warnings
 from tests.support.namespaces import run_python_with_mount
-from z4j_fastapi import session
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent import session
+from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.reconnect import Schedule
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer import EventBuffer, event_buffer
 from z4j_fastapi.devbrain import DevBrain, Limits, Misbehaviour
-from z4j_fastapi.reconnect import Schedule
-from z4j_fastapi.status import State
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from z4j_fastapi.reconnect import Backoff, Schedule
+from z4j_fastapi.agent.reconnect import Backoff, Schedule
 
 Draw = Callable[[float, float], float]
 
@@ -69,7 +69,7 @@ class Policy:
 
 
 class Ours(Policy):
-    """`z4j_fastapi.reconnect` itself."""
+    """`z4j_fastapi.agent.reconnect` itself."""
 
     def __init__(self, draw: Draw) -> None:
         super().__init__(draw)

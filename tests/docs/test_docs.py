@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.pages import DOCS, PAGE_IDS, PAGES, ROOT, blocks, load, rows
-from z4j_fastapi import agent, reconnect
+from z4j_fastapi.agent import agent, reconnect
 from z4j_fastapi.buffer import event_buffer
 from z4j_fastapi.health import DOCTOR_EVERY_S
 from z4j_fastapi.reports import FORMATS, openmetrics

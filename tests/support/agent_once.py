@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
 
 
 class Lines(logging.Handler):

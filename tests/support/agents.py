@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from websockets.utils import accept_key
 
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.devbrain import Credentials, DevBrain
-from z4j_fastapi.status import AgentStatus, State
 
 WAIT_S = 15.0
 

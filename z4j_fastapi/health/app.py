@@ -7,10 +7,10 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.health.answer import Answer, Receive, Scope, Send, as_json, as_page, refusal
 from z4j_fastapi.health.doctor import ResidentDoctor
-from z4j_fastapi.status import State
 from z4j_probes.threads import in_daemon_thread
 
 log = logging.getLogger("z4j.health")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.reports.html import pairs, sections
 from z4j_fastapi.reports.page import document, text
-from z4j_fastapi.status import AgentStatus, State
 from z4j_probes import Report
 
 _TONES = {State.ONLINE: "pass", State.STARTING: "warn", State.OFFLINE: "fail", State.DISABLED: "skip"}

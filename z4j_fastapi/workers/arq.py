@@ -17,7 +17,7 @@ import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.workers.task_run import TaskRun
 
 ENGINE = "arq"

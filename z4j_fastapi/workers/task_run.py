@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from z4j_fastapi.agent import Z4JAgent
-from z4j_fastapi.events import MAX_TEXT, EventKind
+from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.events import MAX_TEXT, EventKind
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from z4j_fastapi.agent import Z4JAgent
+from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.workers.task_run import TaskRun
 
 try:

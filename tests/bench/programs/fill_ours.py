@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
+from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.buffer.event_log import EventLog
 from z4j_fastapi.buffer.slots import take
-from z4j_fastapi.events import EventEncoder
 from z4j_probes import Settings
 from z4j_probes.storage import choose, identity, private_directory
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import AsyncExitStack
 
 from z4j_fastapi import Z4JAgent
-from z4j_fastapi.status import State
+from z4j_fastapi.agent.status import State
 
 
 async def main() -> None:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from z4j_fastapi.introduction import Introduction
-from z4j_fastapi.log import log
-from z4j_fastapi.status import AgentStatus, State
+from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.log import log
+from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_probes import Settings
 
 if TYPE_CHECKING:
+    from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
-    from z4j_fastapi.supervisor import Supervisor
 
 # How long the first event of a batch waits for company. It also bounds how often `nudge` wakes this thread,
 # which costs a caller more than keeping the event does.
@@ -111,8 +111,8 @@ class AgentThread:
         self._loop = asyncio.get_running_loop()
         deadline_s = time.monotonic() + self._preflight_budget_s
         # websockets, sqlite3 and ssl load here, not where a web service imports us
+        from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.opening import open_buffer
-        from z4j_fastapi.supervisor import Supervisor
         from z4j_probes import default_registry
 
         budget_s = max(self._preflight_budget_s / 2, _DISK_S)

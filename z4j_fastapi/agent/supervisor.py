@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.log import log
+from z4j_fastapi.agent.reconnect import Backoff
+from z4j_fastapi.agent.session import Session, SessionEnd
+from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.buffer import EventBuffer
-from z4j_fastapi.introduction import Introduction
-from z4j_fastapi.log import log
-from z4j_fastapi.reconnect import Backoff
-from z4j_fastapi.session import Session, SessionEnd
-from z4j_fastapi.status import AgentStatus, State
 from z4j_probes import (
     Climb,
     Ladder,

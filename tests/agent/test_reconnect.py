@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j_fastapi.reconnect import LIMITED, QUICK, SLOW, STABLE_S, UPGRADE, Backoff, schedule_for
+from z4j_fastapi.agent.reconnect import LIMITED, QUICK, SLOW, STABLE_S, UPGRADE, Backoff, schedule_for
 from z4j_probes.codes import CATALOGUE
 
 

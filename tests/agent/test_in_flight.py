@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from z4j_fastapi.pace import MAX_EVENTS, START_EVENTS, TARGET_S, Pace
+from z4j_fastapi.agent.in_flight import MAX_EVENTS, START_EVENTS, TARGET_S, Pace
 
 
 def served(pace: Pace, per_event_s: float, batches: int) -> list[int]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z4j_fastapi.events import (
+from z4j_fastapi.agent.events import (
     MAX_CHARACTERS,
     MAX_EVENT_BYTES,
     MAX_VALUES,

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from z4j_fastapi.agent.events import EventEncoder
+from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.log import log
+from z4j_fastapi.agent.status import AgentStatus, State
+from z4j_fastapi.agent.thread import AgentThread
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
-from z4j_fastapi.events import EventEncoder
-from z4j_fastapi.introduction import Introduction
-from z4j_fastapi.log import log
-from z4j_fastapi.status import AgentStatus, State
-from z4j_fastapi.thread import AgentThread
 from z4j_probes import Settings
 
 Preflight = Literal["warn", "strict", "off"]
