@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.as_service.test_process import HANGING as HANGING_BEHIND_THE_BUFFER
+from tests.as_service.test_process import SETTINGS, open_path, service
 from tests.cli.test_doctor_command import HANGING
-from tests.cli.test_pid import HANGING as HANGING_BEHIND_THE_BUFFER
-from tests.cli.test_pid import SETTINGS, open_path, service
 from tests.support.cli import PATIENCE_S, command, document, environment, install_plugin, on_terminal
 from tests.support.namespaces import run_python
 from tests.support.programs import program, unavailable

@@ -182,9 +182,9 @@ class _Doctor:
 
     def _as_service(self, act: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """What the service itself would have found out. It is looked up afresh: it may have restarted."""
-        from z4j_fastapi.cli.pid import service_of_process
-        from z4j_fastapi.cli.stand_in import act_as
-        from z4j_fastapi.cli.unit import service_of_unit
+        from z4j_fastapi.as_service.child import act_as
+        from z4j_fastapi.as_service.process import service_of_process
+        from z4j_fastapi.as_service.unit import service_of_unit
 
         options = self._options
         service = (

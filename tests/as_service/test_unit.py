@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_pid import SETTINGS, USER, diagnose, open_path, row, service
+from tests.as_service.test_process import SETTINGS, USER, diagnose, open_path, row, service
 from tests.support import cli
 from tests.support.climbs import SECRET
 from tests.support.programs import unavailable

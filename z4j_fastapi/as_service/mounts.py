@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from z4j_fastapi.cli import linux
+from z4j_fastapi.as_service import syscalls as linux
 
 _PAGE = 4096
 _PLACE = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -13,11 +13,12 @@ import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from z4j_fastapi.cli import linux, mounts
+from z4j_fastapi.as_service import mounts
+from z4j_fastapi.as_service import syscalls as linux
+from z4j_fastapi.as_service.child import Service
+from z4j_fastapi.as_service.process import find_process, require_root
+from z4j_fastapi.as_service.systemctl import Unit, credential_files, manager_environment, matching, show
 from z4j_fastapi.cli.output import usage_error
-from z4j_fastapi.cli.pid import find_process, require_root
-from z4j_fastapi.cli.stand_in import Service
-from z4j_fastapi.cli.systemd import Unit, credential_files, manager_environment, matching, show
 from z4j_probes.env_file import parse_environment_file
 from z4j_probes.read_file import BUDGET_S, read_small_file
 

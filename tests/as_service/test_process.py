@@ -203,7 +203,7 @@ def test_every_right_is_given_up(open_path: Path) -> None:
         unavailable("giving up root needs root")
     code = f"""
 import os
-from z4j_fastapi.cli.stand_in import Service, become
+from z4j_fastapi.as_service.child import Service, become
 become(Service("x", {USER}, {USER}, (4300,), {{}}))
 fields = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
 print(os.getresuid(), os.getresgid(), os.getgroups())
@@ -231,7 +231,7 @@ def test_nothing_of_roots_is_open_in_there(open_path: Path) -> None:
         unavailable("giving up root needs root")
     code = """
 import json, os
-from z4j_fastapi.cli.stand_in import Service, act_as
+from z4j_fastapi.as_service.child import Service, act_as
 opened = open("/etc/shadow")
 def act():
     paths = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
@@ -251,7 +251,7 @@ def test_one_that_hangs_is_ended(open_path: Path) -> None:
         unavailable("giving up root needs root")
     code = f"""
 import signal
-from z4j_fastapi.cli import stand_in
+from z4j_fastapi.as_service import child as stand_in
 stand_in._GRACE_S = 0
 stand_in.act_as(stand_in.Service("x", {USER}, {USER}, (), {{}}), signal.pause, budget_s=0.05)
 """

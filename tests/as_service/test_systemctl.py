@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import program
-from z4j_fastapi.cli.systemd import PROPERTIES, parse_credentials, parse_unit, words
+from z4j_fastapi.as_service.systemctl import PROPERTIES, parse_credentials, parse_unit, words
 
 MANAGER = Path("/usr/lib/systemd/systemd")
 

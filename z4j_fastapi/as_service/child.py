@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import Any, NoReturn
 
-from z4j_fastapi.cli import linux
+from z4j_fastapi.as_service import syscalls as linux
 from z4j_fastapi.cli.output import usage_error
 from z4j_fastapi.cli.signals import interruptible
 from z4j_probes.systemd_unit import stand_in_for_unit

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_pid import diagnose, open_path, row
+from tests.as_service.test_process import diagnose, open_path, row
 from tests.support import cli
 from tests.support.certificates import authority, issue, server_context
 from tests.support.container import FIRST_UID, HOSTNAME, container
 from tests.support.tls_servers import tls_server
-from z4j_fastapi.cli.pid import inner_id
+from z4j_fastapi.as_service.process import inner_id
 from z4j_fastapi.devbrain import DevBrain
 
 __all__ = ["open_path"]

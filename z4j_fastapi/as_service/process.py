@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from z4j_fastapi.as_service.child import Service, World
 from z4j_fastapi.cli.output import usage_error
-from z4j_fastapi.cli.stand_in import Service, World
 from z4j_probes.systemd_unit import unit_in
 
 # The mount namespace last: after it, what is reached by a path is the service's.

@@ -1,0 +1,1 @@
+"""Act as a service: `--pid` and `--unit`, in a child process that has what the service has."""
