@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NoReturn
 
 from z4j_fastapi.cli import streams
-from z4j_fastapi.cli.plain import flags_of_doctor
+from z4j_fastapi.cli.fast_path import flags_of_doctor
 from z4j_fastapi.cli.signals import hold_back, was_terminated
 
 EXIT_USAGE = 2

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
-from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
-from z4j_fastapi.cli.running import (
+from z4j_fastapi.cli.loops import (
     Introduce,
     Silent,
     climb_forever,
     climb_once,
     climb_until_green,
 )
+from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
 from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.reports import FORMATS, exit_status, renderer

@@ -8,7 +8,7 @@ import typer.testing
 from z4j_fastapi.cli import doctor
 from z4j_fastapi.cli.app import app
 from z4j_fastapi.cli.doctor import Options
-from z4j_fastapi.cli.plain import FLAGS, flags_of_doctor
+from z4j_fastapi.cli.fast_path import FLAGS, flags_of_doctor
 
 LINES = [flags for count in range(len(FLAGS) + 1) for flags in combinations(FLAGS, count)]
 
