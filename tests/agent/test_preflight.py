@@ -26,7 +26,7 @@ from tests.support.agents import (
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.reconnect import QUICK
 from z4j_fastapi.agent.status import State
-from z4j_fastapi.buffer import opening
+from z4j_fastapi.buffer import open as opening
 from z4j_fastapi.devbrain import DevBrain, Misbehaviour
 from z4j_fastapi.errors import PreflightError
 

@@ -112,7 +112,7 @@ class AgentThread:
         deadline_s = time.monotonic() + self._preflight_budget_s
         # websockets, sqlite3 and ssl load here, not where a web service imports us
         from z4j_fastapi.agent.supervisor import Supervisor
-        from z4j_fastapi.buffer.opening import open_buffer
+        from z4j_fastapi.buffer.open import open_buffer
         from z4j_probes import default_registry
 
         budget_s = max(self._preflight_budget_s / 2, _DISK_S)
