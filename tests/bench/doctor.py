@@ -41,7 +41,7 @@ def measure(stage: Stage) -> list[Measure]:
         took_s = []
         for _ in range(1 if stage.smoke else min(stage.rounds, 3)):
             program = (
-                "import sys; from z4j_fastapi.cli import main; "
+                "import sys; from z4j_fastapi.cli.main import main; "
                 f"sys.argv = ['z4j-fastapi', 'doctor', '--json', '--timeout', '{budget_s}']\n"
                 "try: main()\n"
                 "except SystemExit as end: sys.exit(0 if end.code == 1 else 9)"

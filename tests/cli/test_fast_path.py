@@ -7,8 +7,8 @@ import typer.testing
 
 from z4j_fastapi.cli import doctor
 from z4j_fastapi.cli.app import app
-from z4j_fastapi.cli.doctor import Options
 from z4j_fastapi.cli.fast_path import FLAGS, flags_of_doctor
+from z4j_fastapi.cli.options import Options
 
 LINES = [flags for count in range(len(FLAGS) + 1) for flags in combinations(FLAGS, count)]
 

@@ -6,23 +6,10 @@ SIGTERM, and EXIT_INTERNAL where the program itself failed. A person never meets
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import os
-import sys
-from itertools import pairwise
-from typing import NoReturn
-
-from z4j_fastapi.cli import streams
-from z4j_fastapi.cli.fast_path import flags_of_doctor
-from z4j_fastapi.cli.signals import hold_back, was_terminated
-
 EXIT_USAGE = 2
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong command line
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 EXIT_TERMINATED = 143  # 128 + SIGTERM
-
-_AS_MODULE = "python -m z4j_fastapi"
 
 
 class Verdict(SystemExit):
@@ -31,101 +18,3 @@ class Verdict(SystemExit):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-
-
-def main() -> NoReturn:
-    """Run the command that `sys.argv` names, and end the process with its status."""
-    hold_back()  # what comes while modules are imported waits until there is something that can answer it
-    streams.prepare()
-    try:
-        _refuse_secrets(sys.argv[1:])
-        _refuse_completion(sys.argv[1:])
-        code = _run(sys.argv[1:])
-    except Verdict as verdict:
-        code = verdict.status
-    except SystemExit as exc:
-        code = _without_verdict(exc.code if isinstance(exc.code, int) else int(exc.code is not None))
-    except KeyboardInterrupt:
-        code = _without_verdict(EXIT_INTERRUPTED)
-    except Exception as exc:
-        code = _without_verdict(_internal_error(exc))
-    if code == EXIT_INTERRUPTED and was_terminated():
-        code = EXIT_TERMINATED
-    gc.freeze()  # the interpreter would look through everything that was ever imported, twice, to end
-    try:
-        streams.flush_stdout()
-    except OSError:
-        code = EXIT_INTERNAL
-    sys.exit(code)
-
-
-def _run(arguments: list[str]) -> int:
-    flags = flags_of_doctor(arguments)
-    if flags is not None:
-        gc.disable()  # one climb leaves nothing to collect, and half of its time are imports
-        from z4j_fastapi.cli.doctor import Options, run
-
-        return run(Options(**flags))
-    from z4j_fastapi.cli.app import app
-
-    app(prog_name=_program_name())
-    return 0
-
-
-def _refuse_secrets(arguments: list[str]) -> None:
-    """Whoever passes a secret as an argument shows it to all users of the machine: say where it belongs."""
-    for argument in arguments:
-        option = argument.partition("=")[0]
-        if option in ("--token", "--hmac-secret"):
-            variable = "Z4J_TOKEN" if option == "--token" else "Z4J_HMAC_SECRET"
-            print(
-                f"Error: there is no {option}, because command lines can be read in `ps`: "
-                f"set {variable}, or use {option}-file FILE. (If that was a real one, replace it.)",
-                file=sys.stderr,
-            )
-            raise SystemExit(EXIT_USAGE)
-
-
-def _refuse_completion(arguments: list[str]) -> None:
-    """Shells complete the names of programs: `python -m …` is none, and nothing would come of it."""
-    option = arguments[0] if arguments else ""
-    if option in ("--install-completion", "--show-completion") and _program_name() == _AS_MODULE:
-        print(f"Error: shells complete installed programs: use `z4j-fastapi {option}`", file=sys.stderr)
-        raise SystemExit(EXIT_USAGE)
-
-
-def _without_verdict(code: int) -> int:
-    """The status of a run without a report. Monitoring would take 2 for CRITICAL: it hears UNKNOWN."""
-    arguments = sys.argv[1:]
-    is_plugin = "--format=nagios" in arguments or ("--format", "nagios") in pairwise(arguments)
-    if not is_plugin or code == 0:
-        return code
-    from z4j_fastapi.reports.nagios import UNKNOWN, verdict
-
-    reason = {EXIT_USAGE: "the command line is wrong", EXIT_INTERRUPTED: "interrupted"}
-    with contextlib.suppress(OSError):  # there is nobody to tell
-        streams.write_stdout(
-            verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)") + "\n"
-        )
-    return UNKNOWN
-
-
-def _program_name() -> str:
-    name = os.path.basename(sys.argv[0])
-    return _AS_MODULE if name == "__main__.py" else name
-
-
-def _internal_error(exc: Exception) -> int:
-    from traceback import extract_tb
-
-    from z4j_probes import Settings
-
-    where = extract_tb(exc.__traceback__)[-1]
-    try:
-        streams.flush_stdout()
-    except OSError as full:  # this is what it was about: help, say, on a full disk
-        print(f"Error: stdout can't be written: {full.strerror}", file=sys.stderr)
-        return EXIT_INTERNAL
-    said = Settings.load().redactor().excerpt(f"{type(exc).__name__}: {exc}")
-    print(f"Error: this is a bug of z4j-fastapi: {said} ({where.filename}:{where.lineno})", file=sys.stderr)
-    return EXIT_INTERNAL

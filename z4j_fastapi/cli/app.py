@@ -158,7 +158,8 @@ def doctor(
     ] = None,
 ) -> None:
     """Say why the agent does not come online."""
-    from z4j_fastapi.cli.doctor import Options, run
+    from z4j_fastapi.cli.doctor import run
+    from z4j_fastapi.cli.options import Options
     from z4j_fastapi.cli.output import usage_error
 
     if context.args:

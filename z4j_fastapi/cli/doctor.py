@@ -6,9 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
@@ -19,10 +17,11 @@ from z4j_fastapi.cli.loops import (
     climb_once,
     climb_until_green,
 )
-from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
+from z4j_fastapi.cli.options import Options, check
+from z4j_fastapi.cli.output import emit, note, usage_error, write_file
 from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
-from z4j_fastapi.reports import FORMATS, exit_status, renderer
+from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_probes import (
     Ladder,
@@ -33,90 +32,14 @@ from z4j_probes import (
     default_registry,
     select,
 )
-from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
+from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
-from z4j_probes.selection import did_you_mean
-
-# Whoever asks for more has mistaken the unit; far beyond it, clocks and sleeps overflow.
-LONGEST_S = 7 * 24 * 3600
-
-
-# Documents that are a file each; of the other formats one may follow the other.
-_WHOLE_FILES = ("html", "junit", "openmetrics")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The command line of `doctor`; the defaults are what it does where nothing is said."""
-
-    format: str = "table"
-    output: Path | None = None
-    bundle: Path | None = None
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    no_websocket: bool = False
-    offline: bool = False
-    wait_s: float | None = None
-    watch_s: float | None = None
-    timeout_s: float = PROBE_TIMEOUT_S
-    strict: bool = False
-    verbose: bool = False
-    env_file: str | None = None
-    pid: int | None = None
-    unit: str | None = None
-    brain_url: str | None = None
-    project_id: str | None = None
-    agent_name: str | None = None
-    ca_file: str | None = None
-    token_file: str | None = None
-    hmac_secret_file: str | None = None
-
-    def load_settings(self) -> Settings:
-        """The settings as they are now: files may have changed since the last climb."""
-        return Settings.load(
-            env_file=self.env_file,
-            brain_url=self.brain_url,
-            project_id=self.project_id,
-            agent_name=self.agent_name,
-            ca_file=self.ca_file,
-            token_file=self.token_file,
-            hmac_secret_file=self.hmac_secret_file,
-        )
 
 
 def run(options: Options) -> int:
     """Do what the options say; the exit status."""
-    _check(options)
+    check(options)
     return _Doctor(options).run()
-
-
-def _check(options: Options) -> None:
-    """Refuse what contradicts itself, before anything is dialled."""
-    if options.format not in FORMATS:
-        meant = did_you_mean(options.format, FORMATS)
-        usage_error(f"there is no format {options.format!r}{meant}; there are: {', '.join(FORMATS)}")
-    if options.wait_s is not None and options.watch_s is not None:
-        usage_error("--wait ends with the first green report, --watch never: choose one")
-    for name in ("wait_s", "watch_s", "timeout_s"):
-        value = getattr(options, name)
-        if value is not None and not 0 < value <= LONGEST_S:  # NaN is in no order with anything
-            option = f"--{name.removesuffix('_s')}"
-            usage_error(f"{option} takes a number of seconds greater than 0 and at most {LONGEST_S} (a week)")
-    if options.pid is not None and options.unit is not None:
-        usage_error("--pid and --unit both say as whom: choose one")
-    if options.watch_s is not None and options.output is None and options.format in _WHOLE_FILES:
-        usage_error(
-            f"--watch would print one {options.format} document behind the other, which nothing reads: "
-            "write the latest one to a file with --output"
-        )
-    if options.output is not None:
-        check_target(options.output, "--output")
-    if options.bundle is not None:
-        check_target(options.bundle, "--bundle")
-        if options.output is not None and options.output.resolve() == options.bundle.resolve():
-            usage_error("--output and --bundle name the same file")
-        if options.watch_s is not None:
-            usage_error("--watch makes reports without end, --bundle holds one: choose one")
 
 
 class _Doctor:
