@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -33,20 +34,26 @@ def sources() -> list[Path]:
     return [path for path in SOURCES.rglob("*.py") if "codes" not in path.relative_to(SOURCES).parts]
 
 
-@pytest.mark.parametrize("code", BUILT_IN, ids=lambda code: code.code)
-def test_a_row_has_what_explain_and_the_documentation_need(code: Code) -> None:
-    assert re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", code.code)
-    assert code.title
-    assert not code.title.endswith(".")
-    assert len(code.title) > len(code.code.partition(".")[2]), "a title says more than the code's name"
-    if code.status in (Status.FAIL, Status.WARN):
-        assert code.causes
-        assert says_what_to_do(code.remedy)
+def test_a_row_has_what_explain_and_the_documentation_need() -> None:
+    assert {code.code: faults for code in BUILT_IN if (faults := faults_of(code))} == {}
 
 
-@pytest.mark.parametrize("code", OWN, ids=lambda code: code.code)
-def test_a_title_is_nobody_elses(code: Code) -> None:
-    assert [c.code for c in OWN if c.title == code.title] == [code.code]
+def faults_of(code: Code) -> list[str]:
+    faults = []
+    if not re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]*", code.code):
+        faults.append("its name")
+    if not code.title or code.title.endswith("."):
+        faults.append("its title")
+    if len(code.title) <= len(code.code.partition(".")[2]):
+        faults.append("a title says more than the code's name")
+    if code.status in (Status.FAIL, Status.WARN) and not (code.causes and says_what_to_do(code.remedy)):
+        faults.append("causes and a remedy")
+    return faults
+
+
+def test_each_title_is_used_once() -> None:
+    titles = Counter(code.title for code in OWN)
+    assert {title for title, count in titles.items() if count > 1} == set()
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -59,9 +66,9 @@ def test_every_probe_has_rows_of_its_own_name_once(probe: str) -> None:
     assert {f"{probe}.{common}" for common in COMMON} <= CATALOGUE.keys()
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(SOURCES).as_posix())
-def test_every_code_that_a_source_spells_is_in_the_catalogue(path: Path) -> None:
-    assert codes_spelled_in(path) <= CATALOGUE.keys()
+def test_every_code_that_a_source_spells_is_in_the_catalogue() -> None:
+    spelled = {path.name: codes_spelled_in(path) for path in sources()}
+    assert {name: unknown for name, codes in spelled.items() if (unknown := codes - CATALOGUE.keys())} == {}
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -71,10 +78,10 @@ def test_every_code_of_the_catalogue_is_given_by_something(probe: str) -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_a_rung_spells_the_codes_of_its_own_probe_alone(probe: str) -> None:
-    rung = SOURCES / "rungs" / f"{probe}.py"
-    assert rung.is_file()
-    assert {code.partition(".")[0] for code in codes_spelled_in(rung)} <= {probe}
+def test_a_rung_spells_only_the_codes_of_its_own_probe(probe: str) -> None:
+    package = SOURCES / "rungs" / probe
+    rung = package / "probe.py" if package.is_dir() else package.with_suffix(".py")
+    assert {code.partition(".")[0] for code in codes_spelled_in(rung)} == {probe}
 
 
 def test_an_outcome_has_its_rows_status_and_remedy() -> None:
