@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.support.namespaces import ROOT, python_environ, run_python, run_python_with_mount
-from z4j_fastapi.buffer import EventBuffer
+from z4j_fastapi.buffer import EventBuffer, slots
 from z4j_fastapi.buffer.claims import Batch
 from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EMPTY_FILE_BYTES
 
@@ -283,6 +283,42 @@ def test_the_events_of_dead_processes_have_one_heir(appender: Start, open_buffer
     assert heir.depth == 1200
     found = [json.loads(text) for text in payloads(heir)]
     assert found == [{"slot": slot, "n": n} for slot in (2, 3) for n in range(600)]
+
+
+@pytest.mark.parametrize("events", [1, 2, 20, 21, 200])
+@pytest.mark.parametrize("text", ['"x"', '"' + "é" * 30 + '"', '"' + "y" * 3000 + '"'])
+def test_what_an_orderly_end_leaves_is_adopted_however_little_it_is(
+    open_buffer: Open, events: int, text: str
+) -> None:
+    heir, gone = open_buffer(), open_buffer()
+    for _ in range(events):
+        gone.append(text)
+    gone.close()
+    assert heir.adopt() == events
+    assert payloads(heir) == [text] * events
+    assert heir.adopt() == 0
+
+
+def test_what_little_was_left_is_adopted_from_a_directory_with_any_name(tmp_path: Path) -> None:
+    directory = tmp_path / "a ?mode=rw#b %41 é"
+    directory.mkdir()
+    heir, gone = EventBuffer.open(directory, IDENTITY), EventBuffer.open(directory, IDENTITY)
+    gone.append("1")
+    gone.close()
+    assert heir.adopt() == 1
+    heir.close()
+
+
+def test_an_empty_slot_is_asked_and_left_as_it_is(open_buffer: Open, tmp_path: Path) -> None:
+    heir, empty = open_buffer(), open_buffer()
+    empty.close()
+    path = tmp_path / IDENTITY / "buffer-1.sqlite"
+    for content in (path.read_bytes(), b"", b"no database" * 1000):
+        path.write_bytes(content)
+        before, found = path.stat(), files(tmp_path)
+        assert list(slots.abandoned(path.parent, heir.slot)) == []
+        assert (path.stat().st_mtime_ns, path.read_bytes()) == (before.st_mtime_ns, content)
+        assert files(tmp_path) == found
 
 
 def test_a_large_adoption_lets_the_log_be_moved_on_its_way(open_buffer: Open, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from z4j_fastapi.buffer import forks, slots
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
-from z4j_fastapi.buffer.event_log import EMPTY_FILE_BYTES, EventLog, Row, utf8_size
+from z4j_fastapi.buffer.event_log import EventLog, Row, utf8_size
 from z4j_fastapi.buffer.event_store import CHUNK, EventStore, Tell
 from z4j_fastapi.buffer.wakeup import Bell
 from z4j_probes.errors import StorageError
@@ -196,7 +196,7 @@ class EventBuffer:
         own = self._store.slot
         if own is None:
             return moved
-        for found in slots.abandoned(own.path.parent, own.number, EMPTY_FILE_BYTES):
+        for found in slots.abandoned(own.path.parent, own.number):
             try:
                 orphan = EventLog(found.connection, found.path)
             except StorageError:

@@ -30,7 +30,7 @@ Row = tuple[int, str]
 
 _SCHEMA_VERSION = 1
 _PAGE_BYTES = 4096
-# Schema, event and ledger: one page each. A file of this size has no event in it.
+# Schema, event and ledger: one page each. A file without events can't be smaller.
 EMPTY_FILE_BYTES = 3 * _PAGE_BYTES
 
 # The frames after which a checkpoint is due: 8 MiB of log. More would make the start after a kill slower

@@ -115,15 +115,15 @@ def set_aside(path: Path) -> Path:
     return moved_to
 
 
-def abandoned(directory: Path, own: int, empty_bytes: int) -> Iterator[Slot]:
+def abandoned(directory: Path, own: int) -> Iterator[Slot]:
     """Slots with something in them that no live process has, each locked until the caller closes it.
 
-    Files that are too small to hold an event are not touched: a process that starts at this moment would
-    find its slot taken. A corrupt one is left to the process that starts on it.
+    Files without an event are not locked: a process that starts at this moment would find its slot taken.
+    A corrupt one is left to the process that starts on it.
     """
     for number in _numbers(directory):
         path = directory / f"buffer-{number}.sqlite"
-        if number == own or not _may_hold_events(path, empty_bytes):
+        if number == own or not _may_hold_events(path):
             continue
         try:
             with _one_at_a_time(directory):
@@ -141,12 +141,19 @@ def _numbers(directory: Path) -> list[int]:
     return sorted(int(found[1]) for name in names if (found := _FILE_NAME.fullmatch(name)))
 
 
-def _may_hold_events(path: Path, empty_bytes: int) -> bool:
-    try:
-        if path.stat().st_size > empty_bytes:
+def _may_hold_events(path: Path) -> bool:
+    """Whether a lock is worth taking: there is a log, as a process leaves it that was killed, or an event."""
+    with contextlib.suppress(OSError):
+        if os.stat(f"{path}-wal").st_size > 0:
             return True
-        return os.stat(f"{path}-wal").st_size > 0
-    except OSError:
+    # Without a log the file has it all. "immutable" reads it without a lock that could refuse it to anybody,
+    # and without a log of its own (https://sqlite.org/uri.html); a process that begins to write has a log.
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as file:
+            return bool(file.execute("SELECT EXISTS (SELECT 1 FROM event)").fetchone()[0])
+    except sqlite3.Error:  # an empty file, a damaged one, or one that has just gone
         return False
 
 
