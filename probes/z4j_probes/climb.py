@@ -70,7 +70,7 @@ class LiveSession:
     hello: Hello
     ack: HelloAck
     signer: FrameSigner
-    verifier: FrameVerifier | None
+    verifier: FrameVerifier
     pending: tuple[dict[str, Any], ...] = ()
 
 
@@ -94,7 +94,7 @@ class Climb:
     ack: Product[HelloAck] = Product()  # auth
     clock_offset_s: Product[float] = Product()  # auth: the brain's clock less ours
     signer: Product[FrameSigner] = Product()  # signing
-    verifier: Product[FrameVerifier | None] = Product()  # signing
+    verifier: Product[FrameVerifier] = Product()  # signing
     pending: Product[tuple[dict[str, Any], ...]] = Product()  # signing
 
     def __init__(

@@ -183,14 +183,21 @@ async def test_a_slow_state_directory_takes_of_the_same_budget(
 async def test_what_passes_today_and_may_not_tomorrow_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    unsigned = DevBrain(misbehaviour=Misbehaviour(send_unsigned=True))
-    async with unsigned as brain, agent_of(brain, tmp_path) as agent:
+    drifting = DevBrain(misbehaviour=Misbehaviour(clock_offset_s=30))
+    async with drifting as brain, agent_of(brain, tmp_path) as agent:
         first = agent.status.session_id
         await brain.stop()
         await brain.start()
         await until(lambda: agent.status.session_id not in (None, first), "it had another session")
     (said,) = warnings(caplog)
-    assert said.startswith("signing.not_enforced: ")
+    assert said.startswith("signing.clock_skew: ")
+
+
+async def test_strict_does_not_start_with_a_peer_that_knows_neither_token_nor_secret(tmp_path: Path) -> None:
+    stranger = DevBrain(misbehaviour=Misbehaviour(accept_unsigned=True, send_unsigned=True))
+    async with stranger as brain:
+        with pytest.raises(PreflightError, match=r"signing\.brain_signature_invalid"):
+            await agent_of(brain, tmp_path, preflight="strict").__aenter__()
 
 
 def test_a_hosts_policy_for_event_loops_is_not_the_agents(tmp_path: Path) -> None:

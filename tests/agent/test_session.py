@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.agents import agent_of, errors, status_with, until
+from tests.support.hostile_relay import as_it_was, hostile_relay
 from tests.support.relay import relay_to
 from z4j_fastapi.agent import session
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer.event_log import EventLog, Row
 from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
+from z4j_probes.protocol import parse, unsigned_frame
 
 
 async def test_heartbeats_come_at_the_brains_interval_and_tell_what_is_buffered(tmp_path: Path) -> None:
@@ -70,16 +72,87 @@ async def test_a_frame_that_lost_its_signature_ends_the_session(tmp_path: Path) 
         await status_with(agent, State.OFFLINE, "signing.brain_signature_invalid")
 
 
-async def test_a_brain_that_never_signs_is_taken_at_its_word_for_acknowledgements(tmp_path: Path) -> None:
-    careless = DevBrain(misbehaviour=Misbehaviour(send_unsigned=True))
+async def test_no_session_comes_about_with_a_brain_that_does_not_sign(tmp_path: Path) -> None:
+    careless = DevBrain(misbehaviour=Misbehaviour(accept_unsigned=True, send_unsigned=True))
     async with careless as brain, agent_of(brain, tmp_path) as agent:
-        report = agent.status.report
-        assert report is not None
-        assert report.results[-1].code == "signing.not_enforced"
-        agent.emit("task.sent", task_id="1")
+        assert agent.emit("task.sent", task_id="1")
+        await brain.seen.until(lambda: brain.seen.connections >= 3, "it tried again")
+        await status_with(agent, State.OFFLINE, "signing.brain_signature_invalid")
+        assert brain.seen.events == {}
+        assert agent.status.buffered == 1
+        brain.misbehaviour = Misbehaviour()
         await brain.wait_for_events(1)
         await until(lambda: agent.status.buffered == 0, "the event was acknowledged")
-        assert brain.seen.connections == 1
+
+
+async def test_a_relay_that_removes_signatures_gets_no_events_forgotten_and_no_command_answered(
+    tmp_path: Path,
+) -> None:
+    async with (
+        DevBrain() as brain,
+        hostile_relay(brain.url) as relay,
+        agent_of(brain, tmp_path, brain_url=relay.url) as agent,
+    ):
+        for n in range(100):
+            assert agent.emit("task.sent", task_id=str(n))
+        await brain.seen.until(lambda: brain.seen.connections >= 2, "it tried again")
+        await status_with(agent, State.OFFLINE, "signing.brain_signature_invalid")
+        assert agent.status.buffered == 100
+        relay.change = as_it_was
+        await status_with(agent, State.ONLINE)
+        await until(lambda: agent.status.buffered == 0, "all was acknowledged")
+        assert len(brain.seen.events) == 100
+
+
+@pytest.mark.parametrize("kind", ["event_batch_ack", "command", "error", "novelty"])
+async def test_an_unsigned_frame_in_a_proven_session_ends_it_and_does_nothing_else(
+    kind: str, tmp_path: Path
+) -> None:
+    async with (
+        DevBrain() as brain,
+        hostile_relay(brain.url, as_it_was) as relay,
+        agent_of(brain, tmp_path, brain_url=relay.url) as agent,
+    ):
+        brain.misbehaviour = Misbehaviour(drop_acks=NEVER)
+        batches = brain.seen.batches
+        agent.emit("task.sent", task_id="1")
+        await brain.seen.until(lambda: brain.seen.batches > batches, "the event was on its way")
+        batch = next(f for f in map(parse, relay.from_agent) if f["payload"].get("events"))
+        forged = {
+            "event_batch_ack": {"acked_id": batch["id"], "received": 1, "accepted": 1, "rejected": 0},
+            "command": {"action": "retry_task", "target": {}, "parameters": {}},
+            "error": {"code": "project_archived", "message": "go away", "fatal": True},
+        }
+        await relay.inject(unsigned_frame(kind, forged.get(kind, {})))
+        await status_with(agent, State.OFFLINE, "signing.brain_signature_invalid")
+        assert "go away" not in agent.status.reason
+        assert agent.status.buffered == 1
+        assert not brain.seen.frames.keys() & {"command_ack", "command_result"}
+
+
+async def test_a_signed_command_of_an_earlier_session_is_not_answered_again(tmp_path: Path) -> None:
+    async with (
+        DevBrain() as brain,
+        hostile_relay(brain.url, as_it_was) as relay,
+        agent_of(brain, tmp_path, brain_url=relay.url) as agent,
+    ):
+        command = await brain.send_command("retry_task")
+        await brain.wait_for_result(command)
+        (recorded,) = (raw for raw in relay.from_brain if parse(raw)["type"] == "command")
+        brain.drop_connections()
+        await brain.seen.until(
+            lambda: len(relay.agents) == 2 and len(brain.online_workers) == 1, "it is back"
+        )
+        await status_with(agent, State.ONLINE)
+        await relay.inject(recorded)
+        await status_with(agent, State.OFFLINE, "signing.brain_signature_invalid")
+        relay.change = lambda message: recorded if '"event_batch_ack"' in message else message
+        connections = len(relay.agents)
+        await until(lambda: len(relay.agents) > connections + 1, "it was tried where a session begins, too")
+        assert agent.status.state is State.OFFLINE
+        relay.change = as_it_was
+        await status_with(agent, State.ONLINE)
+        assert brain.seen.frames["command_result"] == 1
 
 
 async def test_a_brain_that_acknowledges_nothing_is_given_up(

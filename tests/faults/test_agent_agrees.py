@@ -35,6 +35,7 @@ ONE_OF_EACH_KIND = (
     "the_secret_is_another_brains",
     "this_clock_is_five_minutes_fast",
     "the_frame_is_not_acknowledged",
+    "a_relay_removes_signatures",
 )
 # The buffer is the agent's own affair: it goes on in memory, says so, and may well be online.
 BUFFER_FAULTS = ("nothing_can_be_written", "the_state_directory_is_a_file", "the_disk_is_full")

@@ -19,7 +19,7 @@ from z4j_fastapi.agent.in_flight import Pace
 from z4j_fastapi.agent.log import log
 from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
-from z4j_probes.protocol import CloseCode, new_frame_id, parse, timestamp
+from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
 from z4j_probes.transport import hang_up
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
@@ -126,10 +126,8 @@ class Session:
             for frame in self._live.pending:
                 await self._handle(frame)
             while True:
-                raw = await self._websocket.recv()
-                verifier = self._live.verifier
-                # without one the climb has warned of it (signing.not_enforced)
-                await self._handle(parse(raw) if verifier is None else verifier.verify(raw))
+                # errors too: what anybody on the path can write is no reason to do or to forget anything
+                await self._handle(self._live.verifier.verify(await self._websocket.recv()))
         except ConnectionClosed as exc:
             raise _Over(_why_closed(exc)) from None
         except FrameRejected as exc:

@@ -42,6 +42,7 @@ class Misbehaviour:
     accept_unsigned: bool = False
     """Take every well-formed frame without looking at its signature, clock or sequence."""
     send_unsigned: bool = False
+    """Sign nothing, as where a relay on the path removes signatures. No agent may act on such a frame."""
     sign_with_wrong_secret: bool = False
     drop_acks: float = 0
     """Record the first so many batches that this brain receives, and acknowledge none of them."""

@@ -44,18 +44,21 @@ CODES = (
         "signing.brain_signature_invalid",
         "what the brain sends does not verify",
         causes=(
-            "a middlebox that alters messages",
-            "the brain took our signature but signs with another secret",
+            "a middlebox that alters messages, or removes their signatures",
+            "the brain took our signature but signs with another secret, or not at all",
             "something else than a brain answers",
         ),
-        remedy="take inspecting middleboxes out of the way to /ws/agent, or mint the agent again",
+        remedy=(
+            "take inspecting middleboxes out of the way to /ws/agent; where there is none, upgrade the "
+            "brain, or mint the agent again"
+        ),
     ),
     Code(
         "signing.not_enforced",
-        "the brain does not sign what it sends",
+        "an early doctor's warning that the brain does not sign what it sends (history: no longer given)",
         status=Status.WARN,
-        causes=("a brain of an old version, or one that was set up without signatures",),
-        remedy="upgrade the brain, or switch signatures on there: commands could be forged",
+        causes=("a report of an early version: what is not signed is signing.brain_signature_invalid now",),
+        remedy="run the doctor again: `python -m z4j_fastapi doctor`",
     ),
     Code(
         "signing.closed",

@@ -53,9 +53,7 @@ def classify_end(closed: Closed | None, *, offset_s: float, objection: str = "")
 def classify_rejection(rejected: ProtocolError) -> str:
     """The code where the acknowledgement itself did not verify."""
     reason = rejected.reason if isinstance(rejected, FrameRejected) else ""
-    return {"unsigned": "signing.not_enforced", "clock": "signing.clock_skew"}.get(
-        reason, "signing.brain_signature_invalid"
-    )
+    return "signing.clock_skew" if reason == "clock" else "signing.brain_signature_invalid"
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -69,9 +67,7 @@ async def run(climb: Climb) -> ProbeResult:
     await say(climb, signer.sign("event_batch", {"events": []}, frame_id))
     result = await _acknowledgement(climb, verifier, frame_id, heard)
     if result.ok:
-        # a brain that does not sign leaves nothing to verify; whoever keeps the session knows by that
-        climb.verifier = None if result.code == "signing.not_enforced" else verifier
-        climb.signer, climb.pending = signer, tuple(heard.pending)
+        climb.signer, climb.verifier, climb.pending = signer, verifier, tuple(heard.pending)
     return result
 
 

@@ -7,6 +7,7 @@ import secrets
 from tests.faults.scenario import Case, scenario
 from tests.faults.scenarios.tls_handshake import faketime
 from tests.faults.stage import Stage
+from tests.support.hostile_relay import hostile_relay
 from z4j_fastapi.devbrain import NEVER, Close, Misbehaviour
 from z4j_probes.protocol import encode_secret
 
@@ -90,11 +91,28 @@ async def the_brain_signs_with_another_secret(stage: Stage) -> Case:
 
 
 @scenario(
-    "signing.not_enforced", "a brain that does not sign", "carries no signature", hint=("upgrade the brain",)
+    "signing.brain_signature_invalid",
+    "a brain that does not sign",
+    "the brain acknowledged our frame, but",
+    "carries no signature",
+    hint=("middleboxes",),
 )
 async def the_brain_does_not_sign(stage: Stage) -> Case:
     """an embedded brain that takes and sends unsigned frames"""
     return await misbehaving(stage, Misbehaviour(accept_unsigned=True, send_unsigned=True))
+
+
+@scenario(
+    "signing.brain_signature_invalid",
+    "a relay that removes signatures",
+    "carries no signature",
+    hint=("middleboxes",),
+)
+async def a_relay_removes_signatures(stage: Stage) -> Case:
+    """a relay in front of an embedded brain removes `hmac` from all frames that the brain sends"""
+    brain = await stage.brain()
+    relay = await stage.stack.enter_async_context(hostile_relay(brain.url))
+    return Case(stage.settings(brain, relay.url))
 
 
 @scenario("signing.closed", "the brain fails at the first signed frame", "1011", hint=("log",))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.footing import BUDGET_S, climbed, footing, probe, settings_for
+from tests.support.hostile_relay import hostile_relay
 from z4j_fastapi.devbrain import NEVER, Close, Credentials, DevBrain, Misbehaviour
 from z4j_probes.errors import FrameRejected, ProtocolError
 from z4j_probes.ladder import Ladder
@@ -56,7 +57,7 @@ def test_every_end_has_its_code(closed: Closed | None, offset_s: float, objectio
 @pytest.mark.parametrize(
     ("rejected", "code"),
     [
-        (FrameRejected("unsigned", ""), "not_enforced"),
+        (FrameRejected("unsigned", ""), "brain_signature_invalid"),
         (FrameRejected("clock", ""), "clock_skew"),
         (FrameRejected("signature", ""), "brain_signature_invalid"),
         (FrameRejected("sequence", ""), "brain_signature_invalid"),
@@ -122,10 +123,34 @@ async def test_an_acknowledgement_with_a_wrong_signature_is_named() -> None:
     assert result.code == "signing.brain_signature_invalid"
 
 
-async def test_an_unsigned_acknowledgement_is_a_warning() -> None:
-    result = await verdict(Misbehaviour(send_unsigned=True))
-    assert result.code == "signing.not_enforced"
-    assert result.status is Status.WARN
+async def test_an_unsigned_acknowledgement_fails_and_leaves_nothing_to_live_with() -> None:
+    async with (
+        DevBrain(misbehaviour=Misbehaviour(send_unsigned=True)) as brain,
+        climbed(settings_of(brain, brain.mint("web-1"))) as (climb, results),
+    ):
+        assert results["signing"].code == "signing.brain_signature_invalid"
+        assert results["signing"].status is Status.FAIL
+        assert "carries no signature" in results["signing"].message
+        assert not climb.has("signer")
+        assert not climb.has("verifier")
+
+
+async def test_a_relay_that_removes_signatures_is_red() -> None:
+    async with DevBrain() as brain, hostile_relay(brain.url) as relay:
+        agent = brain.mint("web-1")
+        settings = settings_for(relay.url, token=agent.token, hmac_secret=agent.hmac_secret)
+        assert (await probe("signing", settings)).code == "signing.brain_signature_invalid"
+
+
+async def test_an_unsigned_error_is_neither_believed_nor_quoted() -> None:
+    async with DevBrain(misbehaviour=Misbehaviour(drop_acks=NEVER, send_unsigned=True)) as brain:
+        settings = settings_of(brain, brain.mint("web-1"))
+        result, pending = await between_hello_and_acknowledgement(
+            brain, settings, lambda: brain.send_error("database_locked", "try again"), timeout_s=1.0
+        )
+    assert result.code == "signing.brain_signature_invalid"
+    assert "database_locked" not in result.message
+    assert pending is None
 
 
 async def test_a_brain_that_never_acknowledges_is_named_within_the_budget() -> None:
