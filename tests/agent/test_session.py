@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,32 @@ async def test_a_command_that_it_does_not_implement_is_answered(tmp_path: Path) 
         assert command.result is not None
         assert command.result["status"] == "failed"
         assert "task.retry" in command.result["error"]
+
+
+async def test_a_fire_of_a_schedule_is_not_answered_and_the_log_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A brain that reads "failed" switches the schedule off."""
+    schedule = str(uuid.uuid4())
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        for _ in range(2):
+            target = {"type": "schedule", "id": schedule, "engine": "arq"}
+            fire = {"task_name": "pay_salaries", "args": ["1234-secret"], "fire_id": "f-1"}
+            await brain.send_command("schedule.fire", target=target, parameters=fire)
+            other = await brain.send_command("task.retry")
+            await brain.wait_for_result(other)  # answered in order: the fire was handled by then
+            brain.drop_connections()
+            await brain.wait_for_workers(0)
+            await brain.wait_for_workers(1)
+            await status_with(agent, State.ONLINE)
+        assert brain.seen.frames["command_ack"] == brain.seen.frames["command_result"] == 2
+        fires = [command for command in brain.seen.commands.values() if command.action == "schedule.fire"]
+        assert [(fire.acknowledged, fire.result) for fire in fires] == [(False, None)] * 2
+    (said,) = [said for said in errors(caplog) if said.startswith("schedule.fire: ")]
+    assert schedule in said
+    assert "pause the schedule" in said
+    assert "pay_salaries" not in caplog.text
+    assert "1234-secret" not in caplog.text
 
 
 async def test_a_token_that_is_revoked_is_named_and_asked_for_slowly(

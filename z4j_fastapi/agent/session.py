@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
+from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.in_flight import Pace
 from z4j_fastapi.agent.log import log
 from z4j_fastapi.buffer import Batch, EventBuffer
@@ -65,15 +66,20 @@ class _Over(Exception):
 class Session:
     """Runs one session until it ends. Lives in one event loop; owns the WebSocket that it is given.
 
-    `health` is asked for what a heartbeat reports of the adapter.
+    `health` is asked for what a heartbeat reports of the adapter. `fires` outlives sessions, as schedules do.
     """
 
     def __init__(
-        self, live: LiveSession, buffer: EventBuffer, health: Callable[[], Mapping[str, Any]] = dict
+        self,
+        live: LiveSession,
+        buffer: EventBuffer,
+        fires: UnansweredFires,
+        health: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._live = live
         self._websocket = live.websocket
         self._buffer = buffer
+        self._fires = fires
         self._health = health
         self._in_flight: dict[str, tuple[Batch, float]] = {}
         self._pace = Pace()
@@ -171,7 +177,14 @@ class Session:
         self._room.set()
 
     async def _answer(self, command_id: str, payload: Mapping[str, Any]) -> None:
-        """This agent implements no command yet; silence would leave the dashboard waiting."""
+        """This agent implements no command yet; silence would leave the dashboard waiting.
+
+        A fire of a schedule is the exception: `fires` says why, and what a person is told instead.
+        """
+        if payload.get("action") == "schedule.fire":
+            target = payload.get("target")
+            self._fires.note(target.get("id") if isinstance(target, dict) else None)
+            return
         claim = {"delivery_claim_token": payload.get("delivery_claim_token")}
         error = f"this agent does not implement the command {payload.get('action')!r}"
         result = {"status": "failed", "result": None, "error": error, **claim}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.log import log
 from z4j_fastapi.agent.reconnect import Backoff
@@ -71,6 +72,7 @@ class Supervisor:
         self._session: Session | None = None
         self._worker_id = self._stable_worker_id()
         self._replaced_s: float | None = None
+        self._fires = UnansweredFires()
         self._said = ""
         self._warned: set[str] = set()
         self._finishing = False
@@ -146,7 +148,7 @@ class Supervisor:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
     async def _live(self, live: LiveSession, report: Report) -> SessionEnd:
-        self._session = Session(live, self._buffer, self._health)
+        self._session = Session(live, self._buffer, self._fires, self._health)
         started_s = time.monotonic()
         try:
             self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
