@@ -20,7 +20,7 @@ help: ## List the targets
 
 setup: $(VENV)/.ready ## Create .venv, with the package (editable) and everything its tests need
 
-brain: .brain/.ready-$(BRAIN_VERSION) ## Install the real brain that interop tests talk to, in .brain
+brain: .brain/.ready-$(BRAIN_VERSION)-scheduler ## Install the real brain that interop tests talk to, in .brain
 
 # An old pip knows no --group, so the environment gets a current one first.
 $(VENV)/.ready: pyproject.toml
@@ -30,10 +30,10 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/python $(PIP) install --group dev --editable .
 	@touch $@
 
-.brain/.ready-$(BRAIN_VERSION):
-	@echo "brain: installing z4j $(BRAIN_VERSION) in .brain"
+.brain/.ready-$(BRAIN_VERSION)-scheduler:
+	@echo "brain: installing z4j $(BRAIN_VERSION) and its scheduler in .brain"
 	@PYTHON="$(PYTHON)" .ci/venv .brain
-	@.brain/bin/python $(PIP) install 'z4j==$(BRAIN_VERSION)'
+	@.brain/bin/python $(PIP) install 'z4j==$(BRAIN_VERSION)' 'z4j-scheduler==$(BRAIN_VERSION)'
 	@touch $@
 
 apt: ## Install the Debian packages that the fault matrix needs, where that is possible

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.brain_api import BrainApi
+from tests.support.programs import free_port
 from tests.support.real_brain import (
     BrainProcess,
     brain_executable,
@@ -54,6 +55,21 @@ def own_brain(tmp_path: Path) -> Iterator[BrainProcess]:
         yield brain
 
 
+@pytest.fixture
+def brain_with_scheduler(tmp_path: Path) -> Iterator[BrainApi]:
+    """A real brain of this test's own that has schedules: its scheduler is a process beside it."""
+    _require_brain(needs="z4j-scheduler")
+    environ = {
+        "Z4J_EMBEDDED_SCHEDULER": "true",
+        "Z4J_SCHEDULER_GRPC_BIND_HOST": "127.0.0.1",
+        "Z4J_SCHEDULER_GRPC_BIND_PORT": str(free_port()),
+    }
+    with running_brain(tmp_path / "brain", environ) as brain:
+        api = BrainApi(brain.url)
+        yield api
+        api.close()
+
+
 def pytest_configure() -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
     if not _is_xdist_worker():
@@ -72,10 +88,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     stop_shared_brain(_brain_directory(factory.getbasetemp()))
 
 
-def _require_brain() -> None:
-    if brain_executable() is not None:
+def _require_brain(needs: str = "z4j") -> None:
+    executable = brain_executable()
+    if executable is not None and executable.with_name(needs).exists():
         return
-    reason = "the real brain is not installed: run `make brain`, or name its z4j program in Z4J_TEST_BRAIN"
+    reason = f"the real brain's {needs} is not installed: run `make brain`, or name its z4j in Z4J_TEST_BRAIN"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

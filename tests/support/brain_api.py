@@ -95,6 +95,23 @@ class BrainApi:
         row: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/commands/{command_id}")
         return row
 
+    def create_schedule(self, name: str, engine: str, every: str, project: str = "default") -> str:
+        """A schedule that the brain's own scheduler fires; returns its id."""
+        body = {"name": name, "task_name": name, "engine": engine, "scheduler": "z4j-scheduler"}
+        body |= {"kind": "interval", "expression": every}
+        schedule_id: str = self._call("POST", f"/projects/{project}/schedules", body)["id"]
+        return schedule_id
+
+    def schedule(self, schedule_id: str, project: str = "default") -> dict[str, Any]:
+        """The dashboard's row of a schedule: is_enabled …"""
+        row: dict[str, Any] = self._call("GET", f"/projects/{project}/schedules/{schedule_id}")
+        return row
+
+    def fires(self, schedule_id: str, project: str = "default") -> list[str]:
+        """What became of each time that it was due: accepted, terminal_failed …"""
+        rows = self._call("GET", f"/projects/{project}/schedules/{schedule_id}/fires")
+        return [row["status"] for row in (rows["items"] if isinstance(rows, dict) else rows)]
+
     def create_project(self, slug: str) -> str:
         """A second project; returns its UUID."""
         project_id: str = self._call("POST", "/projects", {"slug": slug, "name": slug})["id"]

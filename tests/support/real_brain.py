@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -41,8 +41,9 @@ def brain_executable() -> Path | None:
 class BrainProcess:
     """A brain of one's own: it may be killed, restarted on its port with its data, or left down."""
 
-    def __init__(self, executable: Path, home: Path) -> None:
+    def __init__(self, executable: Path, home: Path, environ: Mapping[str, str] | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        self._environ = environ or {}
         self._executable = executable
         self._home = home
         # Bound, never listening: while the brain is down, nobody else gets its port, and dialling is refused.
@@ -91,6 +92,7 @@ class BrainProcess:
         arguments += ["--admin-email", ADMIN_EMAIL, "--admin-password", ADMIN_PASSWORD]
         # Of the caller's environment only PATH: a Z4J_* or a proxy variable would change the brain.
         environment = {"HOME": str(self._home), "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+        environment |= self._environ
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         # Not subprocess.Popen: a shared brain outlives the test process that happened to start it.
         return os.posix_spawn(
@@ -134,12 +136,12 @@ def end_process(pid: int, how: signal.Signals) -> None:
 
 
 @contextlib.contextmanager
-def running_brain(home: Path) -> Iterator[BrainProcess]:
-    """A brain of one's own, up."""
+def running_brain(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[BrainProcess]:
+    """A brain of one's own, up, with these variables besides."""
     executable = brain_executable()
     if executable is None:
         raise RuntimeError("the brain is not installed: run `make brain`")
-    brain = BrainProcess(executable, home)
+    brain = BrainProcess(executable, home, environ)
     try:
         brain.start()
         yield brain
