@@ -50,7 +50,7 @@ def test_every_code_that_is_named_is_in_the_catalogue() -> None:
         (page.name, code) for page in PAGES for code in re.findall(r"`([a-z]+\.[a-z_]+)`", page.read_text())
     }
     assert {
-        (page, code) for page, code in named if code.partition(".")[0] in PROBES and code not in CATALOGUE
+        (page, name) for page, name in named if name.partition(".")[0] in PROBES and name not in CATALOGUE
     } == set()
 
 
