@@ -13,7 +13,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types test fault-table demo pictures docs peer bench bench-smoke clean
+.PHONY: help setup brain apt lint types quick test slow coverage fault-table demo pictures docs peer bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,21 @@ lint: setup ## Check style and formatting
 types: setup ## Check types, strictly
 	@$(BIN)/mypy
 
-test: setup brain apt lint types ## Everything: style, types, all tests
-	@$(BIN)/pytest $(PYTEST_ARGS)
+# What starts no program and no server of its own: a change is judged while its author still looks at it.
+quick: lint types ## Style, types, and the tests that need no other program, in under a minute
+	@$(BIN)/pytest -q $(PYTEST_ARGS) -m "not (component or interop or faults or slow)"
+
+test: setup brain apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
+	@$(BIN)/pytest $(PYTEST_ARGS) -m "not slow"
+
+slow: setup brain apt ## The tests that take minutes: long soak, a booted systemd, monitoring engines
+	@$(BIN)/pytest $(PYTEST_ARGS) -m slow
+
+coverage: setup brain apt ## Run all tests with coverage, subprocesses included, and show it by file
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(PYTEST_ARGS) -m "not slow"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --sort=cover
 
 fault-table: setup brain apt ## Run the fault matrix, and write what the doctor said to docs/fault-matrix.md
 	@rows=$$(mktemp -d) && trap 'rm -rf "$$rows"' EXIT && \
