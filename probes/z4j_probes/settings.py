@@ -10,7 +10,8 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -78,6 +79,7 @@ class Settings:
     """The values as they were given, unjudged; None where there is none.
 
     `sources` names where each came from. `mislaid` are secrets that stood where a file's name belongs.
+    `files` are the paths of the secrets that come from files, by attribute.
     `remarks` say what may surprise though it is not wrong. `environ` is the environment that everything else
     (proxies, trust store, TMPDIR) is read from: a process's own, or that of the service that is diagnosed.
     """
@@ -94,6 +96,7 @@ class Settings:
     log_level: str | None = None
     allow_plaintext: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
     mislaid: tuple[Secret, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -120,6 +123,24 @@ class Settings:
             raise TypeError(f"unknown setting: {', '.join(sorted(explicit.keys() - known))}")
         variables = dict(os.environ if environ is None else environ)
         return _Loader(variables, env_file, explicit).load(allow_plaintext)
+
+    def reread(self) -> Settings:
+        """The same, with each secret that comes from a file as the file has it now.
+
+        A secret whose file is away, empty, or not a regular file stays as it was read before: a pipe can be
+        read only once. May block as long as `load`, and longer where a mount is gone: call it in a thread.
+        """
+        paths = {
+            name: path
+            for name, path in self.files.items()
+            if getattr(self, name) is None or Path(path).expanduser().is_file()
+        }
+        loader = _Loader(dict(self.environ), None, {f"{name}_file": path for name, path in paths.items()})
+        found = {v.attribute: loader.find(v) for v in VARIABLES if v.attribute in paths}
+        held: dict[str, Any] = {name: Secret(text) for name, text in found.items() if text}
+        others = (lost for lost in self.unreadable if lost.attribute not in self.files)
+        lost = (lost for lost in loader.unreadable if getattr(self, lost.attribute) is None)
+        return replace(self, **held, unreadable=(*others, *lost))
 
     @property
     def filled_agent_name(self) -> str:
@@ -184,6 +205,7 @@ class _Loader:
         self.origin = dict.fromkeys(environ, "env")
         self.explicit = {k: v for k, v in explicit.items() if v is not None}
         self.sources: dict[str, str] = {}
+        self.files: dict[str, str] = {}
         self.unreadable: list[Unreadable] = []
         self.mislaid: list[Secret] = []
         self.absent: set[str] = set()
@@ -194,7 +216,7 @@ class _Loader:
     def load(self, allow_plaintext: bool) -> Settings:
         values: dict[str, Any] = {}
         for variable in VARIABLES:
-            value = self._find(variable)
+            value = self.find(variable)
             if value is not None:
                 values[variable.attribute] = Secret(value) if variable.secret else value
         if "agent_name" not in values:
@@ -204,13 +226,14 @@ class _Loader:
             **values,
             allow_plaintext=allow_plaintext,
             sources=MappingProxyType(self.sources),
+            files=MappingProxyType(self.files),
             unreadable=tuple(self.unreadable),
             mislaid=tuple(self.mislaid),
             remarks=tuple(self.remarks),
             environ=MappingProxyType(self.environ),
         )
 
-    def _find(self, variable: Variable) -> str | None:
+    def find(self, variable: Variable) -> str | None:
         attribute = variable.attribute
         if attribute in self.explicit:
             self.sources[attribute] = "argument"
@@ -229,10 +252,12 @@ class _Loader:
 
     def _from_file(self, variable: Variable, path: str, source: str) -> str | None:
         self.sources[variable.attribute] = f"{source} ({path})"
+        self.files[variable.attribute] = path
         text = self._read(variable.attribute, variable.file_name, path)
         if text is None and path in self.absent and is_secret_as_file_name(path):
             self.mislaid.append(Secret(path))
             self.sources[variable.attribute] = source
+            del self.files[variable.attribute]  # it names no file, now or later
             self.unreadable[-1] = _mislaid(variable)
         # editors and `echo` end a file with a newline that is not part of the secret
         return text.rstrip("\r\n") or None if text is not None else None

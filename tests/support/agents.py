@@ -78,8 +78,11 @@ async def silent_peer() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def peer_that_freezes() -> AsyncIterator[str]:
-    """The URL of a peer that upgrades, and then neither says nor reads anything, a close frame included."""
+async def peer_that_freezes(port: int = 0) -> AsyncIterator[str]:
+    """The URL of a peer that upgrades, and then neither says nor reads anything, a close frame included.
+
+    Its port is the system's choice unless one is given.
+    """
 
     async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -96,7 +99,7 @@ async def peer_that_freezes() -> AsyncIterator[str]:
             writer.close()
 
     ended = asyncio.Event()
-    server = await asyncio.start_server(upgrade, "127.0.0.1", 0)
+    server = await asyncio.start_server(upgrade, "127.0.0.1", port)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ended.set()

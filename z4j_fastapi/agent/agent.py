@@ -19,7 +19,7 @@ from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.log import log
 from z4j_fastapi.agent.status import AgentStatus, State
-from z4j_fastapi.agent.thread import AgentThread
+from z4j_fastapi.agent.thread import AgentThread, dead
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_probes import Settings
 
@@ -39,7 +39,8 @@ class Z4JAgent:
             …
 
     Every argument that is left out comes from its `Z4J_*` variable, then from its default. Constructing one
-    opens nothing and raises nothing for bad settings: those make the agent `disabled` when it is entered.
+    opens nothing and raises nothing for bad settings: those make the agent `disabled` when it is entered,
+    except files that are away or wrong (`Z4J_TOKEN_FILE`, `ca_file`): it looks at them again.
 
     `preflight` says what a failed first climb does: "warn" (default) logs one error and goes on, "strict"
     raises PreflightError, "off" waits for the buffer alone. `role` is web, task, scheduler, beat or other.
@@ -110,6 +111,8 @@ class Z4JAgent:
         if self._is_forked:
             status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
         thread = self._thread
+        if thread is not None and not thread.look():
+            status = dead(status, "the agent's thread has died; it is started again")
         buffer = thread.kept if thread else None
         if buffer:
             status = replace(status, buffered=buffer.depth, dropped=buffer.dropped)
@@ -128,11 +131,14 @@ class Z4JAgent:
         """Keep one event for the brain; True once it survives a `kill -9` of this process.
 
         From any thread, task, signal handler or destructor. Never raises and never waits for the network.
-        False, and counted in `status.dropped`, where this agent is not entered, is disabled, or was forked
-        off. `kind` is one of `EventKind`; `data` may hold anything, and is made safe (see `events`).
-        `occurred_at` is zoned, or it is now.
+        False, and counted in `status.dropped`, where this agent is not entered, is switched off, was forked
+        off, or has settings without a sound URL, project or name. Where other settings are wrong, events are
+        kept on disk for a start that has them right. `kind` is one of `EventKind`; `data` may hold anything,
+        and is made safe (see `events`). `occurred_at` is zoned, or it is now.
         """
         thread = self._thread
+        if thread is not None:
+            thread.look()
         buffer = thread.buffer if thread else None
         if thread is None or buffer is None:
             self._missed += 1

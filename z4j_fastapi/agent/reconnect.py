@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from z4j_probes import ProbeResult
 from z4j_probes.protocol import CloseCode
 
 
@@ -66,6 +67,32 @@ def schedule_for(code: str, close_code: int | None = None) -> Schedule:
     """The schedule for a failure with this code of the catalogue, where the brain closed with that one."""
     by_code = _SCHEDULES.get(code, QUICK)
     return by_code if close_code is None else _BY_CLOSE_CODE.get(close_code, by_code)  # type: ignore[call-overload]
+
+
+# What the buffer's place on disk is made from. One that changes has another buffer.
+_IDENTITY = frozenset({"brain_url", "project_id", "agent_name"})
+# They stand among a failure's problems, and keep no agent from connecting.
+_WARNINGS = ("config.disabled", "config.unknown_variable")
+
+
+def may_heal(failure: ProbeResult, files: Collection[str]) -> bool:
+    """Whether a later climb of this process can succeed where one failed like this.
+
+    Arguments and environment stay as they are. Files change: the CA file, and those of the settings in
+    `files`. So do the network, the brain, and the limits of this process.
+    """
+    return _broken(failure) <= {*files, "ca_file"}
+
+
+def names_a_buffer(failure: ProbeResult) -> bool:
+    """Whether URL, project and name are sound, so that a start with corrected settings finds the events."""
+    return not _broken(failure) & _IDENTITY
+
+
+def _broken(failure: ProbeResult) -> set[str]:
+    """The settings that the `config` probe found wrong."""
+    problems = failure.details.get("problems", ()) if failure.name == "config" else ()
+    return {problem["setting"] for problem in problems if problem["code"] not in _WARNINGS}
 
 
 class Backoff:

@@ -19,7 +19,7 @@ class State(StrEnum):
     OFFLINE = "offline"
     """No session; it climbs again by its schedule."""
     DISABLED = "disabled"
-    """It will not try: Z4J_DISABLED, settings that are missing or malformed, or a fork."""
+    """It will not try: Z4J_DISABLED, arguments or variables that are missing or malformed, or a fork."""
     STOPPED = "stopped"
     """Not entered yet, or left again."""
 

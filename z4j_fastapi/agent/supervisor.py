@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.log import log
-from z4j_fastapi.agent.reconnect import Backoff
+from z4j_fastapi.agent.log import log, traceback_text
+from z4j_fastapi.agent.reconnect import Backoff, may_heal, names_a_buffer
 from z4j_fastapi.agent.session import Session, SessionEnd
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.buffer import EventBuffer
@@ -40,6 +40,8 @@ from z4j_probes.transport import hang_up
 
 # A replacement that comes twice within this is no restart that overlapped: this worker has a double.
 DOUBLE_WITHIN_S = 60.0
+# How long an attempt to connect waits for files that hold secrets before it goes on with what it has.
+REREAD_S = 5.0
 # How often buffers of processes that are no more are looked for.
 ADOPT_EVERY_S = 30.0
 
@@ -60,7 +62,10 @@ class Supervisor:
         backoff: Backoff | None = None,
     ) -> None:
         self._registry = registry
-        self._settings = settings
+        self.settings = settings
+        """As read last: before each climb but the first."""
+        self.keeps_events = True
+        """False once settings are so broken that no later start would look for events in this place."""
         self._introduction = introduction
         self._identity = identity
         self._state_directory = directory
@@ -86,11 +91,10 @@ class Supervisor:
             self._session.wake()
 
     async def run(self, preflight_budget_s: float) -> None:
-        """Climb and live until cancelled, or until the settings turn out to be of no use.
+        """Climb and live until cancelled, or until the settings turn out to be of no use for the buffer too.
 
         The first climb has the budget that a host's start allows it; later ones have the doctor's.
         """
-        budget_s = preflight_budget_s
         loop = asyncio.get_running_loop()
 
         def tell(code: str, said: str) -> None:
@@ -101,14 +105,13 @@ class Supervisor:
         self._buffer.on_trouble(tell)
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
-            while True:
-                report, live = await self._climb(budget_s)
-                budget_s = RUN_BUDGET_S
-                end = _end_of(report) if live is None else await self._live(live, report)
-                if self._finishing or self.status.state is State.DISABLED:
-                    adopting.cancel()
-                    return
+            end = await self._attempt(self._connect(preflight_budget_s))
+            while not self._finishing and self.status.state is not State.DISABLED:
                 await asyncio.sleep(self._backoff.next_s(end.code, end.close_code))
+                end = await self._attempt(self._reconnect())
+            adopting.cancel()
+            if not self._finishing and self.keeps_events:
+                await asyncio.Event().wait()  # until cancelled: the buffer is open for as long as this runs
 
     async def finish(self, budget_s: float) -> None:
         """Flush and close the session, if there is one, within the budget; `run` then returns."""
@@ -116,10 +119,48 @@ class Supervisor:
         if self._session is not None:
             await self._session.finish(budget_s)
 
+    async def _attempt(self, attempt: Coroutine[None, None, SessionEnd]) -> SessionEnd:
+        """Run it in a task of its own, and survive whatever ends it but our own cancellation.
+
+        Before Python 3.13 a TaskGroup that was left with an error keeps its task's `cancelling()` above zero.
+        In that task `asyncio.timeout` of 3.11.2 ends as a cancellation that nothing has asked for.
+        """
+        task = asyncio.create_task(attempt, name="z4j attempt")
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        try:
+            return task.result()
+        except (Exception, asyncio.CancelledError) as exc:
+            return self._went_wrong(exc)
+
+    def _went_wrong(self, exc: BaseException) -> SessionEnd:
+        end = SessionEnd("signing.unexpected", f"{type(exc).__name__} in the agent")
+        if self._said != end.reason:
+            self._said = end.reason
+            text = traceback_text(exc, self.settings.redactor())
+            log.error("the connection ended by an error of ours; will try again; please report it\n%s", text)
+        if self.status.state is not State.DISABLED:
+            self._change(State.OFFLINE, end.code, end.reason, self.status.report)
+        return end
+
+    async def _connect(self, budget_s: float) -> SessionEnd:
+        report, live = await self._climb(budget_s)
+        return _end_of(report) if live is None else await self._live(live, report)
+
+    async def _reconnect(self) -> SessionEnd:
+        with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
+            async with asyncio.timeout(REREAD_S):
+                self.settings = await in_daemon_thread(self.settings.reread)
+        return await self._connect(RUN_BUDGET_S)
+
     async def _climb(self, budget_s: float) -> tuple[Report, LiveSession | None]:
         ladder = Ladder(
             self._registry,
-            self._settings,
+            self.settings,
             introduce=self._introduce,
             timeout_s=min(PROBE_TIMEOUT_S, budget_s),
             budget_s=budget_s,
@@ -139,7 +180,8 @@ class Supervisor:
 
     def _failed(self, report: Report) -> None:
         failure = _failure_of(report)
-        can_heal = not failure.code.startswith("config.")
+        can_heal = may_heal(failure, self.settings.files)
+        self.keeps_events = can_heal or (self._directory is not None and names_a_buffer(failure))
         self._say(failure.code, f"{failure.message}; {failure.hint}", will_retry=can_heal)
         state = State.OFFLINE if can_heal else State.DISABLED
         self._change(state, failure.code, failure.message, report)
@@ -158,7 +200,8 @@ class Supervisor:
             log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
             end = await self._session.run()
         except Exception as exc:
-            log.exception("a session ended by an error of ours; please report it")
+            text = traceback_text(exc, self.settings.redactor())
+            log.error("a session ended by an error of ours; please report it\n%s", text)
             end = SessionEnd("signing.unexpected", f"{type(exc).__name__} in the session")
             hang_up(live.websocket.transport)
         finally:
@@ -168,7 +211,7 @@ class Supervisor:
         self._backoff.session_lasted(time.monotonic() - started_s)
         if end.close_code == CloseCode.REPLACED:
             self._note_replacement()
-        reason = self._settings.redactor().excerpt(end.reason)  # it may quote the brain
+        reason = self.settings.redactor().excerpt(end.reason)  # it may quote the brain
         self._say(end.code, reason)
         self._change(State.OFFLINE, end.code, reason, report)
         return end
@@ -181,6 +224,10 @@ class Supervisor:
             except RuntimeError as exc:  # no more threads, for the moment
                 log.warning("events of processes that are no more wait: %s", exc)
                 continue
+            except Exception as exc:  # a disk may fail in any way; the connection does not depend on it
+                text = traceback_text(exc, self.settings.redactor())
+                log.error("events of exited processes wait; please report it\n%s", text)
+                continue
             if adopted:
                 log.info("adopted %d events of processes that are no more", adopted)
                 self.wake()
@@ -189,7 +236,7 @@ class Supervisor:
         return {"buffer": self._buffer.fault or ("memory" if self._directory is None else "ok")}
 
     def _change(
-        self, state: State, code: str, reason: str, report: Report, *, session_id: str | None = None
+        self, state: State, code: str, reason: str, report: Report | None, *, session_id: str | None = None
     ) -> None:
         self.status = replace(
             self.status,
@@ -208,7 +255,9 @@ class Supervisor:
         if code == self._said:
             return
         self._said = code
-        ending = "will try again" if will_retry else "this agent stays off until the settings are mended"
+        kept = "events are kept on disk, and " if self.keeps_events else ""
+        off = f"{kept}this agent stays off until the settings are fixed and it is started again"
+        ending = "will try again" if will_retry else off
         log.error("%s: %s (%s; python -m z4j_fastapi explain %s)", code, text, ending, code)
 
     def _buffer_changed(self, code: str, said: str) -> None:

@@ -5,23 +5,28 @@ A host whose loop is blocked keeps its session, and nothing of ours runs in the 
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
 import contextlib
+import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.log import log
+from z4j_fastapi.agent.log import log, traceback_text
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_probes import Settings
 
 if TYPE_CHECKING:
     from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
+    from z4j_fastapi.buffer.open import OpenedBuffer
 
 # How long the first event of a batch waits for company. It also bounds how often `nudge` wakes this thread,
 # which costs a caller more than keeping the event does.
@@ -30,10 +35,16 @@ LINGER_S = 0.05
 _DISK_S = 0.5
 # On top of a budget, for the thread itself, before the host goes on without waiting for it.
 _GRACE_S = 0.5
+# How often it starts again: an error at each start would fill the log. The first restart does not wait.
+RESTART_EVERY_S = 60.0
 
 
 class AgentThread:
-    """One life of an agent, from start to stop. `publish` gets each new status, in the thread."""
+    """One life of an agent, from start to stop. `publish` gets each new status, in the thread.
+
+    Whatever ends what runs in the thread is logged, and it starts again, with the buffer that is open. Where
+    the thread itself is gone, `look` sees it.
+    """
 
     def __init__(
         self,
@@ -53,7 +64,14 @@ class AgentThread:
         self._shutdown_budget_s = shutdown_budget_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
-        self._stop = asyncio.Event()
+        self._opened: OpenedBuffer | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        self._restarted_s = -math.inf
+        self._restarting = threading.Lock()
+        self._starting = threading.Lock()
+        self._stopping = threading.Event()
+        self._stop = asyncio.Event()  # the same for the loop: each loop needs its own
         self._nudged = False
         self._verdict: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -64,7 +82,43 @@ class AgentThread:
 
     def start(self) -> None:
         """Start the thread. RuntimeError where this process can have no more of them."""
-        threading.Thread(target=self._run, name="z4j-agent", daemon=True).start()
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():  # two may have seen that it is dead
+                thread = threading.Thread(target=self._run, name="z4j-agent", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def look(self) -> bool:
+        """Whether the thread is there. One that has died is started again, once in RESTART_EVERY_S at most.
+
+        From any thread, signal handler or destructor: nothing here waits for a lock.
+        """
+        if not self._is_dead:
+            return True
+        if not self._stopping.is_set() and self._restarting.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._restarted_s >= RESTART_EVERY_S:
+                    self._restarted_s = time.monotonic()
+                    # threading's own start takes locks that a signal handler may have interrupted
+                    with contextlib.suppress(RuntimeError):
+                        _thread.start_new_thread(self._replace, ())
+            finally:
+                self._restarting.release()
+        return False
+
+    @property
+    def _is_dead(self) -> bool:
+        thread = self._thread
+        if thread is None or thread.is_alive() or self._ended.done():
+            return False
+        return os.getpid() == self._pid  # a child process has none, and gets none
+
+    def _replace(self) -> None:
+        log.error("the agent's thread has died; it is started again; please report it")
+        try:
+            self.start()
+        except RuntimeError as exc:
+            log.error("the agent's thread can't be started: %s; will try again", exc)
 
     async def decided(self) -> None:
         """Wait for the first climb's verdict (with preflight "off", for the buffer), within the budget."""
@@ -72,10 +126,12 @@ class AgentThread:
 
     async def stop(self) -> None:
         """Have it flush and end, and wait for that within the shutdown budget."""
+        self._stopping.set()
+        if self._is_dead:  # another one ends what it has left open
+            with contextlib.suppress(RuntimeError):
+                self.start()
         loop = self._loop
-        if loop is None:  # not running yet: it will see this when it gets there
-            self._stop.set()
-        else:
+        if loop is not None:  # else it will see this when it gets there
             with contextlib.suppress(RuntimeError):  # it has ended by itself
                 loop.call_soon_threadsafe(self._stop.set)
         await _wait(self._ended, self._shutdown_budget_s + 2 * _GRACE_S)
@@ -94,29 +150,54 @@ class AgentThread:
             self._supervisor.wake()
 
     def _run(self) -> None:
+        while not self._lived():
+            self._stopping.wait(self._restarted_s + RESTART_EVERY_S - time.monotonic())
+            self._restarted_s = time.monotonic()
+        self.buffer = None
+        if self._opened is not None:
+            self._opened.buffer.close()
+        _settle(self._verdict)
+        _settle(self._ended)
+
+    def _lived(self) -> bool:
+        """Live once; whether that is the end."""
         try:
             # The host's policy may be uvloop's, whose transports can be told less than a probe has to know.
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._main())
-        except Exception:
-            reason = "stopped by an internal error"
-            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=reason))
-            log.exception("the agent has stopped by an error of its own; please report it")
+        except BaseException as exc:  # a cancellation or SystemExit too: no host's code waits for it here
+            self._died(exc)
+            return self._stopping.is_set()
         finally:
             self._loop = None
-            _settle(self._verdict)
-            _settle(self._ended)
+        return True
+
+    def _died(self, exc: BaseException) -> None:
+        status, settings = AgentStatus(State.OFFLINE, datetime.now(UTC)), self._settings
+        if self._supervisor is not None:
+            status, settings = self._supervisor.status, self._supervisor.settings
+        text = traceback_text(exc, settings.redactor())
+        log.error("the agent was ended by an error of its own; it starts again; please report it\n%s", text)
+        reason = f"{type(exc).__name__} in the agent's thread; it starts again"
+        self._publish(dead(status, reason))
 
     async def _main(self) -> None:
+        self._stop, self._nudged = asyncio.Event(), False
         self._loop = asyncio.get_running_loop()
+        if self._stopping.is_set():
+            self._stop.set()
         deadline_s = time.monotonic() + self._preflight_budget_s
         # websockets, sqlite3 and ssl load here, not where a web service imports us
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.open import open_buffer
         from z4j_probes import default_registry
 
-        budget_s = max(self._preflight_budget_s / 2, _DISK_S)
-        opened = await open_buffer(self._settings, budget_s, self._bounds)
+        if self._opened is None:
+            budget_s = max(self._preflight_budget_s / 2, _DISK_S)
+            self._opened = await open_buffer(self._settings, budget_s, self._bounds)
+            self._opened.buffer.look = self.look
+        opened = self._opened
+        opened.buffer.release_all()  # what an earlier life had on its way
         self._supervisor = supervisor = Supervisor(
             default_registry(),
             self._settings,
@@ -130,12 +211,10 @@ class AgentThread:
         self._publish(supervisor.status)
         if self._settings.preflight == "off":
             _settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
-        try:
-            await self._live(supervisor, max(0.0, deadline_s - time.monotonic()))
-        finally:
-            self.buffer = None
-            opened.buffer.close()
-            await asyncio.sleep(0)  # what it has told is logged
+        await self._live(supervisor, max(0.0, deadline_s - time.monotonic()))
+        self.buffer = None
+        opened.buffer.close()
+        await asyncio.sleep(0)  # what it has told is logged
 
     async def _live(self, supervisor: Supervisor, budget_s: float) -> None:
         life = asyncio.create_task(supervisor.run(budget_s), name="z4j supervisor")
@@ -145,17 +224,25 @@ class AgentThread:
             if stopping.done():
                 await supervisor.finish(self._shutdown_budget_s)
                 life.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({life})
+            if not life.cancelled() or not stopping.done():  # only a stop may cancel it
                 await life
         finally:
             stopping.cancel()
 
     def _publish(self, status: AgentStatus) -> None:
-        if status.state is State.DISABLED:
+        if status.state is State.DISABLED and not (self._supervisor and self._supervisor.keeps_events):
             self.buffer = None
         self._publish_outside(status)
         if status.state is not State.STARTING:
             _settle(self._verdict)
+
+
+def dead(status: AgentStatus, reason: str) -> AgentStatus:
+    """What that status has become when the thread that reported it has died."""
+    return replace(
+        status, state=State.OFFLINE, since=datetime.now(UTC), code="", reason=reason, session_id=None
+    )
 
 
 def _settle(future: concurrent.futures.Future[None]) -> None:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
+from z4j_fastapi.agent.log import log
 from z4j_fastapi.buffer import forks, slots
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
 from z4j_fastapi.buffer.event_log import EventLog, Row, utf8_size
@@ -31,6 +33,8 @@ MAX_BYTES = 1024 * 1024 * 1024
 
 # How much a power cut may cost, and how often a disk that failed is tried again.
 HOUSEKEEPING_EVERY_S = 1.0
+# How often the housekeeper of an idle buffer sees whether the agent's thread is still there.
+LOOK_EVERY_S = 60.0
 # Between two chunks that are adopted: a lock that is taken again at once keeps those who wait for it waiting.
 ADOPT_PAUSE_S = 0.002
 
@@ -49,6 +53,8 @@ class EventBuffer:
         self._work = Bell()
         self._urgent = Bell()
         self._housekeeper: threading.Thread | None = None
+        self.look: Callable[[], object] = bool
+        """The housekeeper calls it in each round, and every LOOK_EVERY_S while there is nothing to do."""
         self.slot = store.slot.number if store.slot else slots.random_number()
 
     @classmethod
@@ -283,14 +289,28 @@ class EventBuffer:
         self._housekeeper = thread
 
     def _keep_house(self) -> None:
+        failed = ""
         while True:
-            self._work.wait()
+            has_work = self._work.wait(LOOK_EVERY_S)
+            if self._closed:
+                return
+            self.look()
+            if not has_work:
+                continue
             self._urgent.wait(HOUSEKEEPING_EVERY_S)
             if self._closed:
                 return
             self._work.reset()
             self._urgent.reset()
-            self._tidy()
+            try:
+                self._tidy()
+            except Exception as exc:  # what it was for is still to do
+                if failed != repr(exc):
+                    log.exception("the buffer's housekeeping failed and will try again; please report it")
+                failed = repr(exc)
+                self._work.ring()
+                continue
+            failed = ""
             if self._store.fault:
                 self._work.ring()
 

@@ -40,6 +40,8 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, 
             "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory alone",
             budget_s,
         )
+    except Exception as exc:
+        log.error("buffer.unexpected: %s: %s; events are kept in memory only", type(exc).__name__, exc)
     return OpenedBuffer(EventBuffer.open(None, name, **bounds), None, name)
 
 

@@ -24,10 +24,13 @@ class Bell:
             self._is_rung = True
             self._strokes.put(None)
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until it is rung, or that long."""
-        with contextlib.suppress(queue.Empty):
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until it is rung, or that long; whether it was rung."""
+        try:
             self._strokes.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        return True
 
     def reset(self) -> None:
         """What rang before is about to be seen to."""

@@ -36,7 +36,7 @@ class ResidentDoctor:
 
     async def _run(self, settings: Settings) -> Report:
         try:
-            self.last = await in_daemon_thread(lambda: asyncio.run(_examine(settings)))
+            self.last = await in_daemon_thread(lambda: asyncio.run(_examine(settings.reread())))
             return self.last
         finally:
             self._ended_s, self._running = time.monotonic(), None
