@@ -77,8 +77,7 @@ class LiveSession:
 class Climb:
     """The state of one climb, released on exit unless `detach` handed the session over.
 
-    `introduce` makes the hello of whoever climbs. With `thorough`, rungs that pass also look for what is
-    worth a warning where that costs more than a look (a further DNS query): the doctor asks for it.
+    `introduce` makes the hello that `auth` sends.
     """
 
     endpoint: Product[Endpoint] = Product()  # config
@@ -97,12 +96,9 @@ class Climb:
     verifier: Product[FrameVerifier] = Product()  # signing
     pending: Product[tuple[dict[str, Any], ...]] = Product()  # signing
 
-    def __init__(
-        self, settings: Settings, introduce: Callable[[Climb], Awaitable[Hello]], *, thorough: bool = True
-    ) -> None:
+    def __init__(self, settings: Settings, introduce: Callable[[Climb], Awaitable[Hello]]) -> None:
         self.settings = settings
         self.introduce = introduce
-        self.thorough = thorough
         self.started_at = datetime.now(UTC)
         self.started_s = time.monotonic()
         self._stack = AsyncExitStack()

@@ -41,7 +41,8 @@ class Ladder:
 
     `excluded` maps probes that will not run to what excluded them (see `selection.select`). `timeout_s` is
     the budget of one probe, `budget_s` of the whole climb. `introduce` makes the hello that `auth` sends;
-    without one it is the doctor's.
+    without one it is the doctor's. With `look_closer`, probes that pass also look for what is worth a warning
+    (`Probe.look_closer`): the doctor asks for it, an agent does not.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Ladder:
         excluded: Mapping[str, str] | None = None,
         timeout_s: float = PROBE_TIMEOUT_S,
         budget_s: float = RUN_BUDGET_S,
-        thorough: bool = True,
+        look_closer: bool = True,
         strict: bool = False,
     ) -> None:
         self.registry = registry
@@ -62,7 +63,7 @@ class Ladder:
         self._excluded = dict(excluded or {})
         self._timeout_s = timeout_s
         self._budget_s = budget_s
-        self._thorough = thorough
+        self._look_closer = look_closer
         self._strict = strict
         self._redactor = settings.redactor()
 
@@ -72,7 +73,7 @@ class Ladder:
             from z4j_probes.doctor import introduce_doctor
 
             self._introduce = introduce_doctor
-        return Climb(self.settings, self._introduce, thorough=self._thorough)
+        return Climb(self.settings, self._introduce)
 
     async def climb(self, climb: Climb) -> AsyncGenerator[ProbeResult, None]:
         """Run the probes; yield one result each, in the registry's order, as soon as it is known.
@@ -163,9 +164,26 @@ class Ladder:
             else:
                 result = _unexpected(probe.name, exc)
         took_s = time.monotonic() - started_s
+        if self._look_closer and result.status in (Status.PASS, Status.WARN):
+            result = await _closer(probe, climb, result)
         if result.status is Status.PASS and took_s > PROBE_TIMEOUT_S:
             result = _too_slow_for_an_agent(result, took_s)
-        return replace(result, duration_ms=took_s * 1000)
+        return replace(result, duration_ms=(time.monotonic() - started_s) * 1000)
+
+
+async def _closer(probe: Probe, climb: Climb, result: ProbeResult) -> ProbeResult:
+    """What a closer look makes of a pass; one that does not end leaves it, and is named in its details."""
+    if probe.look_closer is None:
+        return result
+    budget_s = climb.time_left()
+    try:
+        async with asyncio.timeout(budget_s * _BACKSTOP) as backstop:
+            return _checked(probe.name, await probe.look_closer(climb, result))
+    except Exception as exc:
+        if backstop.expired():
+            said = f"had not ended after {budget_s:.3g} s"
+            return replace(result, details={**result.details, "closer_look": said})
+        return _unexpected(probe.name, exc)
 
 
 def _user() -> str:

@@ -18,8 +18,12 @@ class Probe:
     """One rung of the ladder, as data.
 
     `needs` must have succeeded before `run` is called; `after` must merely have ended. `timeout_code` is the
-    verdict where `run` outlives its budget. `network` is False for a probe that touches this machine alone.
+    verdict where `run` outlives its budget. `network` is False for a probe that touches this machine only.
     `codes` are the catalogue's rows of a probe that is not built in.
+
+    `run` is what an agent does to connect. `look_closer` is for the doctor only: it is called where `run` has
+    passed (a warning included), with what is left of the same budget, and gives that result or another one.
+    What is worth a warning and costs more than a look belongs there.
     """
 
     name: str
@@ -30,3 +34,4 @@ class Probe:
     network: bool = True
     after: tuple[str, ...] = ()
     codes: tuple[Code, ...] = ()
+    look_closer: Callable[[Climb, ProbeResult], Awaitable[ProbeResult]] | None = None

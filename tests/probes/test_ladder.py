@@ -16,9 +16,12 @@ from z4j_probes import ladder as ladder_module
 from z4j_probes.climb import LiveSession
 
 Run = Callable[[Climb], Awaitable[ProbeResult]]
+Closer = Callable[[Climb, ProbeResult], Awaitable[ProbeResult]]
 
 
-def rung(name: str, run: Run | None = None, *, needs: str = "", after: str = "") -> Probe:
+def rung(
+    name: str, run: Run | None = None, *, needs: str = "", after: str = "", closer: Closer | None = None
+) -> Probe:
     """A probe with codes of its own; without `run` it passes."""
 
     async def passes(climb: Climb) -> ProbeResult:
@@ -39,6 +42,7 @@ def rung(name: str, run: Run | None = None, *, needs: str = "", after: str = "")
         f"{name}.timeout",
         after=tuple(after.split()),
         codes=rows,
+        look_closer=closer,
     )
 
 
@@ -190,6 +194,59 @@ async def test_what_passes_with_more_time_than_an_agent_gives_it_is_not_green(
     assert (result.code, result.status) == ("a.ok", Status.WARN)
     assert result.message == "fine, but it took 0.0 s, and an agent gives up after 0.01 s"
     assert result.hint
+
+
+async def finds_something_odd(climb: Climb, result: ProbeResult) -> ProbeResult:
+    return outcome("a.odd", f"{result.message}, and odd")
+
+
+async def test_a_closer_look_follows_a_pass_and_may_warn() -> None:
+    (result,) = (await ladder([rung("a", closer=finds_something_odd)]).run()).results
+    assert (result.code, result.message) == ("a.odd", "fine, and odd")
+
+
+@pytest.mark.parametrize("code", ["a.bad", "a.not_used"])
+async def test_what_did_not_pass_is_not_looked_at_closer(code: str) -> None:
+    assert await codes_of(rung("a", giving(code), closer=finds_something_odd)) == [code]
+
+
+async def test_an_agent_looks_no_closer() -> None:
+    registry = Registry([rung("a", closer=finds_something_odd)])
+    report = await Ladder(registry, settings(), introduce=nobody, look_closer=False).run()
+    assert [result.code for result in report.results] == ["a.ok"]
+
+
+async def test_a_closer_look_that_hangs_leaves_the_pass_within_the_probes_budget() -> None:
+    async def hangs(climb: Climb, result: ProbeResult) -> ProbeResult:
+        return await forever(climb)
+
+    started_s = time.monotonic()
+    (result,) = (await ladder([rung("a", closer=hangs)], timeout_s=0.1).run()).results
+    assert time.monotonic() - started_s < 4
+    assert (result.code, result.status) == ("a.ok", Status.PASS)
+    assert str(result.details["closer_look"]).startswith("had not ended after 0.")
+
+
+async def test_what_a_closer_look_raises_is_a_result_too() -> None:
+    async def breaks(climb: Climb, result: ProbeResult) -> ProbeResult:
+        raise ValueError("odd")
+
+    (result,) = (await ladder([rung("a", closer=breaks)]).run()).results
+    assert (result.code, result.message) == ("a.unexpected", "ValueError: odd")
+
+
+async def test_the_time_of_a_closer_look_does_not_make_a_pass_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder_module, "PROBE_TIMEOUT_S", 0.5)
+
+    async def looks_long(climb: Climb, result: ProbeResult) -> ProbeResult:
+        ended = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.6, ended.set)
+        await ended.wait()
+        return result
+
+    (result,) = (await ladder([rung("a", closer=looks_long)], timeout_s=5.0).run()).results
+    assert (result.code, result.status) == ("a.ok", Status.PASS)
+    assert result.duration_ms >= 600
 
 
 async def test_the_whole_climb_has_a_budget_too() -> None:

@@ -33,7 +33,7 @@ def ladder_to(
     addresses: Iterable[Address] | None = None,
     given: Settings | None = None,
     timeout_s: float = 5.0,
-    thorough: bool = True,
+    look_closer: bool = True,
 ) -> Ladder:
     """dns and tcp above a config that is laid by hand; `addresses` lay dns by hand too."""
 
@@ -47,7 +47,9 @@ def ladder_to(
 
     lower = dns.PROBE if addresses is None else Probe("dns", "", ("config",), resolved, "dns.timeout")
     registry = Registry((Probe("config", "", (), config, "config.ok"), lower, tcp.PROBE))
-    return Ladder(registry, given or settings(), introduce=nobody, timeout_s=timeout_s, thorough=thorough)
+    return Ladder(
+        registry, given or settings(), introduce=nobody, timeout_s=timeout_s, look_closer=look_closer
+    )
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ def diagnose(
     hosts: str = "",
     nsswitch: str = NSSWITCH,
     timeout_s: float = 4.0,
-    thorough: bool = True,
+    look_closer: bool = True,
 ) -> dict[str, Any]:
     """The dns rung's result (as JSON) for this host; `servers` are loopback addresses with their zones."""
     lines = [f"nameserver {address}" for address in servers]
@@ -54,7 +54,7 @@ def diagnose(
             "/etc/nsswitch.conf": nsswitch,
         },
         "timeout_s": timeout_s,
-        "thorough": thorough,
+        "look_closer": look_closer,
     }
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -88,7 +88,7 @@ async def _inside(order: dict[str, Any]) -> dict[str, Any]:
         for address, zone in order["servers"].items():
             await stack.enter_async_context(name_server(zone, address, 53))
         ladder = ladder_to(
-            Endpoint(True, order["host"], 443), timeout_s=order["timeout_s"], thorough=order["thorough"]
+            Endpoint(True, order["host"], 443), timeout_s=order["timeout_s"], look_closer=order["look_closer"]
         )
         report = await ladder.run()
     return next(result for result in report.results if result.name == "dns").to_dict()

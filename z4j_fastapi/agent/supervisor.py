@@ -164,7 +164,7 @@ class Supervisor:
             introduce=self._introduce,
             timeout_s=min(PROBE_TIMEOUT_S, budget_s),
             budget_s=budget_s,
-            thorough=False,
+            look_closer=False,
         )
         async with ladder.start() as climb:
             if self._state_directory and not self._buffer.fault:

@@ -128,7 +128,7 @@ def test_a_hosts_file_on_a_machine_without_dns_is_no_warning() -> None:
 
 
 def test_the_agent_spends_no_query_on_a_warning() -> None:
-    result = diagnose("brain.example", {SERVER: {}}, hosts="192.0.2.7 brain.example\n", thorough=False)
+    result = diagnose("brain.example", {SERVER: {}}, hosts="192.0.2.7 brain.example\n", look_closer=False)
     assert result["code"] == "dns.ok"
 
 

@@ -32,9 +32,9 @@ LOOPBACK = Endpoint(False, "localhost", 80)
 
 
 def to(
-    *addresses: Address, endpoint: Endpoint = BRAIN, timeout_s: float = 5, thorough: bool = True
+    *addresses: Address, endpoint: Endpoint = BRAIN, timeout_s: float = 5, look_closer: bool = True
 ) -> Ladder:
-    return ladder_to(endpoint, addresses=addresses, timeout_s=timeout_s, thorough=thorough)
+    return ladder_to(endpoint, addresses=addresses, timeout_s=timeout_s, look_closer=look_closer)
 
 
 def port_of(sock: socket.socket) -> int:
@@ -112,6 +112,13 @@ async def test_a_silent_first_family_costs_a_quarter_of_a_second_and_is_a_warnin
     assert "AAAA" in result.hint
 
 
+async def test_a_family_that_nothing_waits_for_is_no_warning() -> None:
+    with listening(V6) as six, closed_port() as four:
+        result = await result_of("tcp", to(address(port_of(six), V6), address(four)))
+    assert result.code == "tcp.ok"
+    assert [attempt["outcome"] for attempt in result.details["attempts"]] == ["connected", "not tried"]
+
+
 async def test_a_refusing_family_beside_a_working_one_is_a_warning() -> None:
     with closed_port(V6) as six, listening() as sock:
         result = await result_of("tcp", to(address(six, V6), address(port_of(sock))))
@@ -123,7 +130,7 @@ async def test_the_agent_does_not_wait_for_the_family_that_lost() -> None:
     with black_hole(V6) as six, listening() as sock:
         started_s = time.monotonic()
         result = await result_of(
-            "tcp", to(address(six, V6), address(port_of(sock)), timeout_s=10, thorough=False)
+            "tcp", to(address(six, V6), address(port_of(sock)), timeout_s=10, look_closer=False)
         )
         assert time.monotonic() - started_s < 2
     assert result.code == "tcp.ok"

@@ -1,7 +1,7 @@
 """Can this user write the event buffer here?
 
 Evidence: the directory that the runtime would choose, a real SQLite database written and read back in it (in
-the service's own directory there, once an agent has made it), the space that is left, and in a thorough climb
+the service's own directory there, once an agent has made it), and the space that is left. A closer look sees
 how the service's own buffers begin. No agent's buffer is written or locked.
 
 Codes: ok, relocated, wrong_user, unwritable, not_a_directory, read_only, disk_full, unsafe_directory,
@@ -46,7 +46,7 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(climb.time_left()):
             proven = climb.has("directory")
             asked = _asked_for(settings)
-            if climb.thorough and uid == 0 and asked and not proven:
+            if uid == 0 and asked and not proven:
                 owner = await in_daemon_thread(lambda: owner_above(asked))
                 if owner:
                     climb.directory = StateDirectory(Path(asked), Path(asked))
@@ -57,20 +57,35 @@ async def run(climb: Climb) -> ProbeResult:
             asked_for = str(chosen.path)
             own = _own_directory(settings, chosen.path)
             free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
-            # an agent finds out by itself, when it opens its own
-            bad = await in_daemon_thread(lambda: damaged(own)) if climb.thorough else None
     except TimeoutError:
-        return outcome(
-            "buffer.timeout",
-            f"{asked_for} did not answer in time: a write or a look at it hangs",
-            hint=f"see whether the server of its mount is there: `findmnt -T {shlex.quote(asked_for)}`",
-            details={"directory": asked_for, "uid": uid},
-        )
+        return _hangs(asked_for, uid=uid)
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
-    if bad is not None:
-        return _found_damaged(*bad, uid=uid, unit=unit)
     return judge(settings, chosen, free_bytes, uid=uid, unit=unit)
+
+
+async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
+    """See how the service's own buffers begin; an agent finds out when it opens its own."""
+    settings, uid, directory = climb.settings, os.geteuid(), climb.directory.path
+    unit = unit_of(settings.environ)
+    own = _own_directory(settings, directory)
+    try:
+        async with asyncio.timeout(climb.time_left()):
+            bad = await in_daemon_thread(lambda: damaged(own))
+    except TimeoutError:
+        return _hangs(str(directory), uid=uid)
+    except StorageError as exc:
+        return _failed(climb, exc, uid=uid, unit=unit)
+    return result if bad is None else _found_damaged(*bad, uid=uid, unit=unit)
+
+
+def _hangs(path: str, *, uid: int) -> ProbeResult:
+    return outcome(
+        "buffer.timeout",
+        f"{path} did not answer in time: a write or a look at it hangs",
+        hint=f"see whether the server of its mount is there: `findmnt -T {shlex.quote(path)}`",
+        details={"directory": path, "uid": uid},
+    )
 
 
 def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: str | None) -> ProbeResult:
@@ -237,4 +252,5 @@ PROBE = Probe(
     run=run,
     timeout_code="buffer.timeout",
     network=False,
+    look_closer=look_closer,
 )

@@ -3,7 +3,7 @@
 The host is the proxy's where there is a proxy, since that one resolves the brain's name, and else the
 brain's. Truth is the system resolver: hosts file, search list and all, as every client on this machine
 uses it. Evidence is what the name servers say themselves; it is taken where the system resolver fails or is
-slow, and by a thorough climb for the warning that a name is known to this machine alone.
+slow, and at a closer look for the warning that a name is known to this machine only.
 
 Codes: ok, literal, nxdomain, no_address, timeout, servfail, refused, no_resolver, invalid_name, local_only,
 sinkhole, system_failure.
@@ -15,7 +15,8 @@ import asyncio
 import ipaddress
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ HOSTS_FILE = Path("/etc/hosts")
 SLOW_S = 1.0
 # Name servers answer within milliseconds; one that is silent for this long is silent.
 EVIDENCE_S = 2.0
-# What a passing climb may spend on a warning.
+# What a closer look may spend on a warning.
 WARNING_S = 1.0
 # Of the time that is left: the rest is for saying what was found.
 _SHARE = 0.95
@@ -73,15 +74,6 @@ async def run(climb: Climb) -> ProbeResult:
     if isinstance(found, ProbeResult):
         return found if not proxy else _about_proxy(climb, found, details)
     return await _judge(climb, host, found, details)
-
-
-PROBE = Probe(
-    name="dns",
-    question="Does the host that will be dialled resolve, the way the runtime resolves it?",
-    needs=("config",),
-    run=run,
-    timeout_code="dns.timeout",
-)
 
 
 async def resolve(host: str, port: int) -> tuple[Address, ...]:
@@ -130,12 +122,12 @@ async def _look_up(climb: Climb, host: str, port: int) -> _Found | ProbeResult:
         await asyncio.wait([system], timeout=min(SLOW_S, climb.time_left() / 4))
         if system.done() and system.exception() is None and system.result():
             return _Found(system.result(), time.monotonic() - started_s, None)
-        return await _look_closer(climb, host, system, started_s)
+        return await _ask_beside(climb, host, system, started_s)
     finally:
         system.cancel()
 
 
-async def _look_closer(
+async def _ask_beside(
     climb: Climb, host: str, system: asyncio.Task[tuple[Address, ...]], started_s: float
 ) -> _Found | ProbeResult:
     """The system resolver has failed, or is slow and may still answer: what do the name servers say?"""
@@ -154,7 +146,7 @@ async def _look_closer(
                 raise error
             failure = read_error(error, waited_s)
         elif system.result():
-            known = await evidence if climb.thorough or evidence.done() else None
+            known = evidence.result() if evidence.done() else None  # an agent does not wait for it
             return _Found(system.result(), waited_s, known)
         else:
             failure = Failure(System.NO_SUCH_NAME, "no address", waited_s)
@@ -180,33 +172,55 @@ async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]
             "dns.sinkhole", f"{host} resolves to {listed}, which is not where it lives", details=details
         )
     climb.addresses = usable
-    if climb.thorough and await _is_local_only(climb, host, found, details):
-        message, hint = _say_local(host, listed, local)
-        return outcome("dns.local_only", message, hint=hint, details=details)
-    message = f"{host} resolves to {listed}"
-    if climb.proxy:
-        await _note_brain(climb, details)
-        message = f"the proxy {message}; it resolves {climb.endpoint.host} itself"
     if found.waited_s > SLOW_S:
-        message += f" (after {found.waited_s:.3g} s{_blame(found.evidence)})"
+        details["waited_s"] = round(found.waited_s, 3)
+    return _resolved(climb, details, found.evidence)
+
+
+def _resolved(climb: Climb, details: dict[str, Any], evidence: Evidence | None) -> ProbeResult:
+    message = f"{details['host']} resolves to {', '.join(details['addresses'])}"
+    if climb.proxy:
+        message = f"the proxy {message}; it resolves {climb.endpoint.host} itself"
+    if "waited_s" in details:
+        message += f" (after {details['waited_s']:.3g} s{_blame(evidence)})"
     return outcome("dns.ok", message, hint="", details=details)
 
 
-async def _is_local_only(climb: Climb, host: str, found: _Found, details: dict[str, Any]) -> bool:
-    # a name of one network or machine is no surprise, and neither is this machine's own
-    loopback = all(ipaddress.ip_address(address.ip).is_loopback for address in found.addresses)
-    if is_private(host) or is_loopback_name(host) or loopback:
-        return False
-    from z4j_probes.rungs.dns.nameservers import Said, ask
+async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
+    """Ask the name servers who was slow, and whether the name is known to this machine only."""
+    if result.code != "dns.ok":
+        return result
+    host, details = result.details["host"], dict(result.details)
+    is_slow, is_local = "waited_s" in details, _is_local(host, details["addresses"])
+    if is_slow or not is_local:
+        from z4j_probes.rungs.dns.nameservers import ask
 
-    evidence = found.evidence
-    if evidence is None:
-        evidence = await ask(host, min(WARNING_S, climb.time_left() / 2), searching=False)
+        budget_s = min(EVIDENCE_S if is_slow else WARNING_S, climb.time_left() / 2)
+        evidence = await ask(host, budget_s, searching=is_slow)
+        if not is_local and _is_unknown(evidence):
+            hosts_file = await in_daemon_thread(_read_hosts_file)
+            listed = ", ".join(details["addresses"])
+            message, hint = _say_local(host, listed, in_hosts_file(hosts_file, host))
+            return outcome("dns.local_only", message, hint=hint, details=details | evidence.to_details())
+        if is_slow:
+            details |= evidence.to_details()
+            result = _resolved(climb, details, evidence)
+    if climb.proxy:
+        details |= await _note_brain(climb)
+    return replace(result, details=details)
+
+
+def _is_local(host: str, addresses: Iterable[str]) -> bool:
+    """Whether it is no surprise that other machines do not know it: this one's own name, or its network's."""
+    loopback = all(ipaddress.ip_address(address).is_loopback for address in addresses)
+    return is_private(host) or is_loopback_name(host) or loopback
+
+
+def _is_unknown(evidence: Evidence) -> bool:
+    from z4j_probes.rungs.dns.nameservers import Said
+
     spoke = [a for a in evidence.absolute if a.said not in (Said.SILENT, Said.UNREACHABLE)]
-    if spoke and all(answer.said is Said.NXDOMAIN for answer in spoke):
-        details |= evidence.to_details()
-        return True
-    return False
+    return bool(spoke) and all(answer.said is Said.NXDOMAIN for answer in spoke)
 
 
 def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, str]:
@@ -220,18 +234,18 @@ def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, str]:
     )
 
 
-async def _note_brain(climb: Climb, details: dict[str, Any]) -> None:
-    # evidence alone: many networks let only the proxy resolve public names
-    if not climb.thorough or _is_literal(climb.endpoint.host) or malformed(climb.endpoint.host):
-        return
+async def _note_brain(climb: Climb) -> dict[str, Any]:
+    # evidence only: many networks let nothing but the proxy resolve public names
+    if _is_literal(climb.endpoint.host) or malformed(climb.endpoint.host):
+        return {}
     try:
         async with asyncio.timeout(min(WARNING_S, climb.time_left() / 2)):
             known = await resolve(climb.endpoint.host, climb.endpoint.port)
-        details["brain_addresses"] = [address.ip for address in known]
     except TimeoutError:
-        details["brain_addresses"] = "no answer"
+        return {"brain_addresses": "no answer"}
     except OSError as exc:
-        details["brain_addresses"] = exc.strerror or str(exc)
+        return {"brain_addresses": exc.strerror or str(exc)}
+    return {"brain_addresses": [address.ip for address in known]}
 
 
 def _about_proxy(climb: Climb, found: ProbeResult, details: dict[str, Any]) -> ProbeResult:
@@ -262,3 +276,13 @@ def _is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+PROBE = Probe(
+    name="dns",
+    question="Does the host that will be dialled resolve, the way the runtime resolves it?",
+    needs=("config",),
+    run=run,
+    timeout_code="dns.timeout",
+    look_closer=look_closer,
+)

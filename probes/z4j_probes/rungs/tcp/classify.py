@@ -46,14 +46,9 @@ def classify(attempts: Sequence[Attempt]) -> str:
     return next((code for code in _ORDER if code in found), "tcp.unexpected")
 
 
-def broken(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
-    """The attempts at a family that failed altogether while another works, if there is one.
-
-    A family that this machine has no route for is not broken but absent, and that is normal.
-    """
-    working = {a.address.family for a in attempts if a.outcome is Outcome.CONNECTED}
-    tried = [a for a in attempts if a.outcome in (Outcome.FAILED, Outcome.PENDING) and a.routed]
-    return tuple(a for a in tried if a.address.family not in working) if working else ()
+def is_failure(attempt: Attempt) -> bool:
+    """Whether it failed on the way; where this machine has no route, a family is absent, not broken."""
+    return attempt.outcome in (Outcome.FAILED, Outcome.PENDING) and attempt.routed
 
 
 def duration(seconds: float) -> str:

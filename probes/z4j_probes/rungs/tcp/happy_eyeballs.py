@@ -75,18 +75,15 @@ def interleave(addresses: Sequence[Address]) -> tuple[Address, ...]:
     return tuple(a for rank in itertools.zip_longest(*lanes) for a in rank if a is not None)
 
 
-async def race(addresses: Sequence[Address], timeout_s: float, grace_s: float = 0.0) -> Race:
+async def race(addresses: Sequence[Address], timeout_s: float) -> Race:
     """Connect to whichever address answers first, within `timeout_s`. The caller owns the winner's socket.
 
-    With `grace_s`, once there is a winner, attempts at the other family that are under way get until that
-    age to answer: a slow family is then not taken for a broken one. Every socket but the winner's is closed.
+    Every other socket is closed, and attempts that are under way when one wins are ended.
     """
     runner = _Race(interleave(addresses))
     try:
         async with asyncio.timeout(timeout_s):
             await runner.run()
-            if grace_s and runner.sock is not None:
-                await runner.wait_for_others(grace_s)
     except TimeoutError:
         pass  # the attempts say who did not answer
     except BaseException:
@@ -103,7 +100,6 @@ class _Race:
         self.attempts = [Attempt(address) for address in addresses]
         self.winner: Address | None = None
         self.sock: socket.socket | None = None
-        self._started_s: dict[int, float] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -116,14 +112,6 @@ class _Race:
                 return
         while self.winner is None and (running := self._running()):
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-
-    async def wait_for_others(self, grace_s: float) -> None:
-        """Wait for attempts at other families than the winner's, until each has had `grace_s`."""
-        assert self.winner is not None  # noqa: S101 - the caller looked
-        for index, task in self._tasks.items():
-            if self.attempts[index].address.family != self.winner.family and not task.done():
-                age_s = time.monotonic() - self._started_s[index]
-                await asyncio.wait([task], timeout=max(0.0, grace_s - age_s))
 
     async def stop(self) -> None:
         """End what is still under way."""
@@ -140,7 +128,7 @@ class _Race:
 
     async def _attempt(self, index: int) -> None:
         address = self.attempts[index].address
-        self._started_s[index] = started_s = time.monotonic()
+        started_s = time.monotonic()
         sock: socket.socket | None = None
         outcome, error = Outcome.PENDING, None
         try:

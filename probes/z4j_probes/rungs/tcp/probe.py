@@ -1,6 +1,7 @@
 """Does one of the addresses (or the proxy) accept a connection?
 
-Evidence: the outcome of every address that was tried, by family; with a proxy, its answer to CONNECT.
+Evidence: the outcome of every address that was tried, by family; with a proxy, its answer to CONNECT. A
+closer look tries the family that lost.
 Leaves one open transport on which nothing has been said to the brain yet; what the peer says unasked is held
 by its protocol.
 
@@ -28,14 +29,14 @@ from z4j_probes.proxy import Proxy, excepting
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs._commands import ask_proxy
 from z4j_probes.rungs.tcp import tunnel
-from z4j_probes.rungs.tcp.classify import broken, classify, describe, duration
-from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Race, race
+from z4j_probes.rungs.tcp.classify import classify, describe, duration, is_failure
+from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import HoldingProtocol, hang_up
 from z4j_probes.trust import load_trust
 
-# How long the family that lost may take before it counts as silent: one lost SYN is repeated after a second
-# (RFC 6298) and must not make a warning.
+# How long the family that lost may take at a closer look before it counts as silent: one lost SYN is repeated
+# after a second (RFC 6298) and must not make a warning.
 GRACE_S = 2.0
 # Of the time that is left: the rest is for saying what was found.
 _SHARE = 0.95
@@ -47,7 +48,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 45), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3))
 async def run(climb: Climb) -> ProbeResult:
     """Connect, through the proxy where there is one, and leave the open transport."""
     started_s = time.monotonic()
-    found = await race(climb.addresses, climb.time_left() * _SHARE, _grace_s(climb))
+    found = await race(climb.addresses, climb.time_left() * _SHARE)
     if found.sock is None or found.winner is None:
         return _failure(climb, found)
     climb.peer = found.winner
@@ -63,20 +64,40 @@ async def run(climb: Climb) -> ProbeResult:
     return _or_no_proxy(climb, refusal) if refusal else _success(climb, found)
 
 
+async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
+    """Try the family that was tried and did not win: where it is broken, each connect has to wait for it."""
+    dialled, family = _dialled(climb), climb.peer.family
+    tried = {a["address"] for a in result.details["attempts"] if a["outcome"] != Outcome.NOT_TRIED}
+    others = tuple(a for a in climb.addresses if a.family != family and str(a) in tried)
+    if not others or dialled.is_loopback:  # its names have both families, and services there seldom do
+        return result
+    found = await race(others, min(GRACE_S, climb.time_left() / 2))
+    if found.sock is not None:
+        found.sock.close()
+        return result
+    failing = tuple(attempt for attempt in found.attempts if is_failure(attempt))
+    if not failing:
+        return result
+    again = {str(attempt.address): attempt.to_details() for attempt in found.attempts}
+    attempts = [again.get(attempt["address"], attempt) for attempt in result.details["attempts"]]
+    named = "IPv6" if failing[0].address.family == socket.AF_INET6 else "IPv4"
+    return outcome(
+        "tcp.partial",
+        f"{result.message}, but {describe(failing)}",
+        hint=f"mend {named} between here and {dialled.host}, or remove its {_RECORD[named]} record: "
+        "until then each connect has to wait for it",
+        details={**result.details, "attempts": attempts},
+    )
+
+
 PROBE = Probe(
     name="tcp",
     question="Does one of the addresses (or the proxy) accept a connection?",
     needs=("dns",),
     run=run,
     timeout_code="tcp.timeout",
+    look_closer=look_closer,
 )
-
-
-def _grace_s(climb: Climb) -> float:
-    # loopback names have both families by default, and services on one alone
-    if not climb.thorough or _dialled(climb).is_loopback:
-        return 0.0
-    return min(GRACE_S, climb.time_left() / 2)
 
 
 def _dialled(climb: Climb) -> Endpoint:
@@ -133,17 +154,7 @@ def _success(climb: Climb, found: Race) -> ProbeResult:
     message = f"{won.address}{named} accepted the connection after {duration(won.duration_s)}"
     if climb.proxy:
         message = f"the proxy {message}, and its tunnel to {tunnel.target(climb.endpoint)} stands"
-    failing = () if dialled.is_loopback or not climb.thorough else broken(found.attempts)
-    if not failing:
-        return outcome("tcp.ok", message, hint="", details=details)
-    family = "IPv6" if failing[0].address.family == socket.AF_INET6 else "IPv4"
-    return outcome(
-        "tcp.partial",
-        f"{message}, but {describe(failing)}",
-        hint=f"mend {family} between here and {dialled.host}, or remove its {_RECORD[family]} record: "
-        "until then each connect has to wait for it",
-        details=details,
-    )
+    return outcome("tcp.ok", message, hint="", details=details)
 
 
 def _failure(climb: Climb, found: Race) -> ProbeResult:

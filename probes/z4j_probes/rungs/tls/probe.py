@@ -5,6 +5,8 @@ connection that verifies nothing and sends nothing of ours shows what the server
 are the failure, a bare HEAD over it reads the server's clock. `_tls_failure.py` leads through that:
 `_tls_faults.py` decides, `_tls_verdicts.py` words it.
 
+A closer look asks what a stricter Python would say of the certificates.
+
 Codes: ok, not_used, expired, not_yet_valid, clock_suspect, hostname_mismatch, self_signed, unknown_ca,
 incomplete_chain, empty_trust_store, wrong_purpose, weak, not_strict, expiring_soon, protocol_version,
 not_tls, client_certificate, closed, timeout.
@@ -18,6 +20,7 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,7 +69,24 @@ async def run(climb: Climb) -> ProbeResult:
     finally:
         watch.stop()
     climb.transport = transport
-    return await _approve(climb, store, transport.get_extra_info("ssl_object"))
+    return _approve(climb, store, transport.get_extra_info("ssl_object"))
+
+
+async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
+    """Hold the certificates against the rules of Python 3.13, where this one is older."""
+    if sys.version_info >= (3, 13):
+        return result
+    from z4j_probes.rungs.tls.certificates import strict_faults
+
+    tls: ssl.SSLObject = climb.transport.get_extra_info("ssl_object")
+    faults = await in_daemon_thread(lambda: strict_faults(verified_chain(tls)))
+    if not faults:
+        return result
+    details = {**result.details, "strict_faults": faults}
+    if result.code != "tls.ok":  # that it runs out comes first
+        return replace(result, details=details)
+    message = f"verifies here, but Python 3.13 and later would refuse it: {'; '.join(faults)}"
+    return outcome("tls.not_strict", message, details=details)
 
 
 async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> asyncio.Transport:
@@ -121,7 +141,7 @@ def _mend_force_close(transport: asyncio.Transport) -> None:
     transport._force_close = force_close  # type: ignore[attr-defined]
 
 
-async def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> ProbeResult:
+def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> ProbeResult:
     facts = verified_facts(tls)
     now, host = datetime.now(UTC), climb.endpoint.host
     leaf, soonest = facts[0], min(facts, key=_not_after)
@@ -136,21 +156,11 @@ async def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> Probe
         "cipher": (tls.cipher() or ("?",))[0],
         "stores": store.describe(),
     }
-    faults: list[str] = []
-    if climb.thorough and sys.version_info < (3, 13):
-        from z4j_probes.rungs.tls.certificates import strict_faults
-
-        faults = await in_daemon_thread(lambda: strict_faults(verified_chain(tls)))
-    if faults:
-        details["strict_faults"] = faults
     left = _not_after(soonest) - now
     if left < SOON and left < SOON_FRACTION * (_not_after(soonest) - _moment(soonest, "notBefore")):
         which = "" if soonest is leaf else f' depends on "{_short(soonest["subject"])}", which'
         message = f"the certificate of {host}{which} runs out in {span(left)} ({day(_not_after(soonest))})"
         return outcome("tls.expiring_soon", message, details=details)
-    if faults:
-        message = f"verifies here, but Python 3.13 and later would refuse it: {'; '.join(faults)}"
-        return outcome("tls.not_strict", message, details=details)
     issuer, valid = _short(leaf["issuer"]), span(_not_after(leaf) - now)
     message = f'{tls.version()}, {host} by "{issuer}", valid for {valid} more'
     return outcome("tls.ok", message, details=details)
@@ -179,4 +189,5 @@ PROBE = Probe(
     needs=("tcp",),
     run=run,
     timeout_code="tls.timeout",
+    look_closer=look_closer,
 )
