@@ -1,64 +1,113 @@
-"""The hello of a doctor: one row of its own on the brain's dashboard, and nothing changed on any other.
+"""A doctor's examination: one climb, and a second one where another doctor cut the first one off.
 
-A hello overwrites what the dashboard shows of an agent, and every worker id stays there as a row. So a doctor
-repeats what the agent on this machine said last, sends no host, gives the version that a brain does not
-record, and has one stable id for each machine and service.
+Two doctors of one machine have the same worker id, so that a dashboard has one row for all of them. A brain
+that sees both at the same moment closes the older connection: that one climbs again, with an id of its own.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import aclosing
+from typing import Protocol
 
 from z4j_probes.climb import Climb
-from z4j_probes.protocol import UNRECORDED_VERSION, CloseCode, Hello
-from z4j_probes.result import ProbeResult
-from z4j_probes.storage import LastHello, fingerprint, identity, recall_hello
-from z4j_probes.threads import in_daemon_thread
+from z4j_probes.doctor_hello import introduce_doctor, introduce_second_doctor
+from z4j_probes.ladder import Ladder
+from z4j_probes.probe import Probe
+from z4j_probes.protocol import CloseCode, Hello
+from z4j_probes.registry import Registry
+from z4j_probes.result import ProbeResult, Report
+from z4j_probes.settings import Settings
 
-# Leaves room in a worker id for role, fingerprint and pid.
-MAX_HOST_LENGTH = 96
-
-
-async def introduce_doctor(climb: Climb) -> Hello:
-    """The doctor's hello."""
-    return await _introduce(climb, "")
+Introduce = Callable[[Climb], Awaitable[Hello]]
 
 
-async def introduce_second_doctor(climb: Climb) -> Hello:
-    """The doctor's hello with its pid in the id, for a climb after `was_replaced`."""
-    return await _introduce(climb, f".{os.getpid()}")
+class Observer(Protocol):
+    """Sees an examination while it happens."""
+
+    def head(self, report: Report) -> None:
+        """A climb begins; the report has the settings and no results yet."""
+
+    def running(self, name: str, question: str) -> None:
+        """That probe's result is the next one to come."""
+
+    def row(self, result: ProbeResult) -> None:
+        """A probe has ended."""
+
+
+class _LooksAway:
+    """The observer of an examination that is shown when it is over, or not at all."""
+
+    def head(self, report: Report) -> None: ...
+
+    def running(self, name: str, question: str) -> None: ...
+
+    def row(self, result: ProbeResult) -> None: ...
+
+
+class MakeLadder(Protocol):
+    """Makes the ladder of one climb, from settings that it may load afresh."""
+
+    def __call__(self, *, introduce: Introduce) -> Ladder:
+        """With that hello."""
+
+
+async def examine(registry: Registry, settings: Settings) -> Report:
+    """What a doctor finds with these settings, within the default budgets."""
+
+    def make_ladder(*, introduce: Introduce) -> Ladder:
+        return Ladder(registry, settings, introduce=introduce)
+
+    return await Examination(make_ladder).run()
+
+
+class Examination:
+    """One doctor's examination. The caller may interrupt `run` and still has `report`.
+
+    Making it makes the first ladder, and tells the observer of it.
+    """
+
+    def __init__(self, make_ladder: MakeLadder, observer: Observer | None = None) -> None:
+        self._make_ladder = make_ladder
+        self._observer: Observer = observer or _LooksAway()
+        self._begin(introduce_doctor)
+
+    async def run(self) -> Report:
+        """Climb, release everything, and report; climb again where another doctor took the worker id over."""
+        if not await self._climb(until_replaced=True):
+            self._begin(introduce_second_doctor)
+            await self._climb()
+        return self.report()
+
+    def report(self, *, interrupted: bool = False) -> Report:
+        """What is known by now."""
+        return self._ladder.report(self._state, self._results, interrupted=interrupted)
+
+    def _begin(self, introduce: Introduce) -> None:
+        self._ladder = self._make_ladder(introduce=introduce)
+        self._state = self._ladder.start()
+        self._results: list[ProbeResult] = []
+        self._observer.head(self._ladder.report(self._state, ()))
+
+    async def _climb(self, *, until_replaced: bool = False) -> bool:
+        """Whether it came to its end. One that is cut off there is no finding: the next one has its rows."""
+        probes = iter(self._ladder.registry)
+        async with self._state, aclosing(self._ladder.climb(self._state)) as coming:
+            self._tell_next(probes)
+            async for result in coming:
+                if until_replaced and was_replaced([result]):
+                    return False
+                self._results.append(result)
+                self._observer.row(result)
+                self._tell_next(probes)
+        return True
+
+    def _tell_next(self, probes: Iterator[Probe]) -> None:
+        probe = next(probes, None)
+        if probe is not None:
+            self._observer.running(probe.name, probe.question)
 
 
 def was_replaced(results: Iterable[ProbeResult]) -> bool:
     """Whether another doctor of this machine took the connection over: both ran at the same moment."""
     return any(result.details.get("close_code") == CloseCode.REPLACED for result in results)
-
-
-async def _introduce(climb: Climb, suffix: str) -> Hello:
-    settings = climb.settings
-    service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
-    # Without a directory (the buffer probe failed or was left out) the id is still the same at each run.
-    directory = climb.directory.path if climb.has("directory") else Path()
-
-    def look_up() -> tuple[str, LastHello | None]:
-        last = recall_hello(directory, service) if climb.has("directory") else None
-        return fingerprint(directory, service), last
-
-    mark, last = await in_daemon_thread(look_up)
-    last = last or LastHello(framework="fastapi")
-    host = (socket.gethostname() or "localhost")[:MAX_HOST_LENGTH]
-    return Hello(
-        agent_version=UNRECORDED_VERSION,
-        worker_id=f"{host}.doctor.{mark}{suffix}",
-        worker_role="other",
-        worker_pid=os.getpid(),
-        worker_started_at=climb.started_at,
-        framework=last.framework,
-        engines=last.engines,
-        schedulers=last.schedulers,
-        capabilities=last.capabilities,
-        project=settings.project_id,
-    )

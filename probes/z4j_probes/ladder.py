@@ -70,7 +70,7 @@ class Ladder:
     def start(self) -> Climb:
         """A fresh climb, to be used as an async context manager."""
         if self._introduce is None:
-            from z4j_probes.doctor import introduce_doctor
+            from z4j_probes.doctor_hello import introduce_doctor
 
             self._introduce = introduce_doctor
         return Climb(self.settings, self._introduce)

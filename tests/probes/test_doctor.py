@@ -1,69 +1,92 @@
-"""The doctor's hello changes nothing on the dashboard but its own one row."""
+"""An examination: the doctor's climb, and the second one where another doctor cut the first one off."""
 
 from __future__ import annotations
 
 import os
-import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.support.footing import settings_for
-from z4j_probes.climb import Climb
+import pytest
+
+from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
+from z4j_probes import Ladder, ProbeResult, Report, Settings, default_registry
 from z4j_probes.codes import outcome
-from z4j_probes.doctor import introduce_doctor, introduce_second_doctor, was_replaced
-from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, Hello
-from z4j_probes.storage import LastHello, StateDirectory, identity, remember_hello
+from z4j_probes.doctor import Examination, Introduce, examine, was_replaced
 
-URL = "https://brain.example"
+REPLACED = Misbehaviour(close_at_first_signed=Close(4002, "replaced by a newer connection"))
 
 
-def climb_in(directory: Path | None, **more: str) -> Climb:
-    climb = Climb(settings_for(URL, **more), introduce_doctor)
-    if directory is not None:
-        climb.directory = StateDirectory(directory, directory)
-    return climb
+@pytest.fixture
+async def brain() -> AsyncIterator[DevBrain]:
+    async with DevBrain() as running:
+        yield running
 
 
-async def test_the_id_names_host_and_role_and_is_the_same_at_each_run(tmp_path: Path) -> None:
-    first = await introduce_doctor(climb_in(tmp_path))
-    second = await introduce_doctor(climb_in(tmp_path))
-    assert first.worker_id == second.worker_id
-    assert (first.worker_id or "").startswith(f"{socket.gethostname()}.doctor.")
+@pytest.fixture
+def settings(brain: DevBrain, tmp_path: Path) -> Settings:
+    agent = brain.mint("web-1")
+    return Settings.load(environ={**brain.environment(agent), "Z4J_HOME": str(tmp_path / "state")})
 
 
-async def test_services_of_one_machine_have_their_own_ids(tmp_path: Path) -> None:
-    one = await introduce_doctor(climb_in(tmp_path, agent_name="web"))
-    other = await introduce_doctor(climb_in(tmp_path, agent_name="tasks"))
-    assert one.worker_id != other.worker_id
+class Watching:
+    """Notes what it sees; the other doctor is gone when the second climb begins."""
+
+    def __init__(self, brain: DevBrain) -> None:
+        self.brain = brain
+        self.seen: list[str] = []
+
+    def head(self, report: Report) -> None:
+        if self.seen:
+            self.brain.misbehaviour = Misbehaviour()
+        self.seen.append("head")
+
+    def running(self, name: str, question: str) -> None:
+        self.seen.append(f"{name}?")
+
+    def row(self, result: ProbeResult) -> None:
+        self.seen.append(result.name)
 
 
-async def test_it_says_what_the_dashboard_does_not_record(tmp_path: Path) -> None:
-    hello = await introduce_doctor(climb_in(tmp_path, project_id="shop"))
-    payload = hello.payload()
-    assert payload["agent_version"] == "0.0.0"
-    assert "host" not in payload
-    assert payload["project"] == "shop"
-    assert Hello.from_payload(payload).worker_role == "other"
+async def test_one_climb_is_all_where_nothing_comes_between(brain: DevBrain, settings: Settings) -> None:
+    report = await examine(default_registry(), settings)
+    assert report.ok
+    assert brain.seen.connections == 1
 
 
-async def test_it_repeats_what_the_agent_said_last(tmp_path: Path) -> None:
-    said = LastHello("fastapi", ("arq",), ("arq-cron",), {"arq": ("cancel_task",)})
-    remember_hello(tmp_path, identity(URL, "default", "web-1"), said)
-    hello = await introduce_doctor(climb_in(tmp_path))
-    assert hello.engines == ("arq",)
-    assert hello.schedulers == ("arq-cron",)
-    assert hello.capabilities == {"arq": ("cancel_task",)}
+async def test_a_doctor_that_is_replaced_climbs_again_with_an_id_of_its_own(
+    brain: DevBrain, settings: Settings
+) -> None:
+    registry, watching = default_registry(), Watching(brain)
+    brain.misbehaviour = REPLACED
+
+    def make_ladder(*, introduce: Introduce) -> Ladder:
+        return Ladder(registry, settings, introduce=introduce)
+
+    report = await Examination(make_ladder, watching).run()
+    assert report.ok
+    assert brain.seen.connections == 2
+    auth = next(result for result in report.results if result.name == "auth")
+    assert auth.details["worker_id"].endswith(f".{os.getpid()}")
+    second = watching.seen.index("head", 1)
+    assert watching.seen[:second][-1] == "signing?", "that the first one was cut off is no finding"
+    assert watching.seen[second:] == ["head", *(w for n in registry.names for w in (f"{n}?", n))]
 
 
-async def test_without_a_state_directory_it_still_has_a_stable_id() -> None:
-    first, second = await introduce_doctor(climb_in(None)), await introduce_doctor(climb_in(None))
-    assert first.worker_id == second.worker_id
+async def test_a_second_doctor_that_is_replaced_too_says_so(brain: DevBrain, settings: Settings) -> None:
+    brain.misbehaviour = REPLACED
+    report = await examine(default_registry(), settings)
+    assert report.first_failure is not None
+    assert report.first_failure.code == "signing.closed"
+    assert brain.seen.connections == 2
 
 
-async def test_a_second_doctor_of_the_same_moment_appends_its_pid(tmp_path: Path) -> None:
-    first = await introduce_doctor(climb_in(tmp_path))
-    second = await introduce_second_doctor(climb_in(tmp_path))
-    assert second.worker_id == f"{first.worker_id}.{os.getpid()}"
-    assert len(second.worker_id or "") <= MAX_WORKER_ID_LENGTH
+def test_an_interrupted_examination_reports_what_is_known(settings: Settings) -> None:
+    def make_ladder(*, introduce: Introduce) -> Ladder:
+        return Ladder(default_registry(), settings, introduce=introduce)
+
+    report = Examination(make_ladder).report(interrupted=True)
+    assert report.exit_code == 130
+    assert {result.message for result in report.results} == {"not run: interrupted"}
 
 
 def test_a_doctor_that_was_replaced_is_told_by_the_close_code() -> None:

@@ -7,12 +7,11 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.loops import (
-    Introduce,
-    Silent,
     climb_forever,
     climb_once,
     climb_until_green,
@@ -32,6 +31,7 @@ from z4j_probes import (
     default_registry,
     select,
 )
+from z4j_probes.doctor import Introduce
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
 
@@ -99,8 +99,8 @@ class _Doctor:
     def _climb(self, *, budget_s: float | None = None) -> Report:
         """One climb that nobody watches, as whom the options say."""
         if not self._is_stand_in:
-            return climb_once(self._ladder, Silent(), budget_s=budget_s)
-        said = self._as_service(lambda: climb_once(self._ladder, Silent(), budget_s=budget_s).to_dict())
+            return climb_once(partial(self._ladder, budget_s=budget_s))
+        said = self._as_service(lambda: climb_once(partial(self._ladder, budget_s=budget_s)).to_dict())
         return Report.from_dict(said)
 
     def _as_service(self, act: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -138,7 +138,7 @@ class _Doctor:
 
         return bytes.fromhex(self._as_service(act)["bundle"])
 
-    def _ladder(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
+    def _ladder(self, *, introduce: Introduce, budget_s: float | None = None) -> Ladder:
         options = self._options
         budget_s = RUN_BUDGET_S if budget_s is None else budget_s
         return Ladder(

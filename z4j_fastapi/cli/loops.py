@@ -4,73 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from z4j_fastapi.cli.signals import interruptible
-from z4j_probes import Climb, Ladder, Probe, ProbeResult, Report
-from z4j_probes.doctor import introduce_second_doctor, was_replaced
-
-if TYPE_CHECKING:
-    from z4j_probes.protocol import Hello
+from z4j_probes import Report
+from z4j_probes.doctor import Examination, MakeLadder, Observer
 
 # --wait: a service that starts takes seconds, and a brain counts the connections of one address.
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
 
-Introduce = Callable[[Climb], Awaitable["Hello"]]
 
-
-class Observer(Protocol):
-    """Sees a climb while it happens."""
-
-    def head(self, report: Report) -> None:
-        """The climb begins; the report has the settings and no results yet."""
-
-    def running(self, name: str, question: str) -> None:
-        """That probe's result is the next one to come."""
-
-    def row(self, result: ProbeResult) -> None:
-        """A probe has ended."""
-
-
-class Silent:
-    """The observer of climbs that are shown when they are over, or not at all."""
-
-    def head(self, report: Report) -> None:
-        """Show nothing."""
-
-    def running(self, name: str, question: str) -> None:
-        """Show nothing."""
-
-    def row(self, result: ProbeResult) -> None:
-        """Show nothing."""
-
-
-class MakeLadder(Protocol):
-    """Makes the ladder of one climb, from settings that it loads afresh."""
-
-    def __call__(self, *, introduce: Introduce | None = None, budget_s: float | None = None) -> Ladder:
-        """With a hello of its own, and with no more than this budget, unless one probe needs more."""
-
-
-def climb_once(make_ladder: MakeLadder, observer: Observer, *, budget_s: float | None = None) -> Report:
-    """One climb, released; after Ctrl-C the report of what was known by then."""
-    for introduce in (None, introduce_second_doctor):
-        ladder = make_ladder(introduce=introduce, budget_s=budget_s)
-        climb = ladder.start()
-        observer.head(ladder.report(climb, ()))
-        results: list[ProbeResult] = []
-        try:
-            with interruptible():
-                asyncio.run(_watched(ladder, climb, observer, results, first=introduce is None))
-        except KeyboardInterrupt:
-            return ladder.report(climb, results, interrupted=True)
-        if len(results) == len(ladder.registry.names):
-            break
-    return ladder.report(climb, results)
+def climb_once(make_ladder: MakeLadder, observer: Observer | None = None) -> Report:
+    """One examination; after Ctrl-C the report of what was known by then."""
+    examination = Examination(make_ladder, observer)
+    try:
+        with interruptible():
+            return asyncio.run(examination.run())
+    except KeyboardInterrupt:
+        return examination.report(interrupted=True)
 
 
 class Climber(Protocol):
@@ -136,24 +90,3 @@ def pause(seconds: float) -> bool:
     except KeyboardInterrupt:
         return False
     return True
-
-
-async def _watched(
-    ladder: Ladder, climb: Climb, observer: Observer, results: list[ProbeResult], *, first: bool
-) -> None:
-    """Climb; append each result as it comes. The `first` climb stops short of losing its worker id."""
-    probes = iter(ladder.registry)
-    async with climb, aclosing(ladder.climb(climb)) as coming:
-        _tell_next(probes, observer)
-        async for result in coming:
-            if first and was_replaced([result]):
-                return
-            results.append(result)
-            observer.row(result)
-            _tell_next(probes, observer)
-
-
-def _tell_next(probes: Iterator[Probe], observer: Observer) -> None:
-    probe = next(probes, None)
-    if probe is not None:
-        observer.running(probe.name, probe.question)

@@ -50,12 +50,8 @@ def _retrieve(run: asyncio.Task[Report]) -> None:
 
 async def _examine(settings: Settings) -> Report:
     # this is the doctor's own thread: what it takes to climb is loaded here, not in the host's loop
-    from z4j_probes import Ladder, default_registry
-    from z4j_probes.doctor import introduce_second_doctor, was_replaced
+    from z4j_probes import default_registry
+    from z4j_probes.doctor import examine
     from z4j_probes.plugins import add_plugins
 
-    registry = add_plugins(default_registry())
-    report = await Ladder(registry, settings).run()
-    if was_replaced(report.results):
-        report = await Ladder(registry, settings, introduce=introduce_second_doctor).run()
-    return report
+    return await examine(add_plugins(default_registry()), settings)

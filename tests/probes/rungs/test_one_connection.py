@@ -13,7 +13,8 @@ import uvloop
 
 from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
 from z4j_probes import Ladder, Report, Settings, Status, default_registry
-from z4j_probes.doctor import introduce_second_doctor, was_replaced
+from z4j_probes.doctor import was_replaced
+from z4j_probes.doctor_hello import introduce_second_doctor
 
 
 @pytest.fixture
