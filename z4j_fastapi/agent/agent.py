@@ -17,10 +17,10 @@ from typing import Any, Literal, Self
 
 from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.log import log
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.agent.thread import AgentThread, dead
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
+from z4j_fastapi.log import log
 from z4j_probes import Settings
 
 Preflight = Literal["warn", "strict", "off"]

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from z4j_fastapi.agent.log import log
+from z4j_fastapi.log import log
 
 # Of one schedule: it may fire each second, and each fire comes twice.
 SAME_SCHEDULE_EVERY_S = 3600.0

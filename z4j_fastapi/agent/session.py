@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed
 
 from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.in_flight import Pace
-from z4j_fastapi.agent.log import log
 from z4j_fastapi.buffer import Batch, EventBuffer
+from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
 from z4j_probes.transport import hang_up

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 
 from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.log import log, traceback_text
 from z4j_fastapi.agent.reconnect import Backoff, may_heal, names_a_buffer
 from z4j_fastapi.agent.session import Session, SessionEnd
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.buffer import EventBuffer
+from z4j_fastapi.log import log, traceback_text
 from z4j_probes import (
     Climb,
     Ladder,

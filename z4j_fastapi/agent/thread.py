@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.log import log, traceback_text
 from z4j_fastapi.agent.status import AgentStatus, State
+from z4j_fastapi.log import log, traceback_text
 from z4j_probes import Settings
 
 if TYPE_CHECKING:

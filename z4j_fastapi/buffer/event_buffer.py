@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from z4j_fastapi.agent.log import log
 from z4j_fastapi.buffer import forks, slots
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
 from z4j_fastapi.buffer.event_log import EventLog, Row, utf8_size
 from z4j_fastapi.buffer.event_store import CHUNK, EventStore, Tell
 from z4j_fastapi.buffer.wakeup import Bell
+from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import private_directory
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from z4j_fastapi.agent.log import log
 from z4j_fastapi.buffer.event_buffer import EventBuffer
+from z4j_fastapi.log import log
 from z4j_probes import Settings, StorageError
 from z4j_probes.storage import StateDirectory, choose, identity
 from z4j_probes.threads import in_daemon_thread
