@@ -17,7 +17,7 @@ from z4j_probes import ProbeResult, Settings
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.http_response import Answer
 from z4j_probes.proxy import Proxy
-from z4j_probes.rungs.tcp.tunnel import Reply, diagnose, request, target
+from z4j_probes.rungs.tunnel import Reply, diagnose, request, target
 
 BRAIN = Endpoint(True, "brain.example", 443)
 

@@ -27,8 +27,8 @@ from z4j_probes.endpoint import Endpoint
 from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy, excepting
 from z4j_probes.result import ProbeResult
+from z4j_probes.rungs import tunnel
 from z4j_probes.rungs._commands import ask_proxy
-from z4j_probes.rungs.tcp import tunnel
 from z4j_probes.rungs.tcp.classify import classify, describe, duration, is_failure
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
 from z4j_probes.threads import in_daemon_thread

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 from z4j_probes.climb import Climb
 from z4j_probes.hostname import ascii_name, server_name
-from z4j_probes.rungs.tcp.tunnel import connect_through, diagnose, encrypt
 from z4j_probes.rungs.tls.handshake import Presented, look
+from z4j_probes.rungs.tunnel import connect_through, diagnose, encrypt
 from z4j_probes.transport import HoldingProtocol, hang_up
 from z4j_probes.trust import TrustStore
 
