@@ -20,22 +20,12 @@ from tests.support.real_brain import (
     stop_shared_brain,
 )
 from z4j_fastapi.agent.reconnect import Backoff
-from z4j_probes.codes import CATALOGUE
 
 
 @pytest.fixture(autouse=True)
 def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     """Agents of this process wait a twentieth of their schedule: tests are about what comes after."""
     monkeypatch.setattr(Backoff.__init__, "__defaults__", (lambda low, high: random.uniform(low, high) / 20,))
-
-
-@pytest.fixture(autouse=True)
-def _catalogue_as_it_was() -> Iterator[None]:
-    """What a test's own probes brought into the catalogue goes with the test."""
-    before = dict(CATALOGUE)
-    yield
-    CATALOGUE.clear()
-    CATALOGUE.update(before)
 
 
 @pytest.fixture(scope="session")

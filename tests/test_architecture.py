@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 
 import grimp
 import pytest
+
+from z4j_probes import default_registry
 
 PACKAGES = ("z4j_fastapi", "z4j_probes")
 HEAVY = {"cryptography", "dns", "fastapi", "rich", "typer"}
@@ -80,18 +83,37 @@ def test_a_room_is_imported_only_by_those_its_drawing_names(imports: grimp.Impor
     assert not strays
 
 
-def test_a_rung_is_imported_by_nothing_but_the_registry(imports: grimp.ImportGraph) -> None:
-    rungs = {
-        name for name in imports.find_children("z4j_probes.rungs") if not name.split(".")[-1].startswith("_")
-    }
-    assert rungs
+def test_a_rung_is_imported_by_nothing_but_the_order_of_the_rungs(imports: grimp.ImportGraph) -> None:
+    shared = {"exchange", "hints", "tunnel"}
+    names = {child.rpartition(".")[2]: child for child in imports.find_children("z4j_probes.rungs")}
+    rungs = {path for name, path in names.items() if name not in shared and not name.startswith("_")}
+    assert rungs == {f"z4j_probes.rungs.{name}" for name in default_registry().names}
     strays = {
-        (importer, rung)
+        (importer, imported)
         for rung in rungs
-        for importer in imports.find_modules_that_directly_import(rung)
-        if importer != "z4j_probes.registry"
+        for imported in _inside(imports, rung)
+        for importer in imports.find_modules_that_directly_import(imported)
+        if importer != "z4j_probes.rungs" and not _is_in(importer, rung)
     }
     assert not strays
+
+
+@pytest.mark.parametrize("module", ["z4j_probes.registry", "z4j_probes.rungs.auth"])
+def test_importing_what_leads_to_the_rungs_does_not_load_them_all(module: str) -> None:
+    show = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", show], check=True, capture_output=True, text=True)
+    assert "z4j_probes.rungs.tls.probe" not in done.stdout.split()
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "z4j_probes.rungs"])
+def test_rooms_import_each_other_in_one_direction(imports: grimp.ImportGraph, package: str) -> None:
+    """No circle between the rooms of a package, through however many of them."""
+    children = imports.find_children(package)
+    rooms = {child: _rooms_imported_from(imports, child, children) for child in children}
+    try:
+        TopologicalSorter(rooms).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(reversed(circle.args[1])))
 
 
 def test_the_protocol_is_plain_data_with_no_socket_in_sight(imports: grimp.ImportGraph) -> None:
@@ -113,6 +135,16 @@ def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
 def _inside(imports: grimp.ImportGraph, subject: str) -> set[str]:
     assert subject in imports.modules, f"there is no {subject}: has it been renamed?"
     return {subject, *imports.find_descendants(subject)}
+
+
+def _rooms_imported_from(imports: grimp.ImportGraph, room: str, rooms: set[str]) -> set[str]:
+    """The other rooms that modules of this one import."""
+    used = {
+        imported
+        for module in _inside(imports, room)
+        for imported in imports.find_modules_directly_imported_by(module)
+    }
+    return {other for other in rooms - {room} for module in used if _is_in(module, other)}
 
 
 def _is_in(module: str, room: str) -> bool:

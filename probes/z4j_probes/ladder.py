@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from z4j_probes import codes
 from z4j_probes._version import __version__
 from z4j_probes.climb import Climb, set_deadline
+from z4j_probes.codes import outcome, reading
 from z4j_probes.probe import Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status
@@ -105,7 +105,7 @@ class Ladder:
     def report(self, climb: Climb, results: Sequence[ProbeResult], *, interrupted: bool = False) -> Report:
         """A report of these results; probes that an interrupted climb did not reach have their row too."""
         reached = {result.name for result in results}
-        rest = [_skipped(p.name, "not run: interrupted") for p in self.registry if p.name not in reached]
+        rest = [self._skipped(p.name, "interrupted") for p in self.registry if p.name not in reached]
         config = self.settings.describe()
         config["user"] = _user()
         config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None
@@ -127,20 +127,24 @@ class Ladder:
         deadline_s: float,
     ) -> ProbeResult:
         if probe.name in self._excluded:
-            return _skipped(probe.name, f"not run: excluded by {self._excluded[probe.name]}")
+            return self._skipped(probe.name, f"excluded by {self._excluded[probe.name]}")
         for name in (*probe.after, *probe.needs):
             await asyncio.wait([tasks[name]])
         for name in probe.needs:
             reason = self._lost_footing(name, tasks[name].result())
             if reason:
-                return _skipped(probe.name, f"not run: {reason}")
-        result = await self._run(probe, climb, deadline_s)
+                return self._skipped(probe.name, reason)
+        with reading(self.registry.catalogue):
+            result = await self._run(probe, climb, deadline_s)
         return replace(
             result,
             message=self._redactor.text(result.message),
             hint=self._redactor.text(result.hint),
             details=self._redactor.value(result.details),
         )
+
+    def _skipped(self, name: str, why: str) -> ProbeResult:
+        return outcome(self.registry.catalogue[f"{name}.skipped"], f"not run: {why}", hint="")
 
     def _lost_footing(self, need: str, result: ProbeResult) -> str | None:
         if not result.ok:
@@ -160,7 +164,7 @@ class Ladder:
                 result = _checked(probe.name, await probe.run(climb))
         except Exception as exc:  # a probe never raises: this is where that is kept true
             if backstop.expired():
-                result = codes.outcome(probe.timeout_code, f"no end within {budget_s:.3g} s")
+                result = outcome(probe.timeout_code, f"no end within {budget_s:.3g} s")
             else:
                 result = _unexpected(probe.name, exc)
         took_s = time.monotonic() - started_s
@@ -215,14 +219,10 @@ def _too_slow_for_an_agent(result: ProbeResult, took_s: float) -> ProbeResult:
     )
 
 
-def _skipped(name: str, message: str) -> ProbeResult:
-    return codes.outcome(f"{name}.skipped", message, hint="")
-
-
 def _unexpected(name: str, exc: Exception) -> ProbeResult:
     frames = traceback.extract_tb(exc.__traceback__)[-3:]
     where = [f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in frames]
-    return codes.outcome(
+    return outcome(
         f"{name}.unexpected",
         str(exc) if isinstance(exc, NoThread) else f"{type(exc).__name__}: {exc}",
         hint=exc.hint if isinstance(exc, NoThread) else None,

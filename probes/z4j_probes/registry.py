@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
-from z4j_probes import codes
+from z4j_probes.codes import CATALOGUE, Code, common
 from z4j_probes.errors import RegistryError
 from z4j_probes.probe import Probe
+from z4j_probes.rungs import built_in
 
 
 class Registry:
     """Probes in the order in which they are climbed.
 
-    A probe may need only what stands before it, so an order with a cycle can't be written.
+    A probe may need only what stands before it, so an order with a cycle can't be written. `catalogue` has
+    the built-in codes and those of the registered probes, which `outcome` finds while they are climbed.
     """
 
     def __init__(self, probes: Iterable[Probe] = ()) -> None:
+        self._codes = dict(CATALOGUE)
+        self.catalogue: Mapping[str, Code] = MappingProxyType(self._codes)
         self._probes: dict[str, Probe] = {}
         for probe in probes:
             self.register(probe)
@@ -27,9 +32,10 @@ class Registry:
         missing = [name for name in (*probe.needs, *probe.after) if name not in self._probes]
         if missing:
             raise RegistryError(f"probe {probe.name!r} needs {', '.join(missing)}, registered before it")
-        codes.register(*probe.codes, *codes.common(probe.name))
-        if probe.timeout_code not in codes.CATALOGUE:
+        rows = {row.code: row for row in (*probe.codes, *common(probe.name))}
+        if probe.timeout_code not in rows and probe.timeout_code not in self._codes:
             raise RegistryError(f"probe {probe.name!r} brings no code {probe.timeout_code}")
+        self._codes |= rows
         self._probes[probe.name] = probe
 
     def __iter__(self) -> Iterator[Probe]:
@@ -60,23 +66,4 @@ class Registry:
 
 def default_registry() -> Registry:
     """The eight built-in rungs, from settings to a proven session."""
-    from z4j_probes.rungs import auth, signing
-    from z4j_probes.rungs.buffer import probe as buffer
-    from z4j_probes.rungs.config import probe as config
-    from z4j_probes.rungs.dns import probe as dns
-    from z4j_probes.rungs.tcp import probe as tcp
-    from z4j_probes.rungs.tls import probe as tls
-    from z4j_probes.rungs.websocket import probe as websocket
-
-    return Registry(
-        (
-            config.PROBE,
-            buffer.PROBE,
-            dns.PROBE,
-            tcp.PROBE,
-            tls.PROBE,
-            websocket.PROBE,
-            auth.PROBE,
-            signing.PROBE,
-        )
-    )
+    return Registry(built_in())

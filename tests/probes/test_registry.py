@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from z4j_probes import Climb, Code, Probe, ProbeResult, Registry, RegistryError, default_registry, outcome
+from tests.support.climbs import nobody, settings
+from z4j_probes import (
+    Climb,
+    Code,
+    Ladder,
+    Probe,
+    ProbeResult,
+    Registry,
+    RegistryError,
+    default_registry,
+    outcome,
+)
+from z4j_probes.codes import CATALOGUE, lookup
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -42,10 +56,35 @@ def test_a_probe_without_its_timeout_code_is_refused() -> None:
 
 
 def test_a_plug_ins_probe_brings_its_codes_and_gets_the_common_ones() -> None:
-    Registry([probe("plugged")])
-    assert outcome("plugged.timeout", "").name == "plugged"
-    assert outcome("plugged.skipped", "").status == "skip"
-    assert outcome("plugged.unexpected", "").status == "fail"
+    catalogue = Registry([probe("plugged")]).catalogue
+    assert outcome(catalogue["plugged.timeout"], "").name == "plugged"
+    assert outcome(catalogue["plugged.skipped"], "").status == "skip"
+    assert outcome(catalogue["plugged.unexpected"], "").status == "fail"
+
+
+def test_a_registrys_codes_are_its_own() -> None:
+    registry = Registry([probe("plugged")])
+    assert "plugged.timeout" in registry.catalogue
+    assert "plugged.timeout" not in Registry().catalogue
+    assert "plugged.timeout" not in CATALOGUE
+    with pytest.raises(KeyError):
+        outcome("plugged.timeout", "")
+
+
+async def test_while_it_is_climbed_a_registrys_codes_are_known_by_name() -> None:
+    """Two plug-ins of different registries may give the same code, and each has its own row."""
+
+    def saying(title: str) -> Ladder:
+        async def run(climb: Climb) -> ProbeResult:
+            return outcome("plugged.bad", lookup("plugged.bad").title)
+
+        rows = (Code("plugged.bad", title, remedy=f"mend {title}"),)
+        plugged = Probe("plugged", "?", (), run, "plugged.bad", codes=rows)
+        return Ladder(Registry([plugged]), settings(), introduce=nobody)
+
+    one, other = await asyncio.gather(saying("the one").run(), saying("the other").run())
+    assert [(r.message, r.hint) for r in one.results] == [("the one", "mend the one")]
+    assert [(r.message, r.hint) for r in other.results] == [("the other", "mend the other")]
 
 
 def test_a_closure_has_all_that_is_needed_indirectly() -> None:

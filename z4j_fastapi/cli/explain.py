@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from z4j_fastapi.cli.output import emit, usage_error
@@ -15,16 +16,17 @@ from z4j_probes.plugins import add_plugins
 def run(code: str | None, *, as_json: bool) -> int:
     """Explain a code, or list those of a probe, or all; the exit status."""
     code = None if code is None else code.strip().lower()
-    if code not in CATALOGUE:
+    catalogue = CATALOGUE
+    if code not in catalogue:
         with interruptible():
-            add_plugins(default_registry())  # a plug-in's probe brings its codes with it
-    if code in CATALOGUE:
-        row = CATALOGUE[code]
+            catalogue = add_plugins(default_registry()).catalogue
+    if code is not None and code in catalogue:
+        row = catalogue[code]
         emit(_document(_as_dict(row)) if as_json else _page(row))
         return 0
-    rows = [row for row in CATALOGUE.values() if code is None or row.probe == code]
+    rows = [row for row in catalogue.values() if code is None or row.probe == code]
     if not rows:
-        usage_error(_unknown(str(code)))
+        usage_error(_unknown(str(code), catalogue))
     emit(_document({"codes": [_as_dict(row) for row in rows]}) if as_json else _list(rows))
     return 0
 
@@ -68,10 +70,10 @@ def _list(rows: list[Code]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _unknown(code: str) -> str:
+def _unknown(code: str, catalogue: Mapping[str, Code]) -> str:
     from difflib import get_close_matches
 
-    names = [*CATALOGUE, *dict.fromkeys(row.probe for row in CATALOGUE.values())]
+    names = [*catalogue, *dict.fromkeys(row.probe for row in catalogue.values())]
     close = get_close_matches(code.strip().lower(), names, n=3, cutoff=0.5)
     if not close:  # the right word under another probe: "expired", "dns.refused_connection"
         word = code.lower().rpartition(".")[2]

@@ -6,22 +6,18 @@ are public API: add, never rename.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from z4j_probes.codes import auth, buffer, config, dns, signing, tcp, tls, websocket
 from z4j_probes.codes._code import Code
 from z4j_probes.result import ProbeResult, Status
 
-__all__ = ["CATALOGUE", "Code", "common", "lookup", "outcome", "register"]
-
-CATALOGUE: dict[str, Code] = {}
-
-
-def register(*codes: Code) -> None:
-    """Add rows to the catalogue; a plug-in's probe brings its own."""
-    for code in codes:
-        CATALOGUE[code.code] = code
+__all__ = ["CATALOGUE", "Code", "common", "lookup", "outcome", "reading"]
 
 
 def common(probe: str) -> tuple[Code, Code]:
@@ -43,24 +39,43 @@ def common(probe: str) -> tuple[Code, Code]:
     )
 
 
-for _module in (config, buffer, dns, tcp, tls, websocket, auth, signing):
-    register(*_module.CODES, *common(_module.CODES[0].probe))
+_BY_PROBE = (m.CODES for m in (config, buffer, dns, tcp, tls, websocket, auth, signing))
+CATALOGUE: Mapping[str, Code] = MappingProxyType(
+    {row.code: row for row in chain.from_iterable((*rows, *common(rows[0].probe)) for rows in _BY_PROBE)}
+)
+"""The built-in codes. A registry's own catalogue has those of its other probes too."""
+
+_read: ContextVar[Mapping[str, Code]] = ContextVar("z4j_catalogue", default=CATALOGUE)
+
+
+@contextmanager
+def reading(catalogue: Mapping[str, Code]) -> Iterator[None]:
+    """For the ladder: inside, in this task, `lookup` and `outcome` read that catalogue."""
+    token = _read.set(catalogue)
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 def lookup(code: str) -> Code:
-    """The catalogue's row for a code; KeyError where there is none."""
-    return CATALOGUE[code]
+    """The row for a built-in code or, while a ladder climbs, one of its probes; KeyError for any other."""
+    return _read.get()[code]
 
 
 def outcome(
-    code: str, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+    code: str | Code, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
 ) -> ProbeResult:
-    """A probe's result for a catalogue code: its status and, unless a better one is given, its remedy."""
-    row = lookup(code)
+    """A probe's result for a code: its status and, unless a better one is given, its remedy.
+
+    KeyError for a code that is neither built in nor of a probe of the ladder that runs; a row itself
+    needs no catalogue.
+    """
+    row = code if isinstance(code, Code) else lookup(code)
     return ProbeResult(
         name=row.probe,
         status=row.status,
-        code=code,
+        code=row.code,
         message=message,
         hint=row.remedy if hint is None else hint,
         details=dict(details or {}),
