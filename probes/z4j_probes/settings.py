@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from z4j_probes.acting_as import ActingAs
 from z4j_probes.env_file import parse_envfile, read_otherwise
 from z4j_probes.mislaid import is_secret_as_file_name, is_secret_as_url
 from z4j_probes.proxy import proxy_secrets
@@ -82,6 +83,7 @@ class Settings:
     `files` are the paths of the secrets that come from files, by attribute.
     `remarks` say what may surprise though it is not wrong. `environ` is the environment that everything else
     (proxies, trust store, TMPDIR) is read from: a process's own, or that of the service that is diagnosed.
+    `acting_as` is set where this process acts as that service.
     """
 
     brain_url: str | None = field(default=None, repr=False)  # somebody may have put a password into it
@@ -101,6 +103,7 @@ class Settings:
     mislaid: tuple[Secret, ...] = ()
     remarks: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    acting_as: ActingAs | None = None
 
     @classmethod
     def load(

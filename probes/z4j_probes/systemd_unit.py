@@ -1,18 +1,18 @@
-"""The systemd service that this process was started by, or stands in for: hints speak of its unit."""
+"""The systemd service that this process was started by, or acts as: hints speak of its unit."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-_stood_in_for: list[str] = []
+from z4j_probes.settings import Settings
 
 
-def unit_of(environ: Mapping[str, str]) -> str | None:
-    """The unit of this process, whose environment it must be; None where it is no service."""
-    if _stood_in_for:
-        return _stood_in_for[-1]
+def unit_of(settings: Settings) -> str | None:
+    """The unit of the process whose settings these are; None where it is not a systemd service."""
+    if settings.acting_as is not None:
+        return settings.acting_as.unit
+    environ = settings.environ
     if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
         return None
     try:
@@ -28,8 +28,3 @@ def unit_in(cgroup: str) -> str | None:
         if line.startswith(("0::", "1:name=systemd:")) and name.endswith(".service"):
             return name
     return None
-
-
-def stand_in_for_unit(name: str) -> None:
-    """From now on this process is that service, wherever the kernel accounts for it."""
-    _stood_in_for.append(name)

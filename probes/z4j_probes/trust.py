@@ -17,12 +17,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from z4j_probes.acting_as import ActingAs
 from z4j_probes.settings import Settings
 
 # Files that OpenSSL finds in a directory of certificates: a subject's hash, as `openssl rehash` links them.
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
-# certifi's bundle by its path, for a process that has changed to a file system without it.
-_remembered: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +82,11 @@ def load_trust(settings: Settings) -> TrustStore:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-    sources = tuple(_load(context, source, is_directory) for source, is_directory in _sources(settings))
+    sources = tuple(
+        _load(context, source, is_directory, settings.acting_as)
+        for source, is_directory in _sources(settings)
+    )
     return TrustStore(context, sources)
-
-
-def remember_certifi() -> None:
-    """Read certifi's bundle now, and use that from now on: soon its file may be out of sight."""
-    import certifi
-
-    _remembered[certifi.where()] = certifi.contents()
 
 
 def _sources(settings: Settings) -> Iterator[tuple[TrustSource, bool]]:
@@ -103,7 +98,11 @@ def _sources(settings: Settings) -> Iterator[tuple[TrustSource, bool]]:
     environ, defaults = settings.environ, ssl.get_default_verify_paths()
     yield _named(environ, "SSL_CERT_FILE", defaults.openssl_cafile), False
     yield _named(environ, "SSL_CERT_DIR", defaults.openssl_capath), True
-    if not (environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR")):
+    if environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"):
+        return
+    if settings.acting_as is not None:
+        yield TrustSource("certifi", settings.acting_as.certifi_path), False
+    else:
         import certifi
 
         yield TrustSource("certifi", certifi.where()), False
@@ -114,7 +113,9 @@ def _named(environ: Mapping[str, str], variable: str, default: str) -> TrustSour
     return TrustSource(variable, path) if path else TrustSource("system", default)
 
 
-def _load(context: ssl.SSLContext, source: TrustSource, is_directory: bool) -> TrustSource:
+def _load(
+    context: ssl.SSLContext, source: TrustSource, is_directory: bool, acting_as: ActingAs | None
+) -> TrustSource:
     path = source.path
     before = context.cert_store_stats()["x509"]
     try:
@@ -122,8 +123,8 @@ def _load(context: ssl.SSLContext, source: TrustSource, is_directory: bool) -> T
             context.load_verify_locations(capath=path)  # looked up by hash, when a certificate is verified
             count = sum(_count_hashed(part) for part in path.split(os.pathsep) if part)
         else:
-            if path in _remembered and source.origin == "certifi":
-                context.load_verify_locations(cadata=_remembered[path])
+            if acting_as is not None and source.origin == "certifi":
+                context.load_verify_locations(cadata=acting_as.certifi_pem)
             else:
                 context.load_verify_locations(cafile=path)
             count = context.cert_store_stats()["x509"] - before

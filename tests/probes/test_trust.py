@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import certifi
 import pytest
 
 from tests.support.certificates import authority
 from tests.support.climbs import settings
+from z4j_probes import Settings
+from z4j_probes.acting_as import ActingAs
 from z4j_probes.trust import load_trust
 
 
@@ -61,6 +64,15 @@ def test_the_environment_that_is_diagnosed_counts_and_not_this_process(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
     assert not load_trust(settings()).is_empty
+
+
+def test_certifis_bundle_is_known_where_its_file_is_out_of_sight() -> None:
+    pem = Path(certifi.where()).read_text(encoding="ascii")
+    acting = Settings(acting_as=ActingAs(None, "/nowhere/cacert.pem", pem))
+    bundle = load_trust(acting).sources[-1]
+    assert (bundle.origin, bundle.path, bundle.problem) == ("certifi", "/nowhere/cacert.pem", None)
+    lost = Settings(acting_as=ActingAs(None, "/nowhere/cacert.pem", ""))
+    assert load_trust(lost).sources[-1].problem is not None
 
 
 def test_what_a_passing_climb_needs_does_not_import_cryptography(tmp_path: Path) -> None:

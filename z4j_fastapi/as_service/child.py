@@ -26,7 +26,6 @@ from typing import Any, NoReturn
 from z4j_fastapi.as_service import syscalls as linux
 from z4j_fastapi.cli.output import usage_error
 from z4j_fastapi.cli.signals import interruptible
-from z4j_probes.systemd_unit import stand_in_for_unit
 
 # Beside the budget of what is done: to enter the namespaces, and to hand over the result.
 _GRACE_S = 10.0
@@ -185,8 +184,6 @@ def become(service: Service) -> None:
         os.chdir(service.directory)
     os.environ.clear()
     os.environ.update(service.environ)
-    if service.unit is not None:
-        stand_in_for_unit(service.unit)
 
 
 def _enter(service: Service) -> None:
@@ -214,9 +211,7 @@ def _import_everything() -> None:
     import dns
 
     import z4j_probes
-    from z4j_probes.trust import remember_certifi
 
-    remember_certifi()
     for package in (z4j_probes, dns):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             with contextlib.suppress(ImportError):  # dnspython's QUIC and DoH want packages of their own

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -31,6 +32,7 @@ from z4j_probes import (
     default_registry,
     select,
 )
+from z4j_probes.acting_as import ActingAs
 from z4j_probes.doctor import Introduce
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
@@ -100,10 +102,13 @@ class _Doctor:
         """One climb that nobody watches, as whom the options say."""
         if not self._is_stand_in:
             return climb_once(partial(self._ladder, budget_s=budget_s))
-        said = self._as_service(lambda: climb_once(partial(self._ladder, budget_s=budget_s)).to_dict())
-        return Report.from_dict(said)
 
-    def _as_service(self, act: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        def act(acting_as: ActingAs) -> Mapping[str, Any]:
+            return climb_once(partial(self._ladder, budget_s=budget_s, acting_as=acting_as)).to_dict()
+
+        return Report.from_dict(self._as_service(act))
+
+    def _as_service(self, act: Callable[[ActingAs], Mapping[str, Any]]) -> Mapping[str, Any]:
         """What the service itself would have found out. It is looked up afresh: it may have restarted."""
         from z4j_fastapi.as_service.child import act_as
         from z4j_fastapi.as_service.process import service_of_process
@@ -123,7 +128,8 @@ class _Doctor:
                 "(from a .env file, say) can't be seen from outside: name that file with --env-file"
             )
         # one climb may be followed by another: see `climb_once`
-        return act_as(service, act, budget_s=2 * max(RUN_BUDGET_S, options.timeout_s))
+        acting_as = ActingAs.prepared(service.unit)
+        return act_as(service, partial(act, acting_as), budget_s=2 * max(RUN_BUDGET_S, options.timeout_s))
 
     def _bundle(self, report: Report) -> bytes:
         from z4j_fastapi.cli.bundle import make_bundle
@@ -133,17 +139,20 @@ class _Doctor:
         if not self._is_stand_in:
             return make_bundle(report, self._options.load_settings(), known)
 
-        def act() -> Mapping[str, Any]:
-            return {"bundle": make_bundle(report, self._options.load_settings(), known).hex()}
+        def act(acting_as: ActingAs) -> Mapping[str, Any]:
+            settings = replace(self._options.load_settings(), acting_as=acting_as)
+            return {"bundle": make_bundle(report, settings, known).hex()}
 
         return bytes.fromhex(self._as_service(act)["bundle"])
 
-    def _ladder(self, *, introduce: Introduce, budget_s: float | None = None) -> Ladder:
+    def _ladder(
+        self, *, introduce: Introduce, budget_s: float | None = None, acting_as: ActingAs | None = None
+    ) -> Ladder:
         options = self._options
         budget_s = RUN_BUDGET_S if budget_s is None else budget_s
         return Ladder(
             self._registry,
-            options.load_settings(),
+            replace(options.load_settings(), acting_as=acting_as),
             introduce=introduce,
             excluded=self._excluded,
             timeout_s=options.timeout_s,

@@ -48,7 +48,7 @@ def paste_hint(settings: Settings, attribute: str) -> str:
         )
     if source == "argument":
         return f"pass it bare ({attribute}=…), or drop the argument and set {name}"
-    unit = unit_of(settings.environ)
+    unit = unit_of(settings)
     if unit:
         return f"set {name} in the unit: `sudo systemctl edit {unit}` (Environment= or EnvironmentFile=)"
     return f"set it with: `{type_variable(name)}`"
@@ -61,7 +61,7 @@ def set_hint(settings: Settings, attribute: str) -> str:
     if variable.secret:
         what += f" (or {variable.file_name}, a file with it in it)"
     files = [source for source in settings.sources.values() if source.startswith("file ")]
-    unit = unit_of(settings.environ)
+    unit = unit_of(settings)
     if files:
         return f"{what}: write {variable.name}=… into {files[0].removeprefix('file ').rpartition(' ')[0]}"
     if unit:

@@ -40,7 +40,7 @@ LOW_SPACE_BYTES = 32 * 1024 * 1024
 async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
     settings, uid = climb.settings, os.geteuid()
-    unit = unit_of(settings.environ)
+    unit = unit_of(settings)
     asked_for = settings.home or "~/.z4j"
     try:
         async with asyncio.timeout(climb.time_left()):
@@ -67,7 +67,7 @@ async def run(climb: Climb) -> ProbeResult:
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     """See how the service's own buffers begin; an agent finds out when it opens its own."""
     settings, uid, directory = climb.settings, os.geteuid(), climb.directory.path
-    unit = unit_of(settings.environ)
+    unit = unit_of(settings)
     own = _own_directory(settings, directory)
     try:
         async with asyncio.timeout(climb.time_left()):
