@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from z4j_probes import ProbeResult
-from z4j_probes.protocol import CloseCode
+from z4j_probes.protocol import meaning_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +50,15 @@ _SCHEDULES = {
     "auth.version_skew": UPGRADE,
 }
 
-# What a brain says by its close code says more than the step at which it came.
-_BY_CLOSE_CODE = {
-    CloseCode.TOKEN_REJECTED: SLOW,
-    CloseCode.FORBIDDEN: SLOW,
-    CloseCode.RATE_LIMITED: LIMITED,
-    CloseCode.PROTOCOL_UNSUPPORTED: UPGRADE,
-    CloseCode.AGENT_UNSUPPORTED: UPGRADE,
-}
-
 # A session that lived this long was a good one: the next failure is the first of its kind again.
 STABLE_S = 30.0
 
 
 def schedule_for(code: str, close_code: int | None = None) -> Schedule:
     """The schedule for a failure with this code of the catalogue, where the brain closed with that one."""
-    by_code = _SCHEDULES.get(code, QUICK)
-    return by_code if close_code is None else _BY_CLOSE_CODE.get(close_code, by_code)  # type: ignore[call-overload]
+    # what a brain says by its close code says more than the step at which it came
+    meant = meaning_of(close_code).before_hello_ack
+    return _SCHEDULES.get(meant) or _SCHEDULES.get(code, QUICK)
 
 
 # What the buffer's place on disk is made from. One that changes has another buffer.

@@ -20,7 +20,7 @@ from z4j_fastapi.agent.in_flight import Pace
 from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
-from z4j_probes.protocol import CloseCode, new_frame_id, timestamp
+from z4j_probes.protocol import CloseCode, meaning_of, new_frame_id, timestamp
 from z4j_probes.transport import hang_up
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
@@ -35,17 +35,6 @@ PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
 # The envelope around a batch: ids, signature and punctuation, generously.
 ENVELOPE_BYTES = 2048
-
-# What each close code means once a session is proven, as a code of the catalogue (wire protocol, "Connect").
-_CLOSED = {
-    CloseCode.REPLACED: "auth.closed",
-    CloseCode.REVOKED: "auth.revoked",
-    CloseCode.TOKEN_REJECTED: "auth.token_rejected",
-    CloseCode.FORBIDDEN: "signing.closed",
-    CloseCode.PROTOCOL_UNSUPPORTED: "auth.protocol_unsupported",
-    CloseCode.AGENT_UNSUPPORTED: "auth.version_skew",
-    CloseCode.RATE_LIMITED: "auth.rate_limited",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +268,6 @@ def _why_closed(exc: ConnectionClosed) -> SessionEnd:
             reason = f"the brain answered no ping for {PING_TIMEOUT_S:g} s: the path to it is dead"
             return SessionEnd("websocket.closed", reason)
         return SessionEnd("websocket.closed", "the connection to the brain was lost without a close frame")
-    code = _CLOSED.get(exc.rcvd.code, "websocket.closed")  # type: ignore[call-overload]
+    code = meaning_of(exc.rcvd.code).in_session
     said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
     return SessionEnd(code, f"the brain closed the session with {exc.rcvd.code}{said}", exc.rcvd.code)

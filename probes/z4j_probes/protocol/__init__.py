@@ -1,11 +1,12 @@
 """The brain's wire protocol, version 2, as plain data: text in, text out, no socket in sight.
 
 `frames` has the messages and what makes one well formed; `signing` has what makes one genuine: canonical
-JSON, HMAC and the replay guard. A live session owns one `FrameSigner` for what it sends and one
-`FrameVerifier` for what it receives.
+JSON, HMAC and the replay guard; `close_codes` has what the end of a connection says. A live session owns one
+`FrameSigner` for what it sends and one `FrameVerifier` for what it receives.
 """
 
 from z4j_probes.protocol._json import render
+from z4j_probes.protocol.close_codes import CloseCode, Meaning, meaning_of
 from z4j_probes.protocol.frames import (
     DEFAULT_MAX_FRAME_BYTES,
     ENVELOPE_VERSION,
@@ -15,7 +16,6 @@ from z4j_probes.protocol.frames import (
     MAX_WORKER_ID_LENGTH,
     PROTOCOL_VERSION,
     UNRECORDED_VERSION,
-    CloseCode,
     Hello,
     HelloAck,
     new_frame_id,
@@ -52,10 +52,12 @@ __all__ = [
     "FrameVerifier",
     "Hello",
     "HelloAck",
+    "Meaning",
     "canonical",
     "decode_secret",
     "derive_project_secret",
     "encode_secret",
+    "meaning_of",
     "new_frame_id",
     "parse",
     "parse_timestamp",

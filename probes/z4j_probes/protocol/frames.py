@@ -1,4 +1,4 @@
-"""The messages of the wire and what makes one well formed: envelope, hello, hello_ack, close codes.
+"""The messages of the wire and what makes one well formed: envelope, hello, hello_ack.
 
 Everything here is unsigned; `signing` turns a payload into a signed frame and back. Messages of errors
 name fields and types, never values: a peer's frame may hold anything.
@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 from typing import Any, Self
 
 from z4j_probes.errors import ProtocolError
@@ -30,32 +29,6 @@ MAX_WORKER_ID_LENGTH = 128
 # A brain takes it for "do not record". It judges other versions by the releases of its own adapters, on whose
 # scale ours would be "incompatible".
 UNRECORDED_VERSION = "0.0.0"
-
-
-class CloseCode(IntEnum):
-    """Why a brain ends a connection (RFC 6455 §7.4; 4000 and above are the protocol's own)."""
-
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    FRAME_TOO_BIG = 1009
-    BRAIN_ERROR = 1011
-    SERVICE_RESTART = 1012
-    """An operator stopped or restarted the brain."""
-    REPLACED = 4002
-    """A newer connection of the same agent has the same worker id, or has none."""
-    REVOKED = 4003
-    """The token was revoked, or its project archived, while connected."""
-    MALFORMED = 4400
-    """The first frame was no hello, or a later one is no frame."""
-    TOKEN_REJECTED = 4401
-    FORBIDDEN = 4403
-    """Before hello_ack: this address is not allowed. After it: a frame failed verification."""
-    IDLE = 4408
-    """Nothing was received for 90 s."""
-    PROTOCOL_UNSUPPORTED = 4426
-    AGENT_UNSUPPORTED = 4427
-    RATE_LIMITED = 4429
-    """Too many connects from this address, or too many workers on one agent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from z4j_probes.protocol import (
     PROTOCOL_VERSION,
     CloseCode,
     HelloAck,
+    meaning_of,
     parse,
     utc_now,
 )
@@ -31,16 +32,6 @@ from z4j_probes.rungs.exchange import Closed, error_details, error_text, hear, h
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0
 
-_BY_CLOSE_CODE = {
-    CloseCode.TOKEN_REJECTED: "auth.token_rejected",
-    CloseCode.FORBIDDEN: "auth.address_refused",
-    CloseCode.MALFORMED: "auth.hello_rejected",
-    CloseCode.PROTOCOL_UNSUPPORTED: "auth.protocol_unsupported",
-    CloseCode.AGENT_UNSUPPORTED: "auth.version_skew",
-    CloseCode.RATE_LIMITED: "auth.rate_limited",
-    CloseCode.REVOKED: "auth.revoked",
-}
-
 
 def classify(closed: Closed | None, *, error_code: str = "") -> str:
     """The code where hello was not acknowledged: by the brain's `error` frame, by its close code."""
@@ -51,13 +42,14 @@ def classify(closed: Closed | None, *, error_code: str = "") -> str:
         and closed.code in (CloseCode.FORBIDDEN, CloseCode.MALFORMED)
     ):
         return "auth.project_mismatch"
-    if closed is not None and closed.code in _BY_CLOSE_CODE:
-        return _BY_CLOSE_CODE[CloseCode(closed.code)]
+    meant = meaning_of(closed.code if closed else None).before_hello_ack
+    if meant != "auth.closed":
+        return meant
     if error_code:
         return "auth.hello_rejected"
     if closed is None:
         return "auth.no_reply"
-    return "auth.bad_reply" if closed.unintelligible else "auth.closed"
+    return "auth.bad_reply" if closed.unintelligible else meant
 
 
 def compare_project(configured: str, reported: str) -> bool | None:

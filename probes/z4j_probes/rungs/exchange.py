@@ -11,10 +11,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from z4j_probes.climb import Climb
-from z4j_probes.protocol import CloseCode
+from z4j_probes.protocol import CloseCode, meaning_of
 
-# RFC 6455 §7.4.1 and its registry: going away, service restart, try again later.
-_RESTARTING = (1001, 1012, 1013)
 # What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
 _OUR_COMPLAINTS = (1002, 1007, 1009)
 
@@ -76,7 +74,7 @@ def hint_for(closed: Closed | None) -> str | None:
             "end the second doctor, or the clone of this machine, that runs with this token: "
             "it took this worker id over"
         )
-    if closed.code in _RESTARTING:
+    if meaning_of(closed.code).is_restart:
         return "wait until the brain is back: `python -m z4j_fastapi doctor --wait 60`"
     return None
 

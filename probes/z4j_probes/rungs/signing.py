@@ -17,9 +17,9 @@ from z4j_probes.errors import FrameRejected, ProtocolError
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import (
     MAX_CLOCK_SKEW_S,
-    CloseCode,
     FrameSigner,
     FrameVerifier,
+    meaning_of,
     new_frame_id,
     parse,
 )
@@ -43,11 +43,14 @@ class _Heard:
 
 def classify_end(closed: Closed | None, *, offset_s: float, objection: str = "") -> str:
     """The code where the frame was not acknowledged: the connection ended, or nothing came."""
-    if closed is not None and closed.code == CloseCode.FORBIDDEN:
-        return "signing.clock_skew" if abs(offset_s) > MAX_CLOCK_SKEW_S else "signing.secret_wrong"
+    meant = meaning_of(closed.code if closed else None).before_first_ack
+    if meant == "signing.secret_wrong" and abs(offset_s) > MAX_CLOCK_SKEW_S:
+        return "signing.clock_skew"
+    if meant != "signing.closed":
+        return meant
     if objection or (closed is not None and closed.unintelligible):
         return "signing.brain_signature_invalid"
-    return "signing.no_reply" if closed is None else "signing.closed"
+    return "signing.no_reply" if closed is None else meant
 
 
 def classify_rejection(rejected: ProtocolError) -> str:
