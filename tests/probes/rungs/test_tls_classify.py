@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from z4j_probes.codes import CATALOGUE
+from z4j_probes.endpoint import Endpoint
 from z4j_probes.rungs.tls import classify as faults
+from z4j_probes.rungs.tls.handshake import Presented
+from z4j_probes.trust import TrustStore
 
 
 def refused(verify_code: int) -> ssl.SSLCertVerificationError:
@@ -130,5 +133,13 @@ def test_every_code_of_the_tables_is_in_the_catalogue() -> None:
         (b"", None),
     ],
 )
-def test_a_date_is_read_from_any_answer(answer: bytes, moment: datetime | None) -> None:
-    assert faults.read_date(answer) == moment
+def test_the_servers_clock_is_read_from_any_answer(answer: bytes, moment: datetime | None) -> None:
+    store = TrustStore(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ())
+    evidence = faults.Evidence(
+        Endpoint(True, "brain.example", 443),
+        ssl.SSLCertVerificationError(),
+        store,
+        datetime.now(UTC),
+        presented=Presented(answer=answer),
+    )
+    assert evidence.server_time == moment

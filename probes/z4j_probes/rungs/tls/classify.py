@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from z4j_probes.endpoint import Endpoint
-from z4j_probes.http_response import http_date
+from z4j_probes.http_response import parse_answer
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs.tls.certificates import Certificate, issuing_path
 from z4j_probes.rungs.tls.handshake import Presented
@@ -116,7 +116,8 @@ class Evidence:
     @property
     def server_time(self) -> datetime | None:
         """The server's clock, where it answered with a `Date`."""
-        return read_date(self.presented.answer)
+        answer = parse_answer(self.presented.answer)
+        return answer.date if answer else None
 
 
 def classify(error: BaseException, *, alert: int | None = None, certificate_requested: bool = False) -> str:
@@ -181,15 +182,6 @@ def issuing_roots(evidence: Evidence) -> tuple[Certificate, ...]:
 def looks_like_tls(said: bytes) -> bool:
     """Whether these bytes begin like a TLS record: a content type of 20 to 23, and major version 3."""
     return said[0] in range(20, 24) and said[1:2] in (b"", b"\x03")
-
-
-def read_date(answer: bytes) -> datetime | None:
-    """The `Date` of an HTTP answer's head, or None."""
-    for line in answer.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"date":
-            return http_date(value.strip().decode("latin-1"))
-    return None
 
 
 def _why_unknown(evidence: Evidence) -> str:
