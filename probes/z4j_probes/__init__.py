@@ -14,7 +14,7 @@ from z4j_probes.errors import FrameRejected, ProtocolError, RegistryError, Stora
 from z4j_probes.ladder import Ladder
 from z4j_probes.probe import Probe
 from z4j_probes.registry import Registry, default_registry
-from z4j_probes.result import ProbeResult, Report, Status
+from z4j_probes.result import ProbeResult, Report, Status, Step
 from z4j_probes.selection import SelectionError, select
 from z4j_probes.settings import Settings
 
@@ -33,6 +33,7 @@ __all__ = [
     "SelectionError",
     "Settings",
     "Status",
+    "Step",
     "StorageError",
     "Z4JError",
     "__version__",

@@ -72,7 +72,7 @@ def _broken(point: EntryPoint, name: str, exc: BaseException) -> Probe:
         return outcome(
             f"{name}.unexpected",
             said,
-            hint=f"mend or uninstall the package {package or 'that brings it'}",
+            hint=f"Fix or uninstall the package {package or 'that brings it'}",
             details={"entry_point": point.value, "package": package, "exception": type(exc).__qualname__},
         )
 

@@ -13,10 +13,10 @@ from z4j_probes.endpoint import Endpoint
 
 # What people write into NO_PROXY, since one program or another takes it: what is wrong, and what was meant.
 _MISTAKES = (
-    ("it has to be parted by commas", re.compile(r"[\s;]+"), ","),
-    ("a domain is .example there, not *.example", re.compile(r"\*(?=[^,\s;])"), ""),
-    ("it takes hosts, not URLs", re.compile(r"\w+://([^/,\s;]*)[^,\s;]*"), r"\1"),
-    ("quotes do not belong into it", re.compile("[\"']"), ""),
+    ("separate its entries with commas", re.compile(r"[\s;]+"), ","),
+    ("write a domain as .example, not *.example", re.compile(r"\*(?=[^,\s;])"), ""),
+    ("write hosts, not URLs", re.compile(r"\w+://([^/,\s;]*)[^,\s;]*"), r"\1"),
+    ("remove the quotes", re.compile("[\"']"), ""),
 )
 
 
@@ -87,7 +87,7 @@ def bypassed(endpoint: Endpoint, no_proxy: str) -> bool:
     return False
 
 
-def excepting(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
+def no_proxy_hint(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
     """How to correct a NO_PROXY that was to except this endpoint, and does not; None where there is none."""
     variable, value = _first(environ, "no_proxy")
     if bypassed(endpoint, value):
@@ -97,7 +97,9 @@ def excepting(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
         for _, pattern, meant in _MISTAKES:
             value = pattern.sub(meant, value)
         fits = [why for why, _, _ in _MISTAKES] if bypassed(endpoint, value) else []
-    return f"correct {variable}, which was to except {endpoint.host}: {'; '.join(fits)}" if fits else None
+    return (
+        f"Correct {variable}, which does not except {endpoint.host}: {', and '.join(fits)}" if fits else None
+    )
 
 
 def proxy_secrets(environ: Mapping[str, str]) -> list[str]:

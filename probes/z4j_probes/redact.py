@@ -1,4 +1,6 @@
-"""Secrets: a value that does not show itself, and the last sieve before a text leaves the ladder."""
+"""Secrets: a value that does not show itself, the last sieve before a text leaves the ladder, and what looks
+like a secret where something else belongs (the name of its file, the brain's address): it is treated as one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,11 @@ _SHORTEST = 4
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 # As much of a foreign text as a row of evidence has room for.
 EXCERPT_LENGTH = 200
+
+
+# Shorter names of files and hosts without a dot are common; tokens and secrets are longer.
+_SHORTEST_FOR_A_FILE = 16
+_SHORTEST_FOR_A_URL = 20
 
 
 class Secret:
@@ -87,3 +94,21 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(v) for v in value]
         return value
+
+
+def is_secret_as_file_name(text: str) -> bool:
+    """Whether a name under which there is no file looks like what the file should have held."""
+    return len(text) >= _SHORTEST_FOR_A_FILE and _is_opaque(text, unless=".~")
+
+
+def is_secret_as_url(text: str) -> bool:
+    """Whether what stands for a brain URL looks like its token or secret."""
+    return len(text) >= _SHORTEST_FOR_A_URL and _is_opaque(text, unless=".:")
+
+
+def _is_opaque(text: str, *, unless: str) -> bool:
+    # words only are a name: chance writes no token without a digit or a capital
+    is_random = any(c.isdigit() or c.isupper() for c in text.replace("z4j", "").replace("Z4J", ""))
+    # base64 has slashes too, but ends as no path does
+    is_path = "/" in text and not text.rstrip().endswith("=")
+    return is_random and not is_path and not any(c in text for c in unless)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -21,10 +21,48 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do: `text` says it, an imperative without a period; `command` does it.
+
+    A command is one complete shell command that can be pasted as it stands, on one line, without prose;
+    empty where there is none.
+    """
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        if not self.command:
+            return self.text
+        return f"{self.text}: `{self.command}`" if self.text else f"`{self.command}`"
+
+
+Advice = str | Step | Iterable[Step]
+"""What to do, as it may be given: steps in order, or a sentence, which is one step without a command."""
+
+
+def as_steps(advice: Advice) -> tuple[Step, ...]:
+    """The steps of an advice; none for an empty text. TypeError for what is neither text nor steps."""
+    if isinstance(advice, str):
+        return (Step(advice),) if advice else ()
+    steps = (advice,) if isinstance(advice, Step) else tuple(advice)
+    if not all(isinstance(step, Step) for step in steps):
+        raise TypeError(f"advice is a text or Steps, not {advice!r}")
+    return steps
+
+
+def in_one_line(steps: Iterable[Step]) -> str:
+    """The steps as sentences of one text, each command behind a colon and between backticks."""
+    texts = [str(step) for step in steps]
+    ended = [text if text.endswith((".", "!", "?")) else f"{text}." for text in texts[:-1]]
+    return " ".join([*ended, *texts[-1:]])
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class ProbeResult:
     """One rung's answer.
 
-    `code` starts with the probe's name and is public API. `message` says what was seen, `hint` what to do
+    `code` starts with the probe's name and is public API. `message` says what was seen, `steps` what to do
     about it (empty where nothing is to be done), `details` is the evidence, JSON values only.
     """
 
@@ -32,9 +70,39 @@ class ProbeResult:
     status: Status
     code: str
     message: str
-    hint: str = ""
-    duration_ms: float = 0.0
-    details: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...]
+    duration_ms: float
+    details: Mapping[str, Any]
+
+    def __init__(
+        self,
+        name: str,
+        status: Status,
+        code: str,
+        message: str,
+        hint: Advice | None = None,
+        duration_ms: float = 0.0,
+        details: Mapping[str, Any] | None = None,
+        *,
+        steps: Iterable[Step] = (),
+    ) -> None:
+        """`hint` is what to do, as a text or as steps; where it is given, it replaces `steps`."""
+        values = {
+            "name": name,
+            "status": status,
+            "code": code,
+            "message": message,
+            "steps": as_steps(steps if hint is None else hint),
+            "duration_ms": duration_ms,
+            "details": {} if details is None else details,
+        }
+        for field_name, value in values.items():
+            object.__setattr__(self, field_name, value)
+
+    @property
+    def hint(self) -> str:
+        """The steps as one text, for logs and for readers of JSON that do not know `steps`."""
+        return in_one_line(self.steps)
 
     @property
     def ok(self) -> bool:
@@ -43,9 +111,10 @@ class ProbeResult:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
-        """The result that `to_dict` made this element of."""
-        fields = {name: row[name] for name in ("name", "code", "message", "hint", "duration_ms", "details")}
-        return cls(status=Status(row["status"]), **fields)
+        """The result that `to_dict`, of this version or an older one, made this element of."""
+        fields = {name: row[name] for name in ("name", "code", "message", "duration_ms", "details")}
+        advice = [Step(**step) for step in row["steps"]] if "steps" in row else row["hint"]
+        return cls(status=Status(row["status"]), hint=advice, **fields)
 
     def to_dict(self) -> dict[str, Any]:
         """This result as one element of the report's `probes`."""
@@ -56,6 +125,7 @@ class ProbeResult:
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
+            "steps": [asdict(step) for step in self.steps],
             "duration_ms": round(self.duration_ms, 1),
             "details": dict(self.details),
         }
@@ -97,7 +167,7 @@ class Report:
 
     @property
     def first_failure(self) -> ProbeResult | None:
-        """The lowest rung that failed: the thing to mend first."""
+        """The lowest rung that failed: what to fix first."""
         return next((r for r in self.results if r.status is Status.FAIL), None)
 
     @classmethod

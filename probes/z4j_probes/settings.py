@@ -1,7 +1,7 @@
-"""Settings: explicit arguments, then the environment, then defaults, and where each value came from.
+"""The settings as data: the variables that carry them, their values, and where each value came from.
 
-Loading never fails and judges nothing: the `config` probe says what is wrong with them, so that the doctor
-and the agent say it in the same words.
+Nothing here judges them: the `config` probe says what is wrong, so that the doctor and the agent say it in
+the same words.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from z4j_probes.acting_as import ActingAs
-from z4j_probes.env_file import parse_envfile, read_otherwise
-from z4j_probes.mislaid import is_secret_as_file_name, is_secret_as_url
 from z4j_probes.proxy import proxy_secrets
-from z4j_probes.read_file import BUDGET_S, read_small_file
-from z4j_probes.redact import REDACTED, Redactor, Secret
+from z4j_probes.redact import REDACTED, Redactor, Secret, is_secret_as_url
+from z4j_probes.result import Step
+from z4j_probes.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +53,26 @@ VARIABLES = (
     Variable("log_level", "Z4J_LOG_LEVEL", "the level of the z4j logger"),
 )
 
-# What --env-file may set besides Z4J_*: the service would have these from the same file.
-_COMPANIONS = frozenset(
-    {"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "TMPDIR", "HOME"}
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A file that should have held settings and could not be read.
 
-    `hint` says what to do where another look at the path would not tell, or would hang.
+    `steps` say what to do where another look at the path would not tell, or would hang.
     """
 
     attribute: str
     variable: str
     path: str
     reason: str
-    hint: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The values as they were given, unjudged; None where there is none.
 
-    `sources` names where each came from. `mislaid` are secrets that stood where a file's name belongs.
-    `files` are the paths of the secrets that come from files, by attribute.
+    `sources` says where each came from. `misplaced` are secrets that stood where a file's name belongs.
     `remarks` say what may surprise though it is not wrong. `environ` is the environment that everything else
     (proxies, trust store, TMPDIR) is read from: a process's own, or that of the service that is diagnosed.
     `acting_as` is set where this process acts as that service.
@@ -97,10 +89,9 @@ class Settings:
     disabled: str | None = None
     log_level: str | None = None
     allow_plaintext: bool = False
-    sources: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
-    mislaid: tuple[Secret, ...] = ()
+    misplaced: tuple[Secret, ...] = ()
     remarks: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     acting_as: ActingAs | None = None
@@ -124,8 +115,16 @@ class Settings:
         known = {v.attribute for v in VARIABLES} | {"token_file", "hmac_secret_file"}
         if not explicit.keys() <= known:
             raise TypeError(f"unknown setting: {', '.join(sorted(explicit.keys() - known))}")
+        from z4j_probes.settings_load import Loader  # which makes Settings, and so stands above this module
+
         variables = dict(os.environ if environ is None else environ)
-        return _Loader(variables, env_file, explicit).load(allow_plaintext)
+        return Loader(variables, env_file, explicit).load(allow_plaintext)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The paths of the secrets that come from files, by attribute."""
+        found = {name: source.secret_file for name, source in self.sources.items()}
+        return {name: path for name, path in found.items() if path is not None}
 
     def reread(self) -> Settings:
         """The same, with each secret that comes from a file as the file has it now.
@@ -138,7 +137,9 @@ class Settings:
             for name, path in self.files.items()
             if getattr(self, name) is None or Path(path).expanduser().is_file()
         }
-        loader = _Loader(dict(self.environ), None, {f"{name}_file": path for name, path in paths.items()})
+        from z4j_probes.settings_load import Loader
+
+        loader = Loader(dict(self.environ), None, {f"{name}_file": path for name, path in paths.items()})
         found = {v.attribute: loader.find(v) for v in VARIABLES if v.attribute in paths}
         held: dict[str, Any] = {name: Secret(text) for name, text in found.items() if text}
         others = (lost for lost in self.unreadable if lost.attribute not in self.files)
@@ -148,7 +149,7 @@ class Settings:
     @property
     def filled_agent_name(self) -> str:
         """The agent's name with `{host}` and `{pid}` filled in."""
-        return self.agent_name.replace("{host}", _host_name()).replace("{pid}", str(os.getpid()))
+        return self.agent_name.replace("{host}", host_name()).replace("{pid}", str(os.getpid()))
 
     @property
     def is_disabled(self) -> bool:
@@ -162,7 +163,7 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """Every text that must not be shown."""
-        found = [s.reveal() for s in (self.token, self.hmac_secret, *self.mislaid) if s]
+        found = [s.reveal() for s in (self.token, self.hmac_secret, *self.misplaced) if s]
         if self.has_secret_for_url:
             found.append(self.brain_url or "")
         userinfo, at, _ = (self.brain_url or "").rpartition("@")
@@ -191,130 +192,14 @@ class Settings:
             else:
                 shown[variable.attribute] = value
         shown["agent_name"] = self.filled_agent_name
-        shown["sources"] = dict(self.sources)
+        shown["sources"] = {name: str(source) for name, source in self.sources.items()}
         if self.remarks:
             shown["remarks"] = list(self.remarks)
         return shown
 
 
-class _Loader:
-    def __init__(
-        self,
-        environ: dict[str, str],
-        env_file: str | os.PathLike[str] | None,
-        explicit: Mapping[str, str | None],
-    ) -> None:
-        self.environ = environ
-        self.origin = dict.fromkeys(environ, "env")
-        self.explicit = {k: v for k, v in explicit.items() if v is not None}
-        self.sources: dict[str, str] = {}
-        self.files: dict[str, str] = {}
-        self.unreadable: list[Unreadable] = []
-        self.mislaid: list[Secret] = []
-        self.absent: set[str] = set()
-        self.remarks: list[str] = []
-        if env_file is not None:
-            self._overlay(os.fspath(env_file))
-
-    def load(self, allow_plaintext: bool) -> Settings:
-        values: dict[str, Any] = {}
-        for variable in VARIABLES:
-            value = self.find(variable)
-            if value is not None:
-                values[variable.attribute] = Secret(value) if variable.secret else value
-        if "agent_name" not in values:
-            values["agent_name"] = _host_name()
-            self.sources["agent_name"] = "default (host name)"
-        return Settings(
-            **values,
-            allow_plaintext=allow_plaintext,
-            sources=MappingProxyType(self.sources),
-            files=MappingProxyType(self.files),
-            unreadable=tuple(self.unreadable),
-            mislaid=tuple(self.mislaid),
-            remarks=tuple(self.remarks),
-            environ=MappingProxyType(self.environ),
-        )
-
-    def find(self, variable: Variable) -> str | None:
-        attribute = variable.attribute
-        if attribute in self.explicit:
-            self.sources[attribute] = "argument"
-            return self.explicit[attribute]
-        if f"{attribute}_file" in self.explicit:
-            return self._from_file(variable, self.explicit[f"{attribute}_file"], "argument")
-        if self.environ.get(variable.name):
-            self.sources[attribute] = f"{self.origin[variable.name]} {variable.name}"
-            return self.environ[variable.name]
-        if variable.secret and self.environ.get(variable.file_name):
-            source = f"{self.origin[variable.file_name]} {variable.file_name}"
-            return self._from_file(variable, self.environ[variable.file_name], source)
-        if variable.default is not None:
-            self.sources[attribute] = "default"
-        return variable.default
-
-    def _from_file(self, variable: Variable, path: str, source: str) -> str | None:
-        self.sources[variable.attribute] = f"{source} ({path})"
-        self.files[variable.attribute] = path
-        text = self._read(variable.attribute, variable.file_name, path)
-        if text is None and path in self.absent and is_secret_as_file_name(path):
-            self.mislaid.append(Secret(path))
-            self.sources[variable.attribute] = source
-            del self.files[variable.attribute]  # it names no file, now or later
-            self.unreadable[-1] = _mislaid(variable)
-        # editors and `echo` end a file with a newline that is not part of the secret
-        return text.rstrip("\r\n") or None if text is not None else None
-
-    def _overlay(self, path: str) -> None:
-        text = self._read("env_file", "--env-file", path) or ""
-        ours = [name for name in read_otherwise(text) if name.startswith("Z4J_")]
-        if ours:
-            self.remarks.append(
-                f"systemd (EnvironmentFile={path}) would read {', '.join(ours)} otherwise: it ignores lines "
-                "with `export`, keeps a # behind a value, and has its own rules for quotes and backslashes"
-            )
-        for name, value in parse_envfile(text).items():
-            if name.startswith("Z4J_") or name.upper() in _COMPANIONS:
-                self.environ[name] = value
-                self.origin[name] = f"file {path}"
-
-    def _read(self, attribute: str, variable: str, path: str) -> str | None:
-        hint = ""
-        try:
-            return read_small_file(path).decode()
-        except TimeoutError:
-            from shlex import quote
-
-            reason = f"it did not answer in {BUDGET_S:.0f} s"
-            hint = (
-                "name a file that can be read at once: this one is a terminal, a FIFO that nobody writes to, "
-                "or on a network mount that is gone: "
-                f"`findmnt -T {quote(path)}`"
-            )
-        except UnicodeDecodeError:
-            reason = "not UTF-8 text"
-        except FileNotFoundError as exc:
-            self.absent.add(path)
-            reason = str(exc.strerror)
-        except (OSError, RuntimeError, ValueError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        self.unreadable.append(Unreadable(attribute, variable, path, reason, hint))
-        return None
-
-
-def _mislaid(variable: Variable) -> Unreadable:
-    what = "token" if variable.attribute == "token" else "secret"
-    return Unreadable(
-        variable.attribute,
-        variable.file_name,
-        REDACTED,
-        f"that looks like the {what} itself, not a file's name",
-        f"set {variable.name} to it, or name the file that holds it, with its directory (if it was an "
-        f"argument, all users of the machine could read it: replace the {what})",
-    )
-
-
-def _host_name() -> str:
+def host_name() -> str:
+    """This machine's name, which an agent is called by where it has no other."""
     return socket.gethostname() or "localhost"
 
 

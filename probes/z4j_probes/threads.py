@@ -12,15 +12,17 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from z4j_probes.result import Step
+
 T = TypeVar("T")
 
 
 class NoThread(RuntimeError):
-    """The system gives this process no further thread; the message has the limit, `hint` what to raise."""
+    """The system gives this process no further thread; the message has the limit, `steps` what to raise."""
 
-    hint = (
-        "raise what limits the threads of this user: `ulimit -u` in a shell, "
-        "TasksMax= or LimitNPROC= in a unit, --pids-limit of a container"
+    steps = (
+        Step("Raise the limit of this user's threads", "ulimit -u 4096"),
+        Step("Elsewhere, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"),
     )
 
     def __init__(self) -> None:

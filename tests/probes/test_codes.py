@@ -17,8 +17,8 @@ from z4j_probes.codes import CATALOGUE, Code
 SOURCES = Path(z4j_probes.__file__).parent
 PROBES = ("config", "buffer", "dns", "tcp", "tls", "websocket", "auth", "signing")
 CODE = re.compile(rf"(?:{'|'.join(PROBES)})\.[a-z][a-z0-9_]*")
-# The ladder gives these two for every probe.
-COMMON = ("skipped", "unexpected")
+# The ladder gives these for every probe.
+COMMON = ("skipped", "unexpected", "slow")
 # Kept for the reports of earlier versions, which have them: nothing gives them any more.
 HISTORY = {"signing.not_enforced"}
 

@@ -11,9 +11,11 @@ from typing import Any, cast
 import pytest
 
 from tests.support.climbs import ladder, nobody, settings
-from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, outcome, select
+from z4j_fastapi.agent.agent import PREFLIGHT_BUDGET_S
+from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, Step, outcome, select
 from z4j_probes import ladder as ladder_module
 from z4j_probes.climb import LiveSession
+from z4j_probes.codes import lookup
 
 Run = Callable[[Climb], Awaitable[ProbeResult]]
 Closer = Callable[[Climb, ProbeResult], Awaitable[ProbeResult]]
@@ -179,10 +181,10 @@ async def test_a_timeout_inside_a_probe_is_not_taken_for_the_ladders() -> None:
     assert await codes_of(rung("a", times_out)) == ["a.unexpected"]
 
 
-async def test_what_passes_with_more_time_than_an_agent_gives_it_is_not_green(
+async def test_a_pass_that_a_strict_start_would_not_wait_for_is_a_warning_with_a_code_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ladder_module, "PROBE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(ladder_module, "STRICT_START_S", 0.01)
     waited = asyncio.Event()
 
     async def slow(climb: Climb) -> ProbeResult:
@@ -191,9 +193,14 @@ async def test_what_passes_with_more_time_than_an_agent_gives_it_is_not_green(
         return outcome("a.ok", "fine")
 
     (result,) = (await ladder([rung("a", slow)]).run()).results
-    assert (result.code, result.status) == ("a.ok", Status.WARN)
-    assert result.message == "fine, but it took 0.0 s, and an agent gives up after 0.01 s"
-    assert result.hint
+    assert (result.code, result.status) == ("a.slow", Status.WARN)
+    assert result.message == "fine (after 0.0 s: a strict start gives up after 0.01 s)"
+    assert result.details["passed_as"] == "a.ok"
+    assert result.steps == lookup("a.slow").steps
+
+
+def test_what_counts_as_slow_is_what_a_strict_start_has() -> None:
+    assert ladder_module.STRICT_START_S == PREFLIGHT_BUDGET_S
 
 
 async def finds_something_odd(climb: Climb, result: ProbeResult) -> ProbeResult:
@@ -277,7 +284,12 @@ async def test_messages_hints_and_details_pass_the_sieve() -> None:
     given = settings({"Z4J_TOKEN": "s3cr3t-token"})
 
     async def tells(climb: Climb) -> ProbeResult:
-        return outcome("a.bad", "s3cr3t-token", hint="s3cr3t-token", details={"header": ["s3cr3t-token"]})
+        return outcome(
+            "a.bad",
+            "s3cr3t-token",
+            hint=Step("s3cr3t-token", "echo s3cr3t-token"),
+            details={"header": ["s3cr3t-token"]},
+        )
 
     report = await ladder([rung("a", tells)], given).run()
     assert "s3cr3t" not in str(report.to_dict())

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from z4j_probes.endpoint import parse_endpoint
-from z4j_probes.proxy import InvalidProxy, bypassed, excepting, find_proxy, proxy_secrets
+from z4j_probes.proxy import InvalidProxy, bypassed, find_proxy, no_proxy_hint, proxy_secrets
 
 BRAIN = parse_endpoint("https://brain.example:8443")
 
@@ -119,12 +119,12 @@ def test_every_form_of_the_credentials_is_known_to_the_redaction() -> None:
 @pytest.mark.parametrize(
     ("no_proxy", "said"),
     [
-        ("localhost brain.example", "parted by commas"),
-        ("localhost;brain.example", "parted by commas"),
-        ("*.example", "a domain is .example there"),
+        ("localhost brain.example", "with commas"),
+        ("localhost;brain.example", "with commas"),
+        ("*.example", "a domain as .example"),
         ("localhost,https://brain.example/z4j", "hosts, not URLs"),
         ('"brain.example"', "quotes"),
-        ("localhost; *.example", "parted by commas"),
+        ("localhost; *.example", "with commas"),
         ("other.example", None),
         ("*", None),
         ("brain.example", None),
@@ -132,10 +132,10 @@ def test_every_form_of_the_credentials_is_known_to_the_redaction() -> None:
     ],
 )
 def test_an_exception_that_was_meant_and_is_none_is_explained(no_proxy: str, said: str | None) -> None:
-    hint = excepting(BRAIN, {"no_proxy": no_proxy})
+    hint = no_proxy_hint(BRAIN, {"no_proxy": no_proxy})
     if said is None:
         assert hint is None
     else:
         assert hint is not None
-        assert hint.startswith("correct no_proxy, which was to except brain.example: ")
+        assert hint.startswith("Correct no_proxy, which does not except brain.example: ")
         assert said in hint

@@ -13,7 +13,7 @@ from tests.support.browser import console, dom, screenshot, widths
 from tests.support.reports import EXPIRED, HOSTILE, expired_certificate, green, hostile, report, warned
 from z4j_fastapi.reports.html import render
 from z4j_fastapi.reports.text import printable
-from z4j_probes import Report
+from z4j_probes import Report, Step
 
 LOADING = ("src", "srcset", "data", "poster", "background", "action", "formaction", "xlink:href")
 
@@ -99,7 +99,7 @@ def test_nothing_is_loaded_and_nothing_runs(made: Report) -> None:
     [
         expired_certificate(),
         hostile(),
-        report(replace(warned().results[3], message="m" * 300, hint=f"run `{'c' * 300} x`")),
+        report(replace(warned().results[3], message="m" * 300, steps=(Step("Run it", f"{'c' * 300} x"),))),
     ],
     ids=["red", "hostile", "long words"],
 )

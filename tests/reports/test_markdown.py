@@ -89,10 +89,6 @@ def test_commands_stand_in_blocks_of_their_own() -> None:
     ]
 
 
-def test_names_in_a_hint_are_code() -> None:
-    assert "brain.example" in [token.content for token in tokens(warned()) if token.type == "code_inline"]
-
-
 def test_what_a_peer_says_stays_text() -> None:
     report = hostile()
     kinds = {token.type for token in tokens(report)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 VERBS = """
-    add allow ask check compare configure copy correct dial enable end exempt find free get give have install
-    issue let look make mend mint mount name open point put raise rename renew replace report restart run see
-    serve set start take try unset upgrade use wait write
+    add allow ask change check compare configure connect convert copy correct create enable end exempt find
+    fix free get have install issue let look make mount move name open pass paste put raise remove rename
+    renew replace report restart run see set start try unset upgrade use wait write
 """
 
 
 def says_what_to_do(hint: str) -> bool:
     """Whether it begins with an imperative, and each backtick in it has its other half."""
-    return hint.partition(" ")[0].rstrip(",") in VERBS.split() and hint.count("`") % 2 == 0
+    return hint.partition(" ")[0].rstrip(",").lower() in VERBS.split() and hint.count("`") % 2 == 0

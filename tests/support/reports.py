@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from z4j_probes import ProbeResult, Report, Status
+from z4j_probes import ProbeResult, Report, Status, Step
 
 CONFIG: dict[str, Any] = {
     "brain_url": "https://brain.example",
@@ -60,8 +60,13 @@ def expired_certificate(message: str = EXPIRED) -> Report:
         Status.FAIL,
         "tls.expired",
         message,
-        hint="renew it on the brain's proxy: `sudo certbot renew --cert-name brain.example --deploy-hook "
-        "'systemctl reload nginx'`; the brain itself needs no restart",
+        hint=(
+            Step(
+                "Renew it on the brain's proxy",
+                "sudo certbot renew --cert-name brain.example --deploy-hook 'systemctl reload nginx'",
+            ),
+            Step("Leave the brain running: it needs no restart"),
+        ),
         duration_ms=41.0,
         details={
             "subject": "CN=brain.example",
@@ -88,7 +93,7 @@ def partial_addresses() -> ProbeResult:
         Status.WARN,
         "tcp.partial",
         "203.0.113.7 accepts, [2001:db8::7] does not: connection timed out",
-        hint="mend or withdraw the AAAA record of `brain.example`: `ping -6 -c 3 brain.example`",
+        hint=Step("Fix or withdraw the AAAA record of brain.example", "ping -6 -c 3 brain.example"),
         duration_ms=250.3,
         details={"addresses": [{"address": "203.0.113.7", "ms": 3.2}, {"address": "2001:db8::7"}]},
     )
@@ -106,7 +111,7 @@ def hostile() -> Report:
         Status.FAIL,
         "websocket.not_http",
         HOSTILE,
-        hint=f"look at this: `run {HOSTILE}`; {HOSTILE}",
+        hint=(Step(f"Look at this {HOSTILE}", f"run {HOSTILE}"), Step(HOSTILE)),
         duration_ms=1.0,
         details={HOSTILE: HOSTILE, "list": [HOSTILE, {"inner": HOSTILE}]},
     )

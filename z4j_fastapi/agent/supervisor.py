@@ -182,7 +182,7 @@ class Supervisor:
         failure = _failure_of(report)
         can_heal = may_heal(failure, self.settings.files)
         self.keeps_events = can_heal or (self._directory is not None and names_a_buffer(failure))
-        self._say(failure.code, f"{failure.message}; {failure.hint}", will_retry=can_heal)
+        self._say(failure.code, f"{failure.message}. {failure.hint}", will_retry=can_heal)
         state = State.OFFLINE if can_heal else State.DISABLED
         self._change(state, failure.code, failure.message, report)
 
@@ -274,7 +274,7 @@ class Supervisor:
         found = [r for r in report.results if r.status is Status.WARN and r.name != "buffer"]
         for result in found:
             if result.code not in self._warned:
-                log.warning("%s: %s; %s", result.code, result.message, result.hint)
+                log.warning("%s: %s. %s", result.code, result.message, result.hint)
         self._warned = {result.code for result in found}
 
     def _remember(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from z4j_fastapi.cli.output import emit, usage_error
@@ -39,6 +40,7 @@ def _as_dict(row: Code) -> dict[str, Any]:
         "title": row.title,
         "causes": list(row.causes),
         "remedy": row.remedy,
+        "steps": [asdict(step) for step in row.steps],
     }
 
 
@@ -47,7 +49,7 @@ def _document(value: dict[str, Any]) -> str:
 
 
 def _page(row: Code) -> str:
-    from z4j_fastapi.reports.text import advice, wrap
+    from z4j_fastapi.reports.text import step_lines, wrap
 
     lines = [f"{row.code} ({row.status.value}): {row.title}"]
     if row.causes:
@@ -55,12 +57,10 @@ def _page(row: Code) -> str:
         for cause in row.causes:
             first, *more = wrap(cause, 76)
             lines += [f"  - {first}", *(f"    {line}" for line in more)]
-    if row.remedy:
-        lines += [
-            "",
-            "What to do:",
-            *(f"{'    ' if is_command else '  '}{line}" for line, is_command in advice(row.remedy, 76)),
-        ]
+    if row.steps:
+        lines += ["", "What to do:"]
+    for step in row.steps:
+        lines += [f"{'    ' if is_command else '  '}{line}" for line, is_command in step_lines(step, 76)]
     return "\n".join(lines) + "\n"
 
 

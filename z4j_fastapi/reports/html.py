@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from z4j_fastapi.reports.page import advice, document, prose, text
-from z4j_fastapi.reports.text import first_step
+from z4j_fastapi.reports.page import advice, document, text
 from z4j_fastapi.reports.wording import (
     EXPLAIN,
     INTERRUPTED,
@@ -61,8 +60,8 @@ def _verdict(report: Report) -> str:
         f'<p class="facts">{text(counts(report))} in {report.duration_ms / 1000:.2f} s · '
         f'<time datetime="{started}">{moment}</time></p>',
     ]
-    if worst is not None and worst.hint:
-        first = advice(first_step(worst.hint))
+    if worst is not None and worst.steps:
+        first = advice(worst.steps[:1])
         parts.append(f'<div class="first"><h2>Do first</h2><div class="advice">{first}</div></div>')
     return f'<header class="verdict {_tone(report)}">{"".join(parts)}</header>'
 
@@ -81,11 +80,11 @@ def _rung(result: ProbeResult) -> str:
     head = f'<h3>{text(result.name)}</h3><span class="status">{_WORDS[status]}</span>{code}{took}'
     parts = [
         f'<span class="mark" aria-hidden="true">{mark}</span><div class="head">{head}</div>',
-        f"<p>{prose(message(result))}</p>",
+        f"<p>{text(message(result))}</p>",
     ]
     if troubled:
         why = f'<p class="facts">Why: <code>{text(f"{EXPLAIN} {result.code}")}</code></p>'
-        parts.append(f'<div class="advice">{advice(result.hint)}{why}</div>')
+        parts.append(f'<div class="advice">{advice(result.steps)}{why}</div>')
     if result.details:
         unfolded = " open" if status is Status.FAIL else ""
         parts.append(f"<details{unfolded}><summary>Evidence</summary>{pairs(flat(result.details))}</details>")

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from z4j_fastapi.reports.text import printable
+from z4j_fastapi.reports.text import printable, sentence
 from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, counts, flat, is_failure
 from z4j_probes.result import ProbeResult, Report, Status
 
@@ -71,8 +71,11 @@ def _output(result: ProbeResult) -> list[str]:
 
 
 def _advice(result: ProbeResult) -> list[str]:
-    hint = [f"what to do: {result.hint}"] if result.hint else []
-    return [*hint, f"why: {EXPLAIN} {result.code}"]
+    lines = []
+    for step in result.steps:
+        lines += [f"what to do: {printable(sentence(step))}"] if step.text else []
+        lines += [f"    {printable(step.command)}"] if step.command else []
+    return [*lines, f"why: {EXPLAIN} {result.code}"]
 
 
 def _element(parent: ET.Element | None, tag: str, **attributes: Any) -> ET.Element:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from z4j_fastapi.reports.text import parts, printable, spans
+from z4j_fastapi.reports.text import printable, sentence
 from z4j_fastapi.reports.wording import (
     EXPLAIN,
     INTERRUPTED,
@@ -67,12 +67,12 @@ def _trouble(result: ProbeResult) -> str:
     """What to do about one row, with each command in a block from which it can be copied."""
     blocks = [f"### {_code(result.code)}", _text(result.message)]
     label = "**What to do:** "
-    for text, is_command in parts(result.hint):
-        if is_command:
-            blocks.append(_fenced(text, "sh"))
-        else:
-            blocks.append(label + _prose(text))
+    for step in result.steps:
+        if step.text:
+            blocks.append(label + _text(sentence(step)))
             label = ""
+        if step.command:
+            blocks.append(_fenced(printable(step.command), "sh"))
     blocks.append(f"Why: {_code(f'{EXPLAIN} {result.code}')}")
     return "\n\n".join(blocks)
 
@@ -98,11 +98,6 @@ def _evidence(report: Report) -> str:
 
 def _folded(title: str, block: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{block}\n\n</details>"
-
-
-def _prose(text: str) -> str:
-    """A sentence of a hint, in which backticks mark names."""
-    return "".join(_code(piece) if is_name else _text(piece) for piece, is_name in spans(text))
 
 
 def _text(text: str) -> str:

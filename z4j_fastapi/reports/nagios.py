@@ -6,7 +6,7 @@ status is the plug-in's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (see `exit_statu
 
 from __future__ import annotations
 
-from z4j_fastapi.reports.text import first_step, printable
+from z4j_fastapi.reports.text import printable
 from z4j_fastapi.reports.wording import INTERRUPTED, counts, culprit, is_failure, message
 from z4j_probes.result import ProbeResult, Report, Status
 
@@ -57,7 +57,7 @@ def _rows(report: Report, result: ProbeResult) -> list[str]:
     rows = [_plain(f"[{word}] {result.name}: {message(result)}")]
     if result.status in (Status.FAIL, Status.WARN):
         rows[0] += f" ({result.code})"
-        rows += [f"  do: {_plain(first_step(result.hint))}"] if result.hint else []
+        rows += [f"  do: {_plain(str(step))}" for step in result.steps[:1]]
     return rows
 
 

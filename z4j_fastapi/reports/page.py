@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from z4j_fastapi.reports.text import parts, printable, spans
+from z4j_fastapi.reports.text import printable, sentence
+from z4j_probes.result import Step
 
 
 def document(title: str, *sections: str) -> str:
@@ -49,19 +51,13 @@ def text(value: object) -> str:
     return escape(printable(str(value)))
 
 
-def prose(value: str) -> str:
-    """A sentence in which backticks mark names."""
-    return "".join(
-        f"<code>{text(piece)}</code>" if is_name else text(piece) for piece, is_name in spans(value)
-    )
-
-
-def advice(hint: str) -> str:
-    """What a hint says, with each command in a box in which one click selects it."""
-    return "".join(
-        f'<pre class="command">{text(part)}</pre>' if is_command else f"<p>{prose(part)}</p>"
-        for part, is_command in parts(hint)
-    )
+def advice(steps: Iterable[Step]) -> str:
+    """What to do, with each command in a box in which one click selects it."""
+    parts = []
+    for step in steps:
+        parts += [f"<p>{text(sentence(step))}</p>"] if step.text else []
+        parts += [f'<pre class="command">{text(step.command)}</pre>'] if step.command else []
+    return "".join(parts)
 
 
 @functools.cache

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from z4j_fastapi.reports.text import advice, amount, headline, printable, wrap
+from z4j_fastapi.reports.text import amount, printable, step_lines, wrap
 from z4j_fastapi.reports.wording import EXPLAIN, SETTINGS, closing_word, counts, culprit, flat
-from z4j_probes.result import ProbeResult, Report, Status
+from z4j_probes.result import ProbeResult, Report, Status, Step
 
 # Lines longer than this are hard to read, however wide the terminal is.
 _WIDEST = 110
@@ -107,8 +107,8 @@ class Table:
         for line in wrap(f"{result.message} {code}".rstrip(), self._width - self._indent):
             yield [*start, *_message(line, code, text_style)]
             start = [Piece(" " * self._indent)]
-        if result.hint and troubled:
-            yield from self._hint(result.hint)
+        if troubled:
+            yield from self._steps(result.steps)
         if self._verbose:
             yield from self._evidence(result)
 
@@ -123,16 +123,16 @@ class Table:
         first = culprit(report)
         if first is not None:
             yield [Piece("Why: ", "bold"), Piece(f"{EXPLAIN} {first.code}")]
-            yield from _advice(
-                Piece(_FIRST, "bold"), headline(first.hint or first.message, self._width - len(_FIRST))
-            )
+            step = first.steps[0] if first.steps else Step(first.message)
+            yield from _advice(Piece(_FIRST, "bold"), step_lines(step, self._width - len(_FIRST)))
         elif report.ok:
             yield [Piece(closing_word(report))]
 
-    def _hint(self, hint: str) -> Iterator[Line]:
-        lines = _advice(Piece("> ", "cyan"), advice(hint, self._width - self._indent - 2))
-        for line in lines:
-            yield [Piece(" " * self._indent), *line]
+    def _steps(self, steps: Iterable[Step]) -> Iterator[Line]:
+        for step in steps:
+            lines = step_lines(step, self._width - self._indent - 2)
+            for line in _advice(Piece("> ", "cyan"), lines):
+                yield [Piece(" " * self._indent), *line]
 
     def _evidence(self, result: ProbeResult) -> Iterator[Line]:
         if result.status is not Status.SKIP:

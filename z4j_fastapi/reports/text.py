@@ -1,17 +1,12 @@
-"""Text for terminals: nothing in it can move a cursor, and a command in it can be pasted.
-
-In a hint, what stands between backticks and has a space in it is a command. It gets a line of its own and
-is never wrapped, since a line break of ours would be pasted with it; a terminal that is too narrow wraps
-it by itself, which is harmless.
-"""
+"""Text for terminals: nothing in it can move a cursor, and a command in it can be pasted."""
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator
 
-_QUOTED = re.compile(r"`([^`\n]+)`")
+from z4j_probes.result import Step
+
 _NARROWEST = 20
 
 
@@ -29,63 +24,20 @@ def wrap(text: str, width: int) -> list[str]:
     return lines or [""]
 
 
-def parts(hint: str) -> Iterator[tuple[str, bool]]:
-    """The sentences and the commands of a hint in turn, printable; True marks a command."""
-    sentence, follows_command = "", False
-    for piece, is_quoted in spans(hint):
-        if not (is_quoted and " " in piece):
-            sentence += f"`{piece}`" if is_quoted else piece
-            continue
-        yield from _sentence(sentence, follows_command)
-        yield printable(piece), True
-        sentence, follows_command = "", True
-    yield from _sentence(sentence, follows_command)
+def step_lines(step: Step, width: int) -> Iterator[tuple[str, bool]]:
+    """A step's sentence, wrapped, and its command, unbroken; True marks the command.
 
-
-def _sentence(text: str, follows_command: bool) -> Iterator[tuple[str, bool]]:
-    # what joined the sentence to the command is not needed where a line break parts them
-    text = text.strip().lstrip(",;.:) ") if follows_command else text.strip()
-    if text:
-        yield "\n".join(map(printable, text.splitlines())), False
-
-
-def spans(sentence: str) -> Iterator[tuple[str, bool]]:
-    """A sentence without its backticks, in pieces; True marks what stood between two of them."""
-    for index, piece in enumerate(_QUOTED.split(sentence)):
-        yield piece, index % 2 == 1
-
-
-def advice(hint: str, width: int) -> Iterator[tuple[str, bool]]:
-    """The lines of a hint, with each command on its own and unbroken; True marks it."""
-    for text, is_command in parts(hint):
-        if is_command:
-            yield text, True
-        else:
-            yield from ((line, False) for line in wrap(text, width))
-
-
-def first_step(hint: str) -> str:
-    """The hint up to its first semicolon that does not stand in a command: the row has the rest of it."""
-    masked = _QUOTED.sub(lambda quoted: "x" * len(quoted[0]), hint)
-    end = masked.find("; ")
-    return hint if end < 0 else hint[:end]
-
-
-def headline(hint: str, width: int) -> Iterator[tuple[str, bool]]:
-    """The first step as briefly as can be, as `advice` has it: one line, or a line and its command.
-
-    Where the whole hint stands elsewhere, an alternative or a reason need not be said twice; the second half
-    of the step itself, behind an "and", is.
+    A terminal that is too narrow for a command wraps it by itself; a line break of ours would be pasted too.
     """
-    for text, is_command in parts(first_step(hint)):
-        if is_command:
-            yield text, True
-            return
-        lines = wrap(text, width)
-        end = text.rfind(", ", 0, width)
-        if len(lines) > 1 and end >= 0 and ", and " not in text[end:]:
-            lines = [text[:end] + (":" if text.endswith(":") else "")]
-        yield from ((line, False) for line in lines)
+    if step.text:
+        yield from ((line, False) for line in wrap(sentence(step), width))
+    if step.command:
+        yield printable(step.command), True
+
+
+def sentence(step: Step) -> str:
+    """What a step says, with a colon where its command follows."""
+    return f"{step.text}:" if step.command else step.text
 
 
 def amount(size_bytes: float) -> str:

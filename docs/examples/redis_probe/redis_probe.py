@@ -5,7 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
-from z4j_probes import Climb, Code, Probe, ProbeResult, Status, outcome
+from z4j_probes import Climb, Code, Probe, ProbeResult, Status, Step, outcome
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -32,7 +32,9 @@ PROBE = Probe(
     timeout_code="redis.unreachable",
     codes=(
         Code("redis.ok", "Redis answers", status=Status.PASS),
-        Code("redis.unreachable", "Redis does not answer", remedy="see whether it runs: `redis-cli ping`"),
-        Code("redis.password_wrong", "Redis refuses the password", remedy="correct it in REDIS_URL"),
+        Code(
+            "redis.unreachable", "Redis does not answer", remedy=Step("See whether it runs", "redis-cli ping")
+        ),
+        Code("redis.password_wrong", "Redis refuses the password", remedy="Correct it in REDIS_URL"),
     ),
 )

@@ -1,4 +1,4 @@
-"""The catalogue: what each code means, what usually causes it, and how to mend it.
+"""The catalogue: what each code means, what usually causes it, and how to fix it.
 
 One module a probe holds its rows; hints, `explain` and the documentation page are made from them. Codes
 are public API: add, never rename.
@@ -15,26 +15,40 @@ from typing import Any
 
 from z4j_probes.codes import auth, buffer, config, dns, signing, tcp, tls, websocket
 from z4j_probes.codes._code import Code
-from z4j_probes.result import ProbeResult, Status
+from z4j_probes.result import Advice, ProbeResult, Status, Step
 
 __all__ = ["CATALOGUE", "Code", "common", "lookup", "outcome", "reading"]
 
 
-def common(probe: str) -> tuple[Code, Code]:
-    """The two codes that the ladder itself can give for any probe."""
+def common(probe: str) -> tuple[Code, ...]:
+    """The codes that the ladder itself can give for any probe."""
     return (
         Code(
             f"{probe}.skipped",
             f"the {probe} probe was not run",
             status=Status.SKIP,
             causes=("a probe below it failed", "an option excluded it", "the run was interrupted"),
-            remedy="mend what failed below it, or drop the option that excluded it",
+            remedy="Fix the check that failed before it, or remove the option that excludes it",
         ),
         Code(
             f"{probe}.unexpected",
             f"the {probe} probe met something that it has no name for",
             causes=("a fault that is not in the catalogue yet", "a bug in the probe"),
-            remedy="report the evidence, so that it gets a name: `python -m z4j_fastapi doctor --verbose`",
+            remedy=Step(
+                "Report the evidence, so that the fault gets a code of its own",
+                "python -m z4j_fastapi doctor --verbose",
+            ),
+        ),
+        Code(
+            f"{probe}.slow",
+            f"the {probe} probe passed, but took longer than a strict start allows",
+            status=Status.WARN,
+            causes=(
+                "an overloaded server, or one that waits for a slow service behind it",
+                "packets that are lost and sent again",
+                "an overloaded disk, name server or machine",
+            ),
+            remedy=Step("Find what is slow, in the evidence", "python -m z4j_fastapi doctor --verbose"),
         ),
     )
 
@@ -64,7 +78,7 @@ def lookup(code: str) -> Code:
 
 
 def outcome(
-    code: str | Code, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+    code: str | Code, message: str, *, hint: Advice | None = None, details: Mapping[str, Any] | None = None
 ) -> ProbeResult:
     """A probe's result for a code: its status and, unless a better one is given, its remedy.
 
@@ -77,6 +91,6 @@ def outcome(
         status=row.status,
         code=row.code,
         message=message,
-        hint=row.remedy if hint is None else hint,
+        hint=row.steps if hint is None else hint,
         details=dict(details or {}),
     )

@@ -4,7 +4,7 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status
 
 # No command: on an index, the name of this distribution may be another project's.
-_UPGRADE = "upgrade the older of the two: this package, from where it was installed from, or the brain"
+_UPGRADE = "Upgrade the older of the two: this package, from where it was installed, or the brain"
 
 CODES = (
     Code("auth.ok", "the brain knows this agent", status=Status.PASS),
@@ -16,7 +16,7 @@ CODES = (
             "the token is another brain's, for instance staging's",
             "the agent was minted again, which gives it a new token",
         ),
-        remedy="mint the agent's token on the brain's dashboard, and put it into Z4J_TOKEN",
+        remedy="Create the agent's token on the brain's dashboard, and set Z4J_TOKEN to it",
     ),
     Code(
         "auth.address_refused",
@@ -25,13 +25,13 @@ CODES = (
             "this machine's address is missing in the brain's allowlist",
             "a proxy hides the address, and the brain sees the proxy's",
         ),
-        remedy="add this machine's address, as the brain sees it, to the brain's allowlist",
+        remedy="Add this machine's address, as the brain sees it, to the brain's allowlist",
     ),
     Code(
         "auth.project_mismatch",
         "the token belongs to another project",
         causes=("Z4J_PROJECT_ID and Z4J_TOKEN come from different projects",),
-        remedy="set Z4J_PROJECT_ID to the token's project, or take a token of the project that is meant",
+        remedy="Set Z4J_PROJECT_ID to the token's project, or use a token of the intended project",
     ),
     Code(
         "auth.protocol_unsupported",
@@ -52,19 +52,19 @@ CODES = (
             "more than 600 connects a minute from this address: something restarts in a loop",
             "more than 64 workers connected as one agent",
         ),
-        remedy="find what connects so often, or mint further agents and spread the workers over them",
+        remedy="Find what connects so often, or create further agents and distribute the workers over them",
     ),
     Code(
         "auth.hello_rejected",
         "the brain does not accept what the agent says of itself",
         causes=("the brain is older than the fields that hello has", "a middlebox that alters messages"),
-        remedy="upgrade the brain; its log says which field it did not take",
+        remedy="Upgrade the brain: its log names the field that it did not accept",
     ),
     Code(
         "auth.revoked",
         "the token was revoked, or its project archived, at this moment",
         causes=("an administrator revoked the agent", "the project was archived"),
-        remedy="mint the agent's token on the brain's dashboard, and put it into Z4J_TOKEN",
+        remedy="Create the agent's token on the brain's dashboard, and set Z4J_TOKEN to it",
     ),
     Code(
         "auth.no_reply",
@@ -74,7 +74,7 @@ CODES = (
             "another WebSocket service answers at /ws/agent",
             "a middlebox that answers the upgrade itself and passes nothing on",
         ),
-        remedy="look at the brain's log and its database",
+        remedy="Look at the brain's log and its database",
     ),
     Code(
         "auth.bad_reply",
@@ -83,7 +83,7 @@ CODES = (
             "another WebSocket service answers at /ws/agent",
             "a brain whose terms no session can keep: a limit for frames that no event fits into",
         ),
-        remedy="check host, port and path in Z4J_BRAIN_URL",
+        remedy="Check the host, port, and path in Z4J_BRAIN_URL",
     ),
     Code(
         "auth.closed",
@@ -93,6 +93,6 @@ CODES = (
             "another connection took this worker id over (close code 4002)",
             "a proxy that cuts WebSocket connections",
         ),
-        remedy="look at the brain's log at this moment, and at the log of the proxy in front of it",
+        remedy="Look at the brain's log at this moment, and at the log of the proxy in front of it",
     ),
 )

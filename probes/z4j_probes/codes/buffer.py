@@ -1,7 +1,7 @@
 """The codes of the `buffer` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
 CODES = (
     Code(
@@ -19,8 +19,8 @@ CODES = (
             "a container whose root file system is read-only",
             "the directory was made by root, in an earlier run with sudo",
         ),
-        remedy="make the directory writable for the service's user, or name another one in Z4J_HOME: "
-        "what is in a temporary directory may be gone after a restart",
+        remedy="Make the directory writable for the service's user, or name another one in Z4J_HOME: "
+        "a temporary directory may be empty after a restart",
     ),
     Code(
         "buffer.wrong_user",
@@ -31,7 +31,10 @@ CODES = (
             "root was asked for a directory that is not there yet, inside of one of the service's user",
             "the service itself runs as root by mistake",
         ),
-        remedy="run it as the service's user: `sudo -u USER python -m z4j_fastapi doctor` (or --pid, --unit)",
+        remedy=Step(
+            "Run the doctor as the service's user, or with --pid or --unit",
+            "sudo -u USER python -m z4j_fastapi doctor",
+        ),
     ),
     Code(
         "buffer.unwritable",
@@ -41,14 +44,14 @@ CODES = (
             "a sandbox (ProtectSystem=, SELinux, AppArmor) forbids it",
             "a read-only container without a writable /tmp",
         ),
-        remedy="name a directory in Z4J_HOME that the service's user may write; until then events are kept "
-        "in memory alone, and a restart loses them",
+        remedy="Name a directory in Z4J_HOME that the service's user can write: until then a restart loses "
+        "the events, which are kept only in memory",
     ),
     Code(
         "buffer.not_a_directory",
         "the state directory's path leads to, or through, a file",
         causes=("Z4J_HOME names a file", "a mount put a file where a directory was meant"),
-        remedy="set Z4J_HOME to a directory",
+        remedy="Set Z4J_HOME to a directory",
     ),
     Code(
         "buffer.read_only",
@@ -58,13 +61,15 @@ CODES = (
             "a mount with the option ro",
             "a disk that the kernel remounted read-only after an error",
         ),
-        remedy="mount a writable volume there, or point Z4J_HOME at one",
+        remedy="Mount a writable volume there, or set Z4J_HOME to a directory on one",
     ),
     Code(
         "buffer.disk_full",
         "the state directory's file system has no room left",
         causes=("the disk is full", "it is out of inodes", "the user's quota is used up"),
-        remedy="free space, inodes or quota: `df -h; df -i; quota`; what is buffered stays where it is",
+        remedy=Step(
+            "Free space, inodes, or quota: buffered events stay where they are", "df -h; df -i; quota"
+        ),
     ),
     Code(
         "buffer.unsafe_directory",
@@ -74,7 +79,10 @@ CODES = (
             "the service ran as another user before, on the same volume (runAsUser was changed)",
             "a name in the temporary directory was taken by somebody else, or is a symbolic link",
         ),
-        remedy="give the directory to the service's user alone: `chown -R USER DIR && chmod 0700 DIR`",
+        remedy=Step(
+            "Make the service's user the only owner of the directory",
+            "sudo chown -R USER DIR && sudo chmod 0700 DIR",
+        ),
     ),
     Code(
         "buffer.corrupt",
@@ -84,7 +92,7 @@ CODES = (
             "a file system that does not keep what it acknowledged",
             "a copy that was made while the database was in use",
         ),
-        remedy="check the disk; the agent sets a damaged buffer aside and begins a new one, deleting nothing",
+        remedy="Check the disk: the agent starts a new buffer file, and deletes nothing of the damaged one",
     ),
     Code(
         "buffer.locked",
@@ -93,19 +101,19 @@ CODES = (
             "a network file system whose locks do not work",
             "a backup or another program holds the file",
         ),
-        remedy="put Z4J_HOME on a local disk, or end the program that holds the file",
+        remedy="Put Z4J_HOME on a local disk, or end the program that holds the file",
     ),
     Code(
         "buffer.low_space",
         "the state directory's file system is nearly full",
         status=Status.WARN,
         causes=("logs or images have filled it", "a small tmpfs or volume", "it is nearly out of inodes"),
-        remedy="make room before the brain is away for long: events that do not fit are dropped and counted",
+        remedy="Free space, before the brain is unavailable for long and events have to be dropped",
     ),
     Code(
         "buffer.timeout",
         "the state directory did not answer in time",
         causes=("a network mount whose server is away", "a disk that is failing or overloaded"),
-        remedy="mend the mount, or put Z4J_HOME on a local disk: `findmnt -T DIR`",
+        remedy=Step("Fix the mount, or put Z4J_HOME on a local disk. See what is mounted", "findmnt -T DIR"),
     ),
 )

@@ -1,7 +1,7 @@
 """The codes of the `config` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
 CODES = (
     Code(
@@ -18,8 +18,8 @@ CODES = (
             "the variable's name is misspelt",
             "the .env file is not loaded: name it with --env-file",
         ),
-        remedy="set Z4J_BRAIN_URL, Z4J_TOKEN and Z4J_HMAC_SECRET (the last two also as a file: …_FILE) "
-        "where the service gets its environment",
+        remedy="Set Z4J_BRAIN_URL, Z4J_TOKEN, and Z4J_HMAC_SECRET where the service gets its environment "
+        "(the last two can be in files, with their paths in Z4J_TOKEN_FILE and Z4J_HMAC_SECRET_FILE)",
     ),
     Code(
         "config.invalid_url",
@@ -29,19 +29,19 @@ CODES = (
             "quotes or white space were pasted with it",
             "it has a query, a fragment, a user name, or a port that is none",
         ),
-        remedy="set Z4J_BRAIN_URL to the dashboard's address, for instance https://brain.example",
+        remedy="Set Z4J_BRAIN_URL to the dashboard's address, for instance https://brain.example",
     ),
     Code(
         "config.unsupported_scheme",
         "the brain URL is for another protocol",
         causes=("a database's or a queue's URL was put there", "a typing error: htps://"),
-        remedy="use an https:// URL (http, ws and wss are accepted too)",
+        remedy="Use an https:// URL (http, ws, and wss are accepted too)",
     ),
     Code(
         "config.insecure_url",
         "the brain URL would carry the token in plain text over a network",
         causes=("http:// was written where https:// is meant", "the brain has no TLS in front of it"),
-        remedy="use https://; where the network is trusted, pass allow_plaintext=True in code",
+        remedy=(Step("Use https://"), Step("If the network is trusted, pass allow_plaintext=True in code")),
     ),
     Code(
         "config.token_malformed",
@@ -52,7 +52,7 @@ CODES = (
             '"Bearer " in front of it',
             "a placeholder from the documentation",
         ),
-        remedy="copy the token from the dashboard again, without anything around it",
+        remedy="Copy the token from the dashboard again, without anything around it",
     ),
     Code(
         "config.secret_malformed",
@@ -62,7 +62,7 @@ CODES = (
             "quotes or white space were pasted with it",
             "the token was put in its place",
         ),
-        remedy="copy the HMAC secret from where the agent was created; a new agent has a new one",
+        remedy="Copy the HMAC secret from where the agent was created: a new agent has a new one",
     ),
     Code(
         "config.secret_unreadable",
@@ -72,21 +72,21 @@ CODES = (
             "the secret is not mounted at that path",
             "the path is relative to another directory",
         ),
-        remedy="make the file readable for the user that the service runs as, or correct its path",
+        remedy="Make the file readable for the user that the service runs as, or correct its path",
     ),
     Code(
         "config.disabled",
         "the agent is switched off: it will not connect, however well all of this is",
         status=Status.WARN,
         causes=("Z4J_DISABLED is set on purpose", "Z4J_DISABLED was left from tests or from an incident"),
-        remedy="unset Z4J_DISABLED where the service is to have its agent",
+        remedy="Unset Z4J_DISABLED if the service needs its agent",
     ),
     Code(
         "config.unknown_variable",
         "a variable is set that nothing reads, and its name is close to one that is read",
         status=Status.WARN,
         causes=("a typing error", "a name from another program or version"),
-        remedy="rename the variable, or unset it",
+        remedy="Rename the variable, or unset it",
     ),
     Code(
         "config.ca_unreadable",
@@ -96,7 +96,7 @@ CODES = (
             "the file is DER, a key, or empty: PEM certificates are needed",
             "this user may not read it",
         ),
-        remedy="point Z4J_CA_FILE at a readable PEM file with the CA's certificate, or unset it",
+        remedy="Set Z4J_CA_FILE to a readable PEM file with the CA's certificate, or unset it",
     ),
     Code(
         "config.invalid_value",
@@ -106,6 +106,6 @@ CODES = (
             "a placeholder that is not filled in",
             "a proxy variable that is no http:// URL",
         ),
-        remedy="correct the setting that is named, or unset it for its default",
+        remedy="Correct the setting that is named, or unset it for its default",
     ),
 )

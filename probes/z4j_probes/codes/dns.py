@@ -1,7 +1,7 @@
 """The codes of the `dns` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
 CODES = (
     Code("dns.ok", "the host that will be dialled resolves", status=Status.PASS),
@@ -15,7 +15,7 @@ CODES = (
             "a name of another network (split horizon, a VPN that is down)",
             "a Kubernetes or Compose service name, asked outside its namespace or network",
         ),
-        remedy="compare the host in Z4J_BRAIN_URL with the record in your DNS zone, letter by letter",
+        remedy="Compare the host in Z4J_BRAIN_URL with the record in your DNS zone, letter by letter",
     ),
     Code(
         "dns.no_address",
@@ -25,7 +25,7 @@ CODES = (
             "the zone's apex instead of the brain's own name",
             "a headless Kubernetes service without a ready pod",
         ),
-        remedy="add an A or AAAA record for the name, or put the right name into Z4J_BRAIN_URL",
+        remedy="Add an A or AAAA record for the name, or correct the name in Z4J_BRAIN_URL",
     ),
     Code(
         "dns.timeout",
@@ -36,7 +36,9 @@ CODES = (
             "a VPN that is down",
             "a name server that ignores AAAA queries",
         ),
-        remedy="open port 53 to the name servers in /etc/resolv.conf; whether they answer: `dig NAME`",
+        remedy=Step(
+            "Open port 53 to the name servers in /etc/resolv.conf. See whether they answer", "dig NAME"
+        ),
     ),
     Code(
         "dns.servfail",
@@ -46,7 +48,9 @@ CODES = (
             "DNSSEC validation failed (an expired signature, a wrong DS record)",
             "a CNAME that goes round in circles",
         ),
-        remedy="ask again with `dig +cd NAME`: where that answers, DNSSEC is broken, else the zone",
+        remedy=Step(
+            "Ask without DNSSEC: if that answers, fix DNSSEC, and else the zone's own servers", "dig +cd NAME"
+        ),
     ),
     Code(
         "dns.refused",
@@ -55,7 +59,7 @@ CODES = (
             "a name server that serves only its own zones, or only other networks",
             "an access list on the name server",
         ),
-        remedy="put a name server that answers this machine into /etc/resolv.conf",
+        remedy="Name a server that answers this machine in /etc/resolv.conf",
     ),
     Code(
         "dns.no_resolver",
@@ -64,7 +68,7 @@ CODES = (
             "/etc/resolv.conf is missing, empty, or not readable for this user",
             "a container or unit that was started with its own, empty network",
         ),
-        remedy="put a `nameserver` line into /etc/resolv.conf (containers: --dns, or dns: in Compose)",
+        remedy="Add a nameserver line to /etc/resolv.conf (containers: --dns, or dns: in Compose)",
     ),
     Code(
         "dns.invalid_name",
@@ -74,7 +78,7 @@ CODES = (
             "a template variable that was not filled in",
             "a character that no host name has",
         ),
-        remedy="write the host in Z4J_BRAIN_URL (or the proxy's) as it is registered",
+        remedy="Write the host in Z4J_BRAIN_URL (or the proxy's) as it is registered",
     ),
     Code(
         "dns.local_only",
@@ -85,7 +89,7 @@ CODES = (
             "a domain of the search list that completes the name",
             "a local source such as mDNS or a directory service",
         ),
-        remedy="make a DNS record, or take the name out of /etc/hosts where it is left over from a test",
+        remedy="Create a DNS record, or remove the name from /etc/hosts if it is left over from a test",
     ),
     Code(
         "dns.sinkhole",
@@ -95,8 +99,10 @@ CODES = (
             "a placeholder record",
         ),
         remedy=(
-            "allow the name in the DNS filter; where the brain does run on this machine, "
-            "dial http://localhost:PORT or put the name into /etc/hosts"
+            Step("Allow the name in the DNS filter"),
+            Step(
+                "If the brain runs on this machine, use http://localhost:PORT, or add the name to /etc/hosts"
+            ),
         ),
     ),
     Code(
@@ -108,6 +114,9 @@ CODES = (
             "a resolver library or configuration that is missing in a minimal image",
             "a process that is out of file descriptors",
         ),
-        remedy="see where the two differ: `getent ahosts NAME; dig NAME; cat /etc/nsswitch.conf`",
+        remedy=Step(
+            "See where the system resolver and the name servers differ",
+            "getent ahosts NAME; dig NAME; cat /etc/nsswitch.conf",
+        ),
     ),
 )

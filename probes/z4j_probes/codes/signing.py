@@ -1,10 +1,10 @@
 """The codes of the `signing` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
-_SET_THE_CLOCK = (
-    "set this machine's clock: `sudo timedatectl set-ntp true` (a container has the clock of its host)"
+_SET_THE_CLOCK = Step(
+    "Set this machine's clock (a container has the clock of its host)", "sudo timedatectl set-ntp true"
 )
 
 CODES = (
@@ -13,7 +13,7 @@ CODES = (
         "signing.secret_missing",
         "there is no secret to sign with",
         causes=("Z4J_HMAC_SECRET is not set: the dashboard shows it once, beside the token",),
-        remedy="set Z4J_HMAC_SECRET, or Z4J_HMAC_SECRET_FILE, to what the dashboard showed with the token",
+        remedy="Set Z4J_HMAC_SECRET, or Z4J_HMAC_SECRET_FILE, to what the dashboard showed with the token",
     ),
     Code(
         "signing.secret_wrong",
@@ -23,7 +23,7 @@ CODES = (
             "the secret was damaged when it was copied",
             "the brain's master secret was changed",
         ),
-        remedy="mint the agent again on the dashboard, and take token and secret from the same page",
+        remedy="Create the agent again on the dashboard, and copy token and secret from the same page",
     ),
     Code(
         "signing.clock_skew",
@@ -38,7 +38,7 @@ CODES = (
         "signing.no_reply",
         "the signed frame is never acknowledged",
         causes=("the brain hangs (its database is locked or gone)", "a middlebox that drops messages"),
-        remedy="look at the brain's log and its database",
+        remedy="Look at the brain's log and its database",
     ),
     Code(
         "signing.brain_signature_invalid",
@@ -49,8 +49,8 @@ CODES = (
             "something else than a brain answers",
         ),
         remedy=(
-            "take inspecting middleboxes out of the way to /ws/agent; where there is none, upgrade the "
-            "brain, or mint the agent again"
+            Step("Remove inspecting middleboxes from the path to /ws/agent"),
+            Step("If there are none, upgrade the brain, or create the agent again"),
         ),
     ),
     Code(
@@ -58,7 +58,7 @@ CODES = (
         "an early doctor's warning that the brain does not sign what it sends (history: no longer given)",
         status=Status.WARN,
         causes=("a report of an early version: what is not signed is signing.brain_signature_invalid now",),
-        remedy="run the doctor again: `python -m z4j_fastapi doctor`",
+        remedy=Step("Run the doctor again", "python -m z4j_fastapi doctor"),
     ),
     Code(
         "signing.closed",
@@ -68,6 +68,6 @@ CODES = (
             "another connection took this worker id over (close code 4002)",
             "a proxy that cuts WebSocket connections",
         ),
-        remedy="look at the brain's log at this moment, and at the log of the proxy in front of it",
+        remedy="Look at the brain's log at this moment, and at the log of the proxy in front of it",
     ),
 )

@@ -1,7 +1,7 @@
 """The codes of the `tcp` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
 CODES = (
     Code("tcp.ok", "the connection is accepted", status=Status.PASS),
@@ -15,7 +15,7 @@ CODES = (
             "a container that dials its own localhost instead of the brain's service name",
             "a firewall that rejects",
         ),
-        remedy="start the brain, or correct the port; what listens on its host, and where: `ss -ltn`",
+        remedy=Step("Start the brain, or correct the port. See what listens on the brain's host", "ss -ltn"),
     ),
     Code(
         "tcp.timeout",
@@ -26,7 +26,7 @@ CODES = (
             "a host that is down",
             "a proxy that accepts connections and does not serve them",
         ),
-        remedy="allow outgoing TCP to that address and port, and check that it is the brain's",
+        remedy="Allow outgoing TCP to that address and port, and check that the address is the brain's",
     ),
     Code(
         "tcp.unreachable",
@@ -37,7 +37,10 @@ CODES = (
             "a router that rejects",
             "no local port left to connect from",
         ),
-        remedy="see which way it takes: `ip route get ADDRESS`; then connect the network or the VPN",
+        remedy=(
+            Step("See which route it takes", "ip route get ADDRESS"),
+            Step("Connect the network or the VPN"),
+        ),
     ),
     Code(
         "tcp.reset",
@@ -46,7 +49,7 @@ CODES = (
             "a firewall or proxy that cuts connections it does not like",
             "a load balancer without a healthy server behind it",
         ),
-        remedy="look for the reset in the logs of the firewall, proxy or load balancer on the way",
+        remedy="Look for the reset in the logs of the firewall, proxy, or load balancer in between",
     ),
     Code(
         "tcp.blocked",
@@ -55,7 +58,10 @@ CODES = (
             "an outgoing rule of the local firewall (nftables, iptables, a unit's IPAddressDeny=)",
             "a sandbox: seccomp, SELinux, AppArmor, a network policy",
         ),
-        remedy="allow outgoing TCP to that address; what forbids it: `sudo nft list ruleset`, the audit log",
+        remedy=Step(
+            "Allow outgoing TCP to that address. See what forbids it, here and in the audit log",
+            "sudo nft list ruleset",
+        ),
     ),
     Code(
         "tcp.partial",
@@ -66,7 +72,7 @@ CODES = (
             "an AAAA record for a server that does not listen on IPv6",
             "a firewall rule that was made for one family alone",
         ),
-        remedy="mend the family that fails, or remove its record: until then each connect has to wait for it",
+        remedy="Fix the family that fails, or remove its record: until then each connection waits for it",
     ),
     Code(
         "tcp.no_descriptors",
@@ -76,8 +82,8 @@ CODES = (
             "a limit that is too low for this service",
         ),
         remedy=(
-            "raise the limit: `ulimit -n 65536` (in a unit LimitNOFILE=65536); "
-            "or find the leak: `ls -l /proc/PID/fd`"
+            Step("Raise the limit (in a unit: LimitNOFILE=65536)", "ulimit -n 65536"),
+            Step("If it is reached again, find the leak", "ls -l /proc/PID/fd"),
         ),
     ),
     Code(
@@ -88,7 +94,7 @@ CODES = (
             "HTTPS_PROXY left over from another network",
             "an https:// proxy URL for a proxy that is dialled in the clear",
         ),
-        remedy="correct HTTPS_PROXY, or add the brain's host to NO_PROXY where no proxy is needed",
+        remedy="Correct HTTPS_PROXY, or add the brain's host to NO_PROXY if no proxy is needed",
     ),
     Code(
         "tcp.proxy_refused",
@@ -98,7 +104,7 @@ CODES = (
             "the proxy can't reach or resolve the brain (502, 503, 504)",
             "what answers there is no proxy",
         ),
-        remedy="have the brain's host and port allowed on the proxy, or add the host to NO_PROXY",
+        remedy="Allow the brain's host and port on the proxy, or add the host to NO_PROXY",
     ),
     Code(
         "tcp.proxy_auth",
@@ -108,6 +114,6 @@ CODES = (
             "a password that was changed, or is not percent-encoded in the URL",
             "a proxy that takes only NTLM or Kerberos",
         ),
-        remedy="write the credentials into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT, percent-encoded",
+        remedy="Write the credentials, percent-encoded, into HTTPS_PROXY as http://USER:PASSWORD@HOST:PORT",
     ),
 )

@@ -1,7 +1,7 @@
 """The codes of the `tls` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
 CODES = (
     Code("tls.ok", "the brain's certificate verifies, for its name", status=Status.PASS),
@@ -10,7 +10,7 @@ CODES = (
         "the brain's URL is plain ws:// or http://, so that there is no TLS",
         status=Status.SKIP,
         causes=("the brain is on this machine", "plaintext was allowed in code"),
-        remedy="nothing, as long as the brain is on this machine",
+        remedy="Use https:// as soon as the brain is on another machine",
     ),
     Code(
         "tls.expired",
@@ -20,13 +20,13 @@ CODES = (
             "the certificate was renewed, but the server was not reloaded",
             "the server still sends an old intermediate certificate",
         ),
-        remedy="renew the certificate where TLS ends (the brain's proxy), and reload that server",
+        remedy="Renew the certificate where TLS ends (the brain's proxy), and reload that server",
     ),
     Code(
         "tls.not_yet_valid",
         "the brain's certificate is not valid yet",
         causes=("this machine's clock is slow", "the certificate was made by a machine whose clock is fast"),
-        remedy="compare this machine's clock with another's: `date -u; timedatectl`",
+        remedy=Step("Compare this machine's clock with another's", "date -u; timedatectl"),
     ),
     Code(
         "tls.hostname_mismatch",
@@ -36,13 +36,13 @@ CODES = (
             "the name has no site of its own, and the server's default one answers",
             "DNS or a proxy leads to another server",
         ),
-        remedy="use a name of the certificate in Z4J_BRAIN_URL, or issue it for this name too",
+        remedy="Use a name of the certificate in Z4J_BRAIN_URL, or issue a certificate for this name too",
     ),
     Code(
         "tls.self_signed",
         "the server's certificate is signed by itself, and nobody here trusts it",
         causes=("a test or default certificate is still in place", "it is trusted elsewhere, but not here"),
-        remedy="install a certificate from a CA, or name this very certificate in Z4J_CA_FILE",
+        remedy="Install a certificate from a CA, or name this certificate in Z4J_CA_FILE",
     ),
     Code(
         "tls.unknown_ca",
@@ -52,37 +52,37 @@ CODES = (
             "a proxy that inspects TLS stands in between and issues certificates of its own",
             "Z4J_CA_FILE or SSL_CERT_FILE names another CA's root",
         ),
-        remedy="get the root certificate of that CA, and name it in Z4J_CA_FILE",
+        remedy="Get the root certificate of that CA, and name it in Z4J_CA_FILE",
     ),
     Code(
         "tls.incomplete_chain",
         "the server does not send the intermediate certificate that links its own to a root",
         causes=("the server is configured with cert.pem where it needs fullchain.pem",),
-        remedy="configure the server with the full chain (leaf, then intermediates), and reload it",
+        remedy="Configure the server with the full chain (leaf, then intermediates), and reload it",
     ),
     Code(
         "tls.protocol_version",
         "the server and this machine have no TLS version, cipher or protocol in common",
         causes=("the server is limited to TLS 1.1 or older", "the server has no site of that name"),
-        remedy="enable TLS 1.2 and 1.3 with their default ciphers on the server",
+        remedy="Enable TLS 1.2 and 1.3 with their default ciphers on the server",
     ),
     Code(
         "tls.not_tls",
         "what listens there does not speak TLS",
         causes=("the URL is https, but the port is a plain HTTP one", "another service listens on that port"),
-        remedy="name the TLS port in Z4J_BRAIN_URL, or put TLS in front of that one",
+        remedy="Name the TLS port in Z4J_BRAIN_URL, or put TLS in front of that port",
     ),
     Code(
         "tls.client_certificate",
         "the server wants a certificate from this side too (mutual TLS)",
         causes=("mutual TLS is switched on for the whole site", "an access gateway stands before the brain"),
-        remedy="exempt the agent's path from mutual TLS: agents authenticate with their token",
+        remedy="Exempt the agent's path from mutual TLS: agents authenticate with their token",
     ),
     Code(
         "tls.weak",
         "a key, signature or cipher of the server is too weak to be accepted",
         causes=("an RSA key under 2048 bits", "a SHA-1 signature", "a server that was set up long ago"),
-        remedy="issue a new certificate with an ECDSA P-256 or RSA 2048 key, signed with SHA-256",
+        remedy="Issue a new certificate with an ECDSA P-256 or RSA 2048 key, signed with SHA-256",
     ),
     Code(
         "tls.closed",
@@ -92,7 +92,7 @@ CODES = (
             "the load balancer has no healthy server behind it",
             "the server has no certificate for that name",
         ),
-        remedy="try from another network, and look into the server's log at this time",
+        remedy="Try from another network, and read the server's log at this time",
     ),
     Code(
         "tls.timeout",
@@ -102,7 +102,10 @@ CODES = (
             "the server is overloaded",
             "large packets are lost on the way (MTU)",
         ),
-        remedy="try from another network; whether large packets arrive (MTU): `ping -c 3 -M do -s 1400 HOST`",
+        remedy=(
+            Step("Try from another network"),
+            Step("See whether large packets arrive (MTU)", "ping -c 3 -M do -s 1400 HOST"),
+        ),
     ),
     Code(
         "tls.empty_trust_store",
@@ -111,7 +114,7 @@ CODES = (
             "SSL_CERT_FILE names a file that is not there (OpenSSL says nothing about it)",
             "the file is there, but this user can't read it",
         ),
-        remedy="unset SSL_CERT_FILE and SSL_CERT_DIR, or let them name a PEM bundle that exists",
+        remedy="Unset SSL_CERT_FILE and SSL_CERT_DIR, or set them to a PEM bundle that exists",
     ),
     Code(
         "tls.wrong_purpose",
@@ -121,26 +124,28 @@ CODES = (
             "a certificate that is no CA was used to issue another",
             "the CA may not issue for that name or so many levels down",
         ),
-        remedy="issue a certificate with the extended key usage serverAuth, by a CA that may",
+        remedy="Issue a certificate with the extended key usage serverAuth, from a CA that can",
     ),
     Code(
         "tls.expiring_soon",
         "the certificate verifies, but runs out soon and should have been renewed",
         status=Status.WARN,
         causes=("automatic renewal stopped working",),
-        remedy="look at why it is not renewed, while it still works",
+        remedy="Find out why the certificate is not renewed, while it is still valid",
     ),
     Code(
         "tls.not_strict",
         "the certificates break a rule that Python 3.13 and later insist on",
         status=Status.WARN,
         causes=("a private CA made by hand, without key identifiers or critical constraints",),
-        remedy="make the private CA's certificates anew, with the extensions of RFC 5280 §4.2.1",
+        remedy="Issue the private CA's certificates again, with the extensions of RFC 5280 §4.2.1",
     ),
     Code(
         "tls.clock_suspect",
         "the certificate is valid by the server's clock, but not by this machine's",
         causes=("time is not synchronised here", "a virtual machine was resumed from a snapshot"),
-        remedy="set this machine's clock: `sudo timedatectl set-ntp true`, or `sudo chronyc makestep`",
+        remedy=Step(
+            "Set this machine's clock (with chrony: chronyc makestep)", "sudo timedatectl set-ntp true"
+        ),
     ),
 )

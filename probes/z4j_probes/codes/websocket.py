@@ -1,11 +1,11 @@
 """The codes of the `websocket` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
-_PROXY_HEADERS = (
-    "let the proxy pass the upgrade on, for /ws/agent; nginx: `proxy_http_version 1.1; "
-    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;`"
+_PASS_UPGRADE = (
+    "the proxy pass the upgrade of /ws/agent on (nginx: proxy_http_version 1.1; "
+    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;)"
 )
 
 CODES = (
@@ -18,7 +18,7 @@ CODES = (
             "the proxy routes the dashboard but not /ws/agent",
             "another service answers at that host and port",
         ),
-        remedy="set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it",
+        remedy="Set Z4J_BRAIN_URL to the address of the dashboard, and route /ws/agent below it",
     ),
     Code(
         "websocket.upgrade_stripped",
@@ -27,7 +27,7 @@ CODES = (
             "a reverse proxy that passes Upgrade and Connection on only when it is told to",
             "a load balancer or firewall that knows only plain HTTP, or HTTP/1.0",
         ),
-        remedy=_PROXY_HEADERS,
+        remedy=f"Let {_PASS_UPGRADE}",
     ),
     Code(
         "websocket.plain_answer",
@@ -37,7 +37,10 @@ CODES = (
             "a captive portal, or a filter's block page",
             "a reverse proxy that dropped the Upgrade header",
         ),
-        remedy="see in the evidence whose page it is; if it is the brain's own, " + _PROXY_HEADERS,
+        remedy=(
+            Step("See in the evidence which server sent the page"),
+            Step(f"If it is the brain, let {_PASS_UPGRADE}"),
+        ),
     ),
     Code(
         "websocket.redirect",
@@ -47,7 +50,7 @@ CODES = (
             "the brain moved to another host or path",
             "a single sign-on in front of the brain sends whoever has no session to its login page",
         ),
-        remedy="set Z4J_BRAIN_URL to where it leads, or exempt /ws/agent from the login that it leads to",
+        remedy="Set Z4J_BRAIN_URL to where it leads, or exempt /ws/agent from the login that it leads to",
     ),
     Code(
         "websocket.bad_gateway",
@@ -57,7 +60,7 @@ CODES = (
             "the proxy dials the wrong port",
             "the brain is overloaded",
         ),
-        remedy="look at the brain's process and at the log of the proxy in front of it",
+        remedy="Look at the brain's process, and at the log of the proxy in front of it",
     ),
     Code(
         "websocket.forbidden",
@@ -66,7 +69,7 @@ CODES = (
             "a web application firewall, or an address list of the proxy",
             "a path that the brain does not know (it answers unknown WebSocket paths with 403)",
         ),
-        remedy="allow this machine's address and /ws/agent there; a brain refuses tokens in another way",
+        remedy="Allow this machine's address and /ws/agent there: a brain rejects tokens in another way",
     ),
     Code(
         "websocket.unauthorized",
@@ -75,7 +78,7 @@ CODES = (
             "HTTP basic authentication or an access gateway on the proxy",
             "a proxy that consumes or replaces the Authorization header",
         ),
-        remedy="exempt /ws/agent there, and let the Authorization header through to the brain",
+        remedy="Exempt /ws/agent there, and pass the Authorization header on to the brain",
     ),
     Code(
         "websocket.host_rejected",
@@ -84,31 +87,31 @@ CODES = (
             "the name in the brain URL is missing in the server's list of hosts",
             "a proxy that passes another Host header on",
         ),
-        remedy="add the host to what the server accepts, or set Z4J_BRAIN_URL to the name that it knows",
+        remedy="Add the host to the names that the server accepts, or set Z4J_BRAIN_URL to one of them",
     ),
     Code(
         "websocket.rate_limited",
         "too many requests from this address",
         causes=("an agent that restarts in a loop", "many agents behind one address"),
-        remedy="wait, find what connects so often, or raise the limit of the proxy for /ws/agent",
+        remedy="Wait, and find what connects so often, or raise the proxy's limit for /ws/agent",
     ),
     Code(
         "websocket.tls_expected",
         "the port expects TLS, and the brain URL says plain http",
         causes=("http:// where https:// is meant",),
-        remedy="set Z4J_BRAIN_URL to https://…",
+        remedy="Set Z4J_BRAIN_URL to an https:// URL",
     ),
     Code(
         "websocket.client_certificate",
         "the server wants a client certificate",
         causes=("mutual TLS on the proxy in front of the brain (with TLS 1.3 it says so only now)",),
-        remedy="exempt /ws/agent from client certificates there: agents identify themselves by token",
+        remedy="Exempt /ws/agent from client certificates there: agents authenticate with their token",
     ),
     Code(
         "websocket.not_http",
         "what answers does not speak HTTP",
         causes=("the port belongs to another service", "the proxy speaks HTTP/2 alone on that port"),
-        remedy="check the port in Z4J_BRAIN_URL",
+        remedy="Check the port in Z4J_BRAIN_URL",
     ),
     Code(
         "websocket.timeout",
@@ -118,7 +121,7 @@ CODES = (
             "a firewall that lets connections through and drops what they carry",
             "the port belongs to a service that waits for something else",
         ),
-        remedy="look at the brain's process and at the log of the proxy in front of it",
+        remedy="Look at the brain's process, and at the log of the proxy in front of it",
     ),
     Code(
         "websocket.closed",
@@ -128,7 +131,7 @@ CODES = (
             "a server process that crashes or restarts",
             "mutual TLS: some servers close without saying that they want a client certificate",
         ),
-        remedy="look at the log of the proxy in front of the brain",
+        remedy="Look at the log of the proxy in front of the brain",
     ),
     Code(
         "websocket.bad_accept",
@@ -137,6 +140,6 @@ CODES = (
             "a cache or middlebox that answers from memory",
             "a server that implements WebSocket wrongly",
         ),
-        remedy="take caches and inspecting middleboxes out of the way to /ws/agent",
+        remedy="Remove caches and inspecting middleboxes from the path to /ws/agent",
     ),
 )

@@ -24,10 +24,9 @@ from z4j_probes.protocol import (
     parse,
     utc_now,
 )
-from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._commands import ask_brain
-from z4j_probes.rungs._source import paste_hint
-from z4j_probes.rungs.exchange import Closed, error_details, error_text, hear, hint_for, say
+from z4j_probes.result import Advice, ProbeResult, Step
+from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
+from z4j_probes.rungs.hints import ask_brain, replace_secret
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0
@@ -107,8 +106,11 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
     }
     if same is False:
         message = f"the token belongs to project {ack.project_id}, and {configured} is configured"
-        hint = f"set Z4J_PROJECT_ID={ack.project_id}, or take a token of project {configured}"
-        return outcome("auth.project_mismatch", message, hint=hint, details=details)
+        steps = (
+            Step("Set the token's project", f"export Z4J_PROJECT_ID={ack.project_id}"),
+            Step(f"If the project is right, use a token of project {configured}"),
+        )
+        return outcome("auth.project_mismatch", message, hint=steps, details=details)
     climb.ack, climb.clock_offset_s = ack, offset_s
     message = f"brain {details['brain_version']} accepts the token"
     if same:
@@ -127,7 +129,7 @@ def _other_protocol(climb: Climb, version: str) -> ProbeResult:
 
 def _no_room(limit_bytes: int) -> ProbeResult:
     message = f"the brain takes frames of at most {limit_bytes} bytes: hardly an event fits into one"
-    hint = f"raise the brain's limit for frames to {LEAST_MAX_FRAME_BYTES} bytes or more"
+    hint = f"Raise the brain's limit for frames to {LEAST_MAX_FRAME_BYTES} bytes or more"
     return outcome("auth.bad_reply", message, hint=hint, details={"max_frame_size_bytes": limit_bytes})
 
 
@@ -145,24 +147,25 @@ def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> Prob
     details = error | (closed.details() if closed else {})
     if code == "auth.project_mismatch":
         details["project_configured"] = climb.settings.project_id
-    return outcome(code, message, hint=_hint(climb, code, closed), details=details)
+    return outcome(code, message, hint=_advice(climb, code, closed), details=details)
 
 
-def _hint(climb: Climb, code: str, closed: Closed | None) -> str | None:
+def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
     if code in ("auth.token_rejected", "auth.revoked"):
-        return f"mint the agent's token on the brain's dashboard, and {paste_hint(climb.settings, 'token')}"
+        create = Step("Create the agent's token on the brain's dashboard")
+        return create, replace_secret(climb.settings, "token")
     if code in ("auth.no_reply", "auth.bad_reply"):
         look = ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
-        return f"see who answers there: `{look}`; {lookup(code).remedy}"
-    return hint_for(closed) if code == "auth.closed" else None
+        return Step("See which server answers", look), *lookup(code).steps
+    return advice_for(closed) if code == "auth.closed" else None
 
 
 def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
     received = climb.settings.redactor().excerpt(answer.decode("utf-8", "replace"))
     message = f"{climb.endpoint.host} answered hello with something else: {why}"
-    hint = _hint(climb, "auth.bad_reply", None)
+    advice = _advice(climb, "auth.bad_reply", None)
     details = {"received": received, "received_bytes": len(answer)}
-    return outcome("auth.bad_reply", message, hint=hint, details=details)
+    return outcome("auth.bad_reply", message, hint=advice, details=details)
 
 
 PROBE = Probe(

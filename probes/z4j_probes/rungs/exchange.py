@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from z4j_probes.climb import Climb
 from z4j_probes.protocol import CloseCode, meaning_of
+from z4j_probes.result import Step
 
 # What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
 _OUR_COMPLAINTS = (1002, 1007, 1009)
@@ -65,17 +66,17 @@ async def hear(climb: Climb, at_most_s: float | None = None) -> bytes | Closed |
         return _close_frame(climb)
 
 
-def hint_for(closed: Closed | None) -> str | None:
+def advice_for(closed: Closed | None) -> Step | None:
     """What to do about a close code that is about this moment; None where the catalogue's remedy fits."""
     if closed is None or closed.code is None:
         return None
     if closed.code == CloseCode.REPLACED:
-        return (
-            "end the second doctor, or the clone of this machine, that runs with this token: "
+        return Step(
+            "End the second doctor, or the clone of this machine, that runs with this token: "
             "it took this worker id over"
         )
     if meaning_of(closed.code).is_restart:
-        return "wait until the brain is back: `python -m z4j_fastapi doctor --wait 60`"
+        return Step("Wait until the brain is back", "python -m z4j_fastapi doctor --wait 60")
     return None
 
 

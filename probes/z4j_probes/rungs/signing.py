@@ -24,8 +24,8 @@ from z4j_probes.protocol import (
     parse,
 )
 from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._source import set_hint
-from z4j_probes.rungs.exchange import Closed, error_details, error_text, hear, hint_for, say
+from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
+from z4j_probes.rungs.hints import set_missing
 
 # A third of what is allowed: a clock that drifts gets there within weeks, and nobody watches it.
 WARN_CLOCK_SKEW_S = 20.0
@@ -62,8 +62,8 @@ def classify_rejection(rejected: ProtocolError) -> str:
 async def run(climb: Climb) -> ProbeResult:
     """Send a signed batch of nothing, and wait for its signed acknowledgement."""
     if climb.hmac_secret is None:
-        hint = set_hint(climb.settings, "hmac_secret")
-        return outcome("signing.secret_missing", "no secret is set, so nothing was sent", hint=hint)
+        step = set_missing(climb.settings, "hmac_secret")
+        return outcome("signing.secret_missing", "no secret is set, so nothing was sent", hint=step)
     ids = (climb.ack.agent_id, climb.ack.project_id, climb.ack.session_id)
     signer, verifier = FrameSigner(climb.hmac_secret, *ids), FrameVerifier(climb.hmac_secret, *ids)
     frame_id, heard = new_frame_id(), _Heard()
@@ -144,8 +144,8 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
         message = (
             f"the brain refused our signature ({closed}), and not for the clock ({offset_s:+.1f} s off ours)"
         )
-    hint = hint_for(closed) if code == "signing.closed" else None
-    return outcome(code, message, hint=hint, details=details)
+    advice = advice_for(closed) if code == "signing.closed" else None
+    return outcome(code, message, hint=advice, details=details)
 
 
 def _clocks(offset_s: float) -> str:

@@ -12,7 +12,8 @@ from z4j_probes.hostname import ascii_name
 from z4j_probes.http_response import Answer, may_be_http, parse_answer
 from z4j_probes.proxy import Proxy
 from z4j_probes.redact import Redactor
-from z4j_probes.rungs._commands import ask_proxy
+from z4j_probes.result import Advice, Step
+from z4j_probes.rungs.hints import ask_proxy
 from z4j_probes.transport import HELD_MAX_BYTES, HoldingProtocol
 
 _QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -89,45 +90,48 @@ def diagnose(reply: Reply) -> str | None:
 
 def explain(
     code: str, reply: Reply, endpoint: Endpoint, proxy: Proxy, redactor: Redactor
-) -> tuple[str, str | None]:
-    """One line that says what the proxy answered, and a hint."""
+) -> tuple[str, Advice | None]:
+    """One line that says what the proxy answered, and what to do about it."""
     who, where = f"the proxy {proxy.authority} (from {proxy.variable})", target(endpoint)
     answer = reply.answer
     if answer is None:
         if reply.said:
             start = redactor.excerpt(reply.said.decode("latin-1"), cut=True)[:_QUOTED]
             return (
-                f"{who} answered CONNECT with something that is no HTTP: {start!r}",
-                f"check the scheme and port in {proxy.variable}: this may be no HTTP proxy, or one "
-                f"that wants {'http' if proxy.secure else 'https'}://",
+                f"{who} did not answer CONNECT in HTTP: {start!r}",
+                f"Check the scheme and port in {proxy.variable}: this may not be an HTTP proxy, or one "
+                f"that expects {'http' if proxy.secure else 'https'}://",
             )
         how = "reset" if code == "tcp.reset" else "closed"
         return f"{who} {how} the connection instead of answering CONNECT {where}", None
     status = f"{answer.status} {answer.reason}".strip()
     if code == "tcp.proxy_auth":
         return _wants_credentials(answer, who, proxy)
-    return f"{who} refused CONNECT {where}: {status}", _hint_for(answer.status, where, proxy)
+    return f"{who} refused CONNECT {where}: {status}", _advice_for(answer.status, where, proxy)
 
 
-def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, str | None]:
+def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, Advice]:
     offered = answer.headers.get("proxy-authenticate", "")
     schemes = ", ".join(_schemes(offered))
     wants = f" and offers {schemes}" if schemes else ""
     if schemes and "basic" not in offered.lower():
         return (
             f"{who} wants authentication ({answer.status}){wants}, and only Basic can be used here",
-            "let the proxy's administrators allow Basic or exempt the brain; or run a local "
-            "authenticating proxy such as cntlm or px, and name that one",
+            (
+                Step("Have the proxy's administrators allow Basic, or exempt the brain"),
+                Step(
+                    "If they can't, run a local authenticating proxy such as cntlm or px, and name that one"
+                ),
+            ),
         )
     if proxy.authorization is None:
         return (
             f"{who} wants a user name and password ({answer.status}){wants}, and none is set",
-            f"write them into {proxy.variable}: http://USER:PASSWORD@{proxy.authority}",
+            f"Write them into {proxy.variable}: http://USER:PASSWORD@{proxy.authority}",
         )
     return (
         f"{who} did not accept the user name and password ({answer.status}){wants}",
-        f"check the credentials in {proxy.variable}; characters such as @ : / in them have to be "
-        "percent-encoded",
+        f"Check the credentials in {proxy.variable}: percent-encode characters such as @ : / in them",
     )
 
 
@@ -137,11 +141,11 @@ def _schemes(challenges: str) -> list[str]:
     return list(dict.fromkeys(word for word in first_words if "=" not in word))
 
 
-def _hint_for(status: int, where: str, proxy: Proxy) -> str | None:
+def _advice_for(status: int, where: str, proxy: Proxy) -> Advice | None:
     if status == 403:
-        return f"have {where} put on the proxy's allow list, or add the host to NO_PROXY"
+        return f"Have {where} added to the proxy's allow list, or add the host to NO_PROXY"
     if status in (500, 502, 503, 504):  # tinyproxy says 500 where others say 502
-        return f"see why the proxy can't reach {where} itself: `{ask_proxy(where, proxy)}`"
+        return Step(f"See why the proxy can't reach {where} itself", ask_proxy(where, proxy))
     if status in (400, 404, 405, 501):
-        return f"check {proxy.variable}: {proxy.authority} answers HTTP, but does not seem to be a proxy"
+        return f"Check {proxy.variable}: {proxy.authority} answers HTTP, but does not seem to be a proxy"
     return None

@@ -201,7 +201,7 @@ async def test_a_frame_limit_below_every_event_is_a_bad_reply() -> None:
     result = await verdict(Misbehaviour(hello_ack_changes={"max_frame_size_bytes": 2000}))
     assert result.code == "auth.bad_reply"
     assert "at most 2000 bytes" in result.message
-    assert "raise the brain's limit" in result.hint
+    assert "Raise the brain's limit" in result.hint
 
 
 async def test_an_acknowledgement_in_another_protocol_names_both_versions() -> None:

@@ -171,7 +171,7 @@ async def test_root_is_told_that_the_place_is_another_users(tmp_path: Path) -> N
 
 
 def verdict(chosen: StateDirectory, free_bytes: int) -> ProbeResult:
-    return buffer.judge(Settings(), chosen, free_bytes, uid=1000, unit=None)
+    return buffer.verdict_on(Settings(), chosen, free_bytes, uid=1000, unit=None)
 
 
 def test_little_space_is_a_warning_with_the_amount() -> None:
@@ -190,9 +190,9 @@ def test_a_moved_buffer_with_little_space_says_both() -> None:
 
 
 def test_under_systemd_the_hint_is_a_state_directory() -> None:
-    hint = buffer.mend("buffer.unwritable", "/var/www/.z4j", uid=33, unit="web.service", home_is_set=False)
-    assert "systemctl edit web.service" in hint
-    assert "StateDirectory=z4j" in hint
+    (step,) = buffer.fix("buffer.unwritable", "/var/www/.z4j", uid=33, unit="web.service", home_is_set=False)
+    assert step.command == "sudo systemctl edit web.service"
+    assert "StateDirectory=z4j" in step.text
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def test_under_systemd_the_hint_is_a_state_directory() -> None:
         ("buffer.disk_full", "df -h /srv/state"),
         ("buffer.corrupt", "findmnt -T /srv/state"),
         ("buffer.locked", "fuser -v /srv/state/*"),
-        ("buffer.read_only", "mount a writable volume at /srv/state"),
-        ("buffer.not_a_directory", "set Z4J_HOME to a directory"),
+        ("buffer.read_only", "Mount a writable volume at /srv/state"),
+        ("buffer.not_a_directory", "Set Z4J_HOME to a directory"),
         ("buffer.unwritable", "sudo install -d -m 0700 -o 1000 /srv/state"),
     ],
 )
 def test_each_fault_has_its_own_remedy(code: str, said: str) -> None:
-    assert said in buffer.mend(code, "/srv/state", uid=1000, unit=None, home_is_set=True)
+    assert said in str(buffer.fix(code, "/srv/state", uid=1000, unit=None, home_is_set=True)[0])
 
 
 OWNER_ABOVE = """

@@ -14,7 +14,7 @@ import trustme
 from tests.support.certificates import authority
 from tests.support.climbs import BRAIN_URL, SECRET, TOKEN, climb_to, ladder, settings
 from tests.support.programs import program
-from z4j_probes import ProbeResult, Settings, Status
+from z4j_probes import ProbeResult, Settings, Status, Step
 from z4j_probes.rungs.config import probe as config
 from z4j_probes.rungs.config.misspelled import closest, meant_for
 from z4j_probes.rungs.config.token import faults_of
@@ -73,14 +73,14 @@ async def test_a_missing_setting_with_a_misspelt_one_beside_it_asks_what_was_mea
     result = await judged_bare({"Z4J_URL": BRAIN_URL, "Z4J_TOKN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
     assert result.code == "config.missing"
     assert "Z4J_URL is (did you mean Z4J_BRAIN_URL?)" in result.message
-    assert "rename Z4J_TOKN to Z4J_TOKEN" in result.hint
+    assert "Rename Z4J_TOKN to Z4J_TOKEN" in result.hint
     assert len(result.details["problems"]) == 2
 
 
 @pytest.mark.parametrize("name", ["Z4J_HMAC_KEY", "Z4J_HMAC", "Z4J_HMAC_SECRT", "Z4J_SIGNING_HMAC"])
 async def test_a_secret_under_another_name_is_asked_about(name: str) -> None:
     result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, name: SECRET})
-    assert result.hint == f"rename {name} to Z4J_HMAC_SECRET"
+    assert result.hint == f"Rename {name} to Z4J_HMAC_SECRET"
 
 
 async def test_a_brains_own_secret_is_not_taken_for_the_agents() -> None:
@@ -93,7 +93,9 @@ async def test_an_env_file_that_is_not_there_is_looked_for_in_its_directory(tmp_
     given = Settings.load(environ={}, env_file="no-such-place/web.env")
     result = await climb_to("config", [config.PROBE], given)
     assert result.code == "config.secret_unreadable"
-    assert result.hint == "correct --env-file: no-such-place/web.env is not there; what is: `ls -la .`"
+    assert (
+        result.hint == "Correct --env-file: no-such-place/web.env does not exist. List what does: `ls -la .`"
+    )
 
 
 async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names_all() -> None:
@@ -130,8 +132,8 @@ async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names
         ("https://user:hidden@brain.example", "config.invalid_url", "user name or password"),
         ("https://user:hid/den@brain.example", "config.invalid_url", "an @ behind its host"),
         ("postgres://brain.example", "config.unsupported_scheme", "postgres://"),
-        ("http://brain.example", "config.insecure_url", "plaintext to brain.example"),
-        ("ws://10.0.0.1:8700", "config.insecure_url", "plaintext to 10.0.0.1"),
+        ("http://brain.example", "config.insecure_url", "plain http to brain.example"),
+        ("ws://10.0.0.1:8700", "config.insecure_url", "plain http to 10.0.0.1"),
     ],
 )
 async def test_a_brain_url_that_can_not_be_used(url: str, code: str, said: str) -> None:
@@ -216,6 +218,34 @@ async def test_the_hint_for_a_token_names_the_env_file(tmp_path: Path) -> None:
     assert f"into {file}" in result.hint
 
 
+@pytest.mark.parametrize("directory", ["app (prod)", "a; b", "it's, and `here`"])
+async def test_a_secret_from_an_env_file_is_written_to_that_file_whatever_its_directory_is_called(
+    tmp_path: Path, directory: str
+) -> None:
+    file = tmp_path / directory / "web.env"
+    file.parent.mkdir()
+    file.write_text("Z4J_TOKEN='abc 123'\n")
+    given = Settings.load(environ={"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_HMAC_SECRET": SECRET}, env_file=file)
+    result = await climb_to("config", [config.PROBE], given)
+    assert result.code == "config.token_malformed"
+    assert result.steps[-1] == Step(f"Write Z4J_TOKEN=… without quotes or spaces into {file}")
+
+
+@pytest.mark.parametrize("directory", ["app (prod)", "a; b", "it's, and `here`"])
+async def test_a_secret_from_a_file_is_written_to_that_file_whatever_its_directory_is_called(
+    tmp_path: Path, directory: str
+) -> None:
+    secret = tmp_path / directory / "token"
+    secret.parent.mkdir()
+    secret.write_text("abc 123\n")
+    bare = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_HMAC_SECRET": SECRET}
+    result = await judged_bare(bare | {"Z4J_TOKEN_FILE": str(secret)})
+    assert result.code == "config.token_malformed"
+    assert f"Z4J_TOKEN_FILE ({secret})" in result.message
+    run("bash", "-c", f"echo abc123 | {result.steps[-1].command}")
+    assert secret.read_text() == "abc123\n"
+
+
 async def test_a_malformed_secret_says_what_is_wrong_and_not_what_it_is() -> None:
     result = await judged({"Z4J_HMAC_SECRET": "c2hvcnQtc2VjcmV0"})
     assert result.code == "config.secret_malformed"
@@ -236,7 +266,7 @@ async def test_a_secret_file_that_is_not_there(tmp_path: Path) -> None:
 async def test_a_secret_file_that_is_a_directory_is_a_mount_without_a_source(tmp_path: Path) -> None:
     result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(tmp_path)})
     assert result.code == "config.secret_unreadable"
-    assert "mount the file" in result.hint
+    assert "Mount the file" in result.hint
 
 
 async def test_a_secret_file_of_another_mode_is_mended_by_a_command(tmp_path: Path) -> None:
@@ -317,7 +347,7 @@ async def test_a_ca_file_that_is_not_pem(tmp_path: Path, content: bytes) -> None
     file.write_bytes(content)
     result = await judged({"Z4J_CA_FILE": str(file)})
     assert result.code == "config.ca_unreadable"
-    assert f"the CA file {file} is no PEM file" in result.message
+    assert f"the CA file {file} is not a PEM file" in result.message
 
 
 async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
@@ -329,13 +359,13 @@ async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({"Z4J_PREFLIGHT": "of"}, "is none of warn, strict, off"),
-        ({"Z4J_LOG_LEVEL": "LOUD"}, "is none of DEBUG"),
-        ({"Z4J_DISABLED": "maybe"}, "is none of 1, true"),
-        ({"Z4J_PROJECT_ID": "my project"}, "no slug or UUID"),
+        ({"Z4J_PREFLIGHT": "of"}, "is not one of warn, strict, off"),
+        ({"Z4J_LOG_LEVEL": "LOUD"}, "is not one of DEBUG"),
+        ({"Z4J_DISABLED": "maybe"}, "is not one of 1, true"),
+        ({"Z4J_PROJECT_ID": "my project"}, "not a valid slug or UUID"),
         ({"Z4J_AGENT_NAME": " "}, "is blank"),
         ({"Z4J_AGENT_NAME": "n" * 129}, "129 characters"),
-        ({"Z4J_AGENT_NAME": "web-{hostname}"}, "has {hostname} in it"),
+        ({"Z4J_AGENT_NAME": "web-{hostname}"}, "contains {hostname}"),
         ({"Z4J_AGENT_NAME": "web\x00"}, "can't be shown"),
         ({"HTTPS_PROXY": "socks5://user:hidden@proxy.example"}, "HTTPS_PROXY names a socks5:// proxy"),
     ],
@@ -368,7 +398,7 @@ async def test_an_agent_that_is_switched_off_is_a_warning_and_the_ladder_goes_on
         assert climb.has("endpoint")
     assert (results[0].code, results[0].status) == ("config.disabled", Status.WARN)
     assert "switched off by Z4J_DISABLED" in results[0].message
-    assert results[0].hint.startswith("unset Z4J_DISABLED")
+    assert results[0].hint.startswith("Unset Z4J_DISABLED")
 
 
 def run(*command: str) -> None:
@@ -382,6 +412,7 @@ async def test_a_bundle_of_pkcs7_is_converted_as_such(tmp_path: Path, form: str)
     run(*command, "-outform", form, "-out", str(bundle))
     result = await judged({"Z4J_CA_FILE": str(bundle)})
     assert result.code == "config.ca_unreadable"
-    run("sh", "-c", result.hint.split("`")[1])
-    made = shlex.split(result.hint.rpartition("Z4J_CA_FILE=")[2])[0]
+    convert, use = result.steps
+    run("sh", "-c", convert.command)
+    made = shlex.split(use.command)[1].removeprefix("Z4J_CA_FILE=")
     assert (await judged({"Z4J_CA_FILE": made})).code == "config.ok"

@@ -159,11 +159,11 @@ async def test_a_realm_with_a_comma_is_no_scheme(challenge: str, offered: str) -
         assert offered in (await through(proxy.named())).message
 
 
-async def test_an_exception_from_the_proxy_that_is_written_wrongly_is_the_thing_to_mend() -> None:
+async def test_an_exception_from_the_proxy_that_is_written_wrongly_is_the_thing_to_correct() -> None:
     given = settings({"NO_PROXY": "localhost; *.example"})
     async with connect_proxy(says("HTTP/1.1 403 Forbidden\r\n\r\n")) as proxy:
         result = await through(proxy.named(), given=given)
-    assert result.hint.startswith("correct NO_PROXY, which was to except brain.example: ")
+    assert result.hint.startswith("Correct NO_PROXY, which does not except brain.example: ")
 
 
 async def test_a_proxy_that_refuses_the_connection_is_unreachable() -> None:
@@ -226,7 +226,7 @@ async def test_an_https_proxy_url_for_a_proxy_that_speaks_no_tls_says_what_it_wa
         result = await through(proxy.named(), timeout_s=1)
     assert result.code == "tcp.proxy_unreachable"
     assert "TLS with it failed: no answer within" in result.message
-    assert "try http:// in" in result.hint
+    assert "Try http:// in" in result.hint
 
 
 async def test_an_https_proxy_url_for_a_plain_proxy_that_answers_is_explained() -> None:

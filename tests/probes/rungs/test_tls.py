@@ -172,7 +172,7 @@ async def test_an_address_that_the_certificate_lacks_is_a_mismatch(root: Issued,
     result = await shake(server_context(issue(root, "localhost")), root_file, "127.0.0.1")
     assert result.code == "tls.hostname_mismatch"
     assert result.details["verify_code"] == 64
-    assert "dial the brain by its name" in result.hint
+    assert "Connect to the brain by its name" in result.hint
 
 
 async def test_a_server_without_a_site_of_that_name_is_a_mismatch(root: Issued, root_file: str) -> None:

@@ -179,13 +179,13 @@ async def test_a_cache_that_answers_for_another_key_is_named(accept: str) -> Non
     [
         (
             b"Sec-WebSocket-Extensions: permessage-deflate\r\n",
-            "with the extension permessage-deflate, for which",
+            "with the extension permessage-deflate, which was not asked for",
         ),
-        (b"Sec-WebSocket-Protocol: chat\r\n", "with the subprotocol chat, for which nobody asked"),
-        (b"X-A: b\r\n" * 130, "no proper HTTP/1.1: "),
-        (b"X-A: b\r\n c\r\n", "no proper HTTP/1.1: invalid HTTP header line"),
-        (b"X-A: b\n", "no proper HTTP/1.1: line without CRLF"),
-        (b"X-A : b\r\n", "no proper HTTP/1.1: invalid HTTP header name"),
+        (b"Sec-WebSocket-Protocol: chat\r\n", "with the subprotocol chat, which was not asked for"),
+        (b"X-A: b\r\n" * 130, "not valid HTTP/1.1: "),
+        (b"X-A: b\r\n c\r\n", "not valid HTTP/1.1: invalid HTTP header line"),
+        (b"X-A: b\n", "not valid HTTP/1.1: line without CRLF"),
+        (b"X-A : b\r\n", "not valid HTTP/1.1: invalid HTTP header name"),
         (b"Sec-WebSocket-Accept: bm90IG91cnM=\r\n", "with more than one Sec-WebSocket-Accept"),
     ],
 )
@@ -249,14 +249,14 @@ async def test_a_login_page_in_front_is_named_and_its_query_is_not_shown() -> No
     result = await verdict(http("302 Found", Location=there))
     assert result.code == "websocket.redirect"
     assert "https://sso.example/oauth/login" in result.message
-    assert "exempt /ws/agent" in result.hint
+    assert "Exempt /ws/agent" in result.hint
     assert "s3cr3t" not in repr(result)
 
 
 async def test_a_redirect_to_https_says_which_url_to_set() -> None:
     result = await verdict(http("301 Moved Permanently", Location="https://brain.example/z4j/ws/agent"))
     assert result.code == "websocket.redirect"
-    assert result.hint == "set Z4J_BRAIN_URL=https://brain.example/z4j"
+    assert result.steps[0].command == "export Z4J_BRAIN_URL=https://brain.example/z4j"
 
 
 async def test_retry_after_is_passed_on() -> None:
@@ -282,7 +282,7 @@ async def test_a_403_of_nobody_in_particular_is_how_a_brain_refuses_an_unknown_p
     async with peer(answering(http("403 Forbidden"))) as server:
         result = await probe("websocket", settings_for(f"{server.url}/nope"))
     assert result.code == "websocket.forbidden"
-    assert f"check {server.url}/nope in Z4J_BRAIN_URL" in result.hint
+    assert f"Check {server.url}/nope in Z4J_BRAIN_URL" in result.hint
 
 
 async def test_the_date_header_shows_how_the_clocks_stand() -> None:

@@ -25,7 +25,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
 from z4j_probes.probe import Probe
-from z4j_probes.result import ProbeResult
+from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
 from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, private_directory, proof
@@ -61,7 +61,7 @@ async def run(climb: Climb) -> ProbeResult:
         return _hangs(asked_for, uid=uid)
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
-    return judge(settings, chosen, free_bytes, uid=uid, unit=unit)
+    return verdict_on(settings, chosen, free_bytes, uid=uid, unit=unit)
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
@@ -83,7 +83,7 @@ def _hangs(path: str, *, uid: int) -> ProbeResult:
     return outcome(
         "buffer.timeout",
         f"{path} did not answer in time: a write or a look at it hangs",
-        hint=f"see whether the server of its mount is there: `findmnt -T {shlex.quote(path)}`",
+        hint=Step("See whether its mount's server answers", f"findmnt -T {shlex.quote(path)}"),
         details={"directory": path, "uid": uid},
     )
 
@@ -97,13 +97,13 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: str | None) -> P
     if owner:
         return wrong_user(str(own), owner, details)
     if own and os.path.lexists(own) and exc.code in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY, UNWRITABLE):
-        hint = _give_back(str(own), uid)
+        steps = _give_back(str(own), uid)
     else:
-        hint = mend(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
-    return outcome(exc.code, f"uid {uid}: {exc}", hint=hint, details=details)
+        steps = fix(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
+    return outcome(exc.code, f"uid {uid}: {exc}", hint=steps, details=details)
 
 
-def judge(
+def verdict_on(
     settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int, unit: str | None
 ) -> ProbeResult:
     """The verdict on a directory that works."""
@@ -125,47 +125,55 @@ def judge(
         owner = owner_of(requested) if uid == 0 and chosen.code == UNSAFE_DIRECTORY else None
         if owner:  # a chown would take the directory away from the service: it is this user that is wrong
             return wrong_user(requested, owner, details)
-        hint = mend(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
-        return outcome("buffer.relocated", message, hint=hint, details=details)
+        steps = fix(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
+        return outcome("buffer.relocated", message, hint=steps, details=details)
     if low:
-        hint = f"make room there: `df -h {shlex.quote(str(chosen.path))}`"
-        return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=hint, details=details)
+        step = Step("Free space there", f"df -h {shlex.quote(str(chosen.path))}")
+        return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=step, details=details)
     return outcome("buffer.ok", f"uid {uid} can write {chosen.path} ({space})", details=details)
 
 
-def mend(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> str:
+def fix(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> tuple[Step, ...]:
     """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
     quoted = shlex.quote(path) if path else ""
     if code == "buffer.disk_full":
-        return (
-            f"free space, inodes or quota on its file system: "
-            f"`df -h {quoted}; df -i {quoted}; quota -u {uid}`"
-        )
+        seen = f"df -h {quoted}; df -i {quoted}; quota -u {uid}"
+        return (Step("Free space, inodes, or quota on its file system", seen),)
     if code == "buffer.corrupt":
-        return f"check its disk and file system: `findmnt -T {quoted}; sudo dmesg | tail`; fsck it unmounted"
+        return (
+            Step("Check its disk in the kernel's log", f"findmnt -T {quoted}; sudo dmesg | tail"),
+            Step("Check its file system with fsck, unmounted"),
+        )
     if code == "buffer.locked":
-        return f"see who holds it: `fuser -v {quoted}/*`; on a network mount, put Z4J_HOME on a local disk"
+        return (
+            Step("See which process holds it", f"fuser -v {quoted}/*"),
+            Step("If it is on a network mount, put Z4J_HOME on a local disk"),
+        )
     if unit:
         return (
-            f"give it a place in the unit: `sudo systemctl edit {unit}`, "
-            "with [Service] StateDirectory=z4j Environment=Z4J_HOME=%S/z4j"
+            Step(
+                "Create a directory in the unit, with StateDirectory=z4j and Environment=Z4J_HOME=%S/z4j "
+                "below [Service]",
+                f"sudo systemctl edit {shlex.quote(unit)}",
+            ),
         )
-    place = f"give it a place: `sudo install -d -m 0700 -o {uid} /var/lib/z4j`, and set Z4J_HOME=/var/lib/z4j"
+    elsewhere = (
+        Step("Create a directory for the buffer", f"sudo install -d -m 0700 -o {uid} /var/lib/z4j"),
+        Step("Use it", "export Z4J_HOME=/var/lib/z4j"),
+    )
     if path is None or _is_out_of_reach(path) or not (home_is_set or os.path.isdir(os.path.dirname(path))):
-        return place
+        return elsewhere
     if code == "buffer.read_only":
-        return f"mount a writable volume at {quoted}, or set Z4J_HOME to a directory on one"
+        return (Step(f"Mount a writable volume at {path}, or set Z4J_HOME to a directory on one"),)
     if code == "buffer.not_a_directory":
-        found = _file_on_the_way(path)
+        found = _file_in_path(path)
         what = "a file" if os.path.exists(found) else "a symbolic link that leads nowhere"
-        return f"set Z4J_HOME to a directory: {shlex.quote(found)} is {what}"
-    if os.path.isdir(path) and not _may_be_taken(path, uid, home_is_set=home_is_set):
-        return place
+        return (Step(f"Set Z4J_HOME to a directory: {found} is {what}"),)
     if os.path.isdir(path):
-        return f"give it back: `sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}`"
+        return _own(quoted, uid) if _may_be_taken(path, uid, home_is_set=home_is_set) else elsewhere
     return (
-        f"make it: `sudo install -d -m 0700 -o {uid} {quoted}`, "
-        f"or set Z4J_HOME to a directory that uid {uid} may write"
+        Step("Create it", f"sudo install -d -m 0700 -o {uid} {quoted}"),
+        Step(f"If that fails, set Z4J_HOME to a directory that uid {uid} can write"),
     )
 
 
@@ -185,18 +193,26 @@ def _may_be_taken(path: str, uid: int, *, home_is_set: bool) -> bool:
     return owner == uid or os.stat(os.path.dirname(path)).st_uid == uid or (home_is_set and owner == 0)
 
 
-def _give_back(own: str, uid: int) -> str:
+def _give_back(own: str, uid: int) -> tuple[Step, ...]:
     """What makes the service's own directory, in a state directory that is in order, its own again."""
     quoted = shlex.quote(own)
     if os.path.islink(own) or not os.path.isdir(own):
-        return f"move it away: `sudo mv {quoted} {quoted}.old`; the agent makes a directory of that name"
+        move = f"sudo mv {quoted} {shlex.quote(f'{own}.old')}"
+        return (Step("Move it away: the agent creates a directory of that name", move),)
     if os.stat(own).st_uid == uid and os.access(own, os.W_OK):  # chmod was tried
-        return f"set Z4J_HOME to a directory on a file system that keeps modes: `findmnt -T {quoted}`"
-    return f"give it back: `sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}`"
+        return (
+            Step("See which file system it is on: it does not keep modes", f"findmnt -T {quoted}"),
+            Step("Set Z4J_HOME to a directory on another one"),
+        )
+    return _own(quoted, uid)
 
 
-def _file_on_the_way(path: str) -> str:
-    """The part of the path that is there and is no directory."""
+def _own(quoted: str, uid: int) -> tuple[Step, ...]:
+    return (Step("Change the owner", f"sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}"),)
+
+
+def _file_in_path(path: str) -> str:
+    """The part of the path that exists and is not a directory."""
     for part in (path, *map(str, Path(path).parents)):
         if os.path.lexists(part):
             return part
@@ -215,11 +231,11 @@ def _prove(directory: Path, own: Path, *, proven: bool) -> int:
 
 
 def _found_damaged(path: Path, start: bytes, *, uid: int, unit: str | None) -> ProbeResult:
-    mending = mend("buffer.corrupt", str(path.parent), uid=uid, unit=unit, home_is_set=True)
+    check = fix("buffer.corrupt", str(path.parent), uid=uid, unit=unit, home_is_set=True)
     return outcome(
         "buffer.corrupt",
-        f"{path} is no SQLite database any more (it begins with {start[:4].hex(' ')})",
-        hint=f"{mending}; the agent sets the file aside when it starts, and begins a new one",
+        f"{path} is no longer a valid SQLite database (it begins with {start[:4].hex(' ')})",
+        hint=(*check, Step("Restart the agent: it sets the file aside, and starts a new one")),
         details={
             "directory": str(path.parent),
             "buffer": str(path),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from z4j_probes.codes import outcome
-from z4j_probes.result import ProbeResult
+from z4j_probes.result import ProbeResult, Step
 
 
 def owner_of(path: str | None) -> str | None:
@@ -53,6 +53,6 @@ def not_made(path: str, owner: str, details: dict[str, Any]) -> ProbeResult:
 
 
 def _outcome(message: str, owner: str, details: dict[str, Any]) -> ProbeResult:
-    command = f"sudo -u {shlex.quote(owner)} {sys.executable} -m z4j_fastapi doctor"
-    hint = f"run it as the service's user: `{command}` (or as root with --pid or --unit)"
-    return outcome("buffer.wrong_user", message, hint=hint, details=details | {"owner": owner})
+    command = f"sudo -u {shlex.quote(owner)} {shlex.quote(sys.executable)} -m z4j_fastapi doctor"
+    step = Step("Run the doctor as the service's user, or as root with --pid or --unit", command)
+    return outcome("buffer.wrong_user", message, hint=step, details=details | {"owner": owner})

@@ -16,7 +16,6 @@ import os
 import re
 import shlex
 import ssl
-from dataclasses import asdict
 from pathlib import Path
 
 from z4j_probes.climb import Climb
@@ -25,9 +24,9 @@ from z4j_probes.endpoint import Endpoint, parse_endpoint
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
-from z4j_probes.result import ProbeResult
-from z4j_probes.rungs import _source
+from z4j_probes.result import Advice, ProbeResult, Step, as_steps
 from z4j_probes.rungs.config.problems import Problem, find_problems
+from z4j_probes.rungs.hints import unreadable
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
 
@@ -64,8 +63,9 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(climb.time_left()):
             ca_problem = await in_daemon_thread(lambda: load_ca_file(settings)) if settings.ca_file else []
     except TimeoutError:  # a dead network mount
-        hint = f"see whether its network mount is gone: `findmnt -T {shlex.quote(settings.ca_file or '')}`"
-        ca_problem = _ca_problem(settings, "could not be read in time", hint)
+        seen = f"findmnt -T {shlex.quote(settings.ca_file or '')}"
+        step = Step("See whether it is on a network mount that does not answer", seen)
+        ca_problem = _ca_problem(settings, "could not be read in time", step)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
     if any(p.code not in _WARNINGS for p in problems):
         return _told(problems)
@@ -88,18 +88,17 @@ def load_ca_file(settings: Settings) -> list[Problem]:
     try:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError as exc:
-        reason = f"is no PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
-        return _ca_problem(settings, reason, _pem_hint(path))
+        reason = f"is not a PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
+        return _ca_problem(settings, reason, _make_pem(path))
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        hint = _source.unreadable_hint(path, "Z4J_CA_FILE")
-        return _ca_problem(settings, f"can't be read: {reason}", hint)
+        return _ca_problem(settings, f"can't be read: {reason}", unreadable(path, "Z4J_CA_FILE"))
     if not context.cert_store_stats()["x509"]:
-        return _ca_problem(settings, "has no certificate in it", "name the PEM file of the CA's certificate")
+        return _ca_problem(settings, "contains no certificate", "Name the PEM file of the CA's certificate")
     return []
 
 
-def _pem_hint(path: str) -> str:
+def _make_pem(path: str) -> tuple[Step, ...]:
     quoted, made, start = (
         shlex.quote(path),
         shlex.quote(f"{path}.pem"),
@@ -112,23 +111,26 @@ def _pem_hint(path: str) -> str:
     elif form:
         convert = f"openssl x509 {form}-in {quoted} -out {made}"
     if convert:
-        return f"make PEM of it: `{convert}`, and set Z4J_CA_FILE={made}"
-    return f"name a file that has -----BEGIN CERTIFICATE----- in it; what this one is: `file {quoted}`"
+        return Step("Convert it to PEM", convert), Step("Use the result", f"export Z4J_CA_FILE={made}")
+    return (
+        Step("Name a file that contains -----BEGIN CERTIFICATE-----. See what this is", f"file {quoted}"),
+    )
 
 
-def _ca_problem(settings: Settings, reason: str, hint: str) -> list[Problem]:
-    message = f"the CA file {settings.ca_file} {reason}"
-    return [Problem("config.ca_unreadable", "ca_file", settings.sources.get("ca_file"), message, hint)]
+def _ca_problem(settings: Settings, reason: str, advice: Advice) -> list[Problem]:
+    message, source = f"the CA file {settings.ca_file} {reason}", settings.sources.get("ca_file")
+    said = None if source is None else str(source)
+    return [Problem("config.ca_unreadable", "ca_file", said, message, as_steps(advice))]
 
 
 def _told(problems: list[Problem]) -> ProbeResult:
     first = problems[0].code
-    hints = dict.fromkeys(p.hint for p in problems if p.code == first)
+    steps = dict.fromkeys(step for p in problems if p.code == first for step in p.steps)
     return outcome(
         first,
         "; ".join(p.message for p in problems),
-        hint="; ".join(hints),
-        details={"problems": [asdict(p) for p in problems]},
+        hint=steps,
+        details={"problems": [p.to_details() for p in problems]},
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from z4j_probes.result import Step
 from z4j_probes.rungs.dns.nameservers import RESOLV_CONF, Answer, Evidence, Said
 
 
@@ -90,8 +92,8 @@ def classify(system: System, evidence: Evidence) -> str:
     return "dns.nxdomain" if system is System.NO_SUCH_NAME else "dns.timeout"
 
 
-def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple[str, str | None]:
-    """One line that says what was seen, and a hint where it can be more precise than the catalogue's."""
+def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple[str, Step | None]:
+    """One line that says what was seen, and what to do where that can be more precise than the catalogue."""
     waited = f"{failure.waited_s:.3g} s"
     if code == "dns.no_resolver":
         why = evidence.problem or f"{RESOLV_CONF} names no name server"
@@ -104,7 +106,7 @@ def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple
     if code == "dns.system_failure":
         return _system_failure(host, failure, evidence)
     if code == "dns.nxdomain":
-        return _nxdomain(host, failure, evidence), _hint_for_short(host, evidence)
+        return _nxdomain(host, failure, evidence), _complete(host, evidence)
     said = next(s for s, c in _CODES.items() if c == code)
     who = list(evidence.saying(said))
     servers = _servers(who) or list(evidence.servers)
@@ -112,12 +114,13 @@ def explain(code: str, host: str, failure: Failure, evidence: Evidence) -> tuple
         return f"{host} exists, but has no A or AAAA record ({_asked(servers)})", None
     notes = {answer.note for answer in who if answer.note}
     note = f" ({', '.join(sorted(notes))})" if notes else ""
-    hint = f"ask with `dig +cd {host}`: where that answers, DNSSEC is broken, else the zone's own servers are"
+    text = "Ask without DNSSEC: if that answers, fix DNSSEC, and else the zone's own servers"
+    step = Step(text, f"dig +cd {shlex.quote(host)}")
     message = f"{host} did not resolve: {_asked(servers)} answered {said.value}{note}"
-    return message, hint if said is Said.SERVFAIL else None
+    return message, step if said is Said.SERVFAIL else None
 
 
-def _system_failure(host: str, failure: Failure, evidence: Evidence) -> tuple[str, str | None]:
+def _system_failure(host: str, failure: Failure, evidence: Evidence) -> tuple[str, Step | None]:
     found = evidence.saying(Said.ADDRESSES)
     if failure.system is System.BROKEN:
         return f"the system resolver can't work for {host}: {failure.text}", None
@@ -130,7 +133,10 @@ def _system_failure(host: str, failure: Failure, evidence: Evidence) -> tuple[st
             f"{_asked(_servers(found))} knows {found[0].name} as {addresses}, "
             f"but this machine's own resolver {end} for {host}"
         ),
-        f"add dns to the hosts line of nsswitch.conf: `grep hosts: /etc/nsswitch.conf; getent ahosts {host}`",
+        Step(
+            "Add dns to the hosts line of nsswitch.conf",
+            f"grep hosts: /etc/nsswitch.conf; getent ahosts {shlex.quote(host)}",
+        ),
     )
 
 
@@ -146,13 +152,13 @@ def _nxdomain(host: str, failure: Failure, evidence: Evidence) -> str:
     return f"{host} does not exist{too}: {_asked(_servers(denied))} answered NXDOMAIN"
 
 
-def _hint_for_short(host: str, evidence: Evidence) -> str | None:
+def _complete(host: str, evidence: Evidence) -> Step | None:
     """A name without a dot lives by the search list: one of another namespace has to be complete."""
     if "." in host.rstrip("."):
         return None
     domains = ", ".join(evidence.search) or "empty"
-    return (
-        f"write the whole name in Z4J_BRAIN_URL (in Kubernetes {host}.NAMESPACE.svc): "
+    return Step(
+        f"Write the full name in Z4J_BRAIN_URL (in Kubernetes {host}.NAMESPACE.svc): "
         f"the search list that completes it here is {domains}"
     )
 
@@ -167,12 +173,12 @@ def _silence(mute: list[str], evidence: Evidence) -> str:
     return f"{_asked(mute)} did not answer{only}{note}{also}"
 
 
-def _reach(mute: list[str], host: str) -> str:
+def _reach(mute: list[str], host: str) -> Step:
     server, _, port = mute[0].partition(":") if mute[0].count(":") == 1 else (mute[0], "", "53")
     other = "" if port == "53" else f" -p {port}"
-    return (
-        f"open UDP and TCP port {port} to {server}, or remove it from {RESOLV_CONF}; "
-        f"whether it answers: `dig{other} @{server} {host}`"
+    return Step(
+        f"Open UDP and TCP port {port} to {server}, or remove it from {RESOLV_CONF}. See whether it answers",
+        f"dig{other} @{server} {shlex.quote(host)}",
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shlex
 import socket
 import time
 from collections.abc import Iterable
@@ -32,8 +33,8 @@ from z4j_probes.hostname import (
     sinkholed,
 )
 from z4j_probes.probe import Probe
-from z4j_probes.proxy import excepting
-from z4j_probes.result import ProbeResult
+from z4j_probes.proxy import no_proxy_hint
+from z4j_probes.result import ProbeResult, Step
 from z4j_probes.threads import in_daemon_thread
 
 # what the name servers say is asked where there is trouble, or for a warning: it loads then
@@ -200,8 +201,8 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
         if not is_local and _is_unknown(evidence):
             hosts_file = await in_daemon_thread(_read_hosts_file)
             listed = ", ".join(details["addresses"])
-            message, hint = _say_local(host, listed, in_hosts_file(hosts_file, host))
-            return outcome("dns.local_only", message, hint=hint, details=details | evidence.to_details())
+            message, step = _say_local(host, listed, in_hosts_file(hosts_file, host))
+            return outcome("dns.local_only", message, hint=step, details=details | evidence.to_details())
         if is_slow:
             details |= evidence.to_details()
             result = _resolved(climb, details, evidence)
@@ -223,14 +224,15 @@ def _is_unknown(evidence: Evidence) -> bool:
     return bool(spoke) and all(answer.said is Said.NXDOMAIN for answer in spoke)
 
 
-def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, str]:
+def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, Step]:
     if in_file:
         message = f"{host} resolves to {listed}, but only by {HOSTS_FILE}: the DNS says NXDOMAIN"
-        return message, f"make a DNS record, or take out its line: `grep -nw {host} {HOSTS_FILE}`"
+        find = f"grep -nw {shlex.quote(host)} {HOSTS_FILE}"
+        return message, Step("Create a DNS record, or remove the name's line. Find it", find)
     return (
         f"{host} resolves to {listed}, but only on this machine (a search list, or another local source): "
         "the DNS says NXDOMAIN",
-        "write the full name into Z4J_BRAIN_URL, or make a DNS record for this one",
+        Step("Write the full name in Z4J_BRAIN_URL, or create a DNS record for this one"),
     )
 
 
@@ -250,12 +252,13 @@ async def _note_brain(climb: Climb) -> dict[str, Any]:
 
 def _about_proxy(climb: Climb, found: ProbeResult, details: dict[str, Any]) -> ProbeResult:
     message = f"the proxy of {details['brain_host']}: {found.message}"
-    hint, exception = found.hint, excepting(climb.endpoint, climb.settings.environ)
+    steps, exception = found.steps, no_proxy_hint(climb.endpoint, climb.settings.environ)
     if exception:
-        hint = exception
+        steps = (Step(exception),)
     elif found.code in ("dns.nxdomain", "dns.no_address"):  # whose remedy is about the brain's own name
-        hint = f"correct the host in {details['variable']}, or add {details['brain_host']} to NO_PROXY"
-    return outcome(found.code, message, hint=hint, details=details | dict(found.details))
+        variable, host = details["variable"], details["brain_host"]
+        steps = (Step(f"Correct the host in {variable}, or add {host} to NO_PROXY"),)
+    return outcome(found.code, message, hint=steps, details=details | dict(found.details))
 
 
 def _blame(evidence: Evidence | None) -> str:

@@ -25,10 +25,10 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.probe import Probe
-from z4j_probes.proxy import Proxy, excepting
-from z4j_probes.result import ProbeResult
+from z4j_probes.proxy import Proxy, no_proxy_hint
+from z4j_probes.result import Advice, ProbeResult, Step
 from z4j_probes.rungs import tunnel
-from z4j_probes.rungs._commands import ask_proxy
+from z4j_probes.rungs.hints import ask_proxy
 from z4j_probes.rungs.tcp.classify import classify, describe, duration, is_failure
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
 from z4j_probes.threads import in_daemon_thread
@@ -84,8 +84,8 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     return outcome(
         "tcp.partial",
         f"{result.message}, but {describe(failing)}",
-        hint=f"mend {named} between here and {dialled.host}, or remove its {_RECORD[named]} record: "
-        "until then each connect has to wait for it",
+        hint=f"Fix {named} between here and {dialled.host}, or remove its {_RECORD[named]} record: "
+        "until then each connection waits for it",
         details={**result.details, "attempts": attempts},
     )
 
@@ -142,8 +142,8 @@ async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
         for name in ("proxy-authenticate", "x-squid-error"):
             if name in reply.answer.headers:
                 details[name.replace("-", "_")] = reply.answer.headers[name]
-    message, hint = tunnel.explain(code, reply, climb.endpoint, proxy, climb.settings.redactor())
-    return outcome(code, message, hint=hint, details=details)
+    message, advice = tunnel.explain(code, reply, climb.endpoint, proxy, climb.settings.redactor())
+    return outcome(code, message, hint=advice, details=details)
 
 
 def _success(climb: Climb, found: Race) -> ProbeResult:
@@ -166,36 +166,43 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
         message += f" (the addresses of {dialled.host})" if len(found.attempts) > 1 else f" ({dialled.host})"
     if code == "tcp.no_descriptors":
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        message = f"this process can open no socket: {message} (its limit is {limit} open files)"
+        message = f"this process can't open a socket: {message} (its limit is {limit} open files)"
     elif climb.proxy:
-        # that the proxy can't be reached is one thing to mend, whatever the errno; details keep the cause
+        # that the proxy can't be reached is one thing to fix, whatever the errno; details keep the cause
         details["cause"] = code
         code = "tcp.proxy_unreachable"
         message = f"the proxy from {climb.proxy.variable}: {message}"
-    failure = outcome(code, message, hint=_hint_for(code, found.attempts), details=details)
+    failure = outcome(code, message, hint=_advice_for(code, found.attempts), details=details)
     return _or_no_proxy(climb, failure) if climb.proxy else failure
 
 
 def _or_no_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
     """With another hint where somebody wanted to go around the proxy, and wrote it so that nobody does."""
-    hint = excepting(climb.endpoint, climb.settings.environ)
-    return replace(failure, hint=hint) if hint else failure
+    hint = no_proxy_hint(climb.endpoint, climb.settings.environ)
+    return replace(failure, steps=(Step(hint),)) if hint else failure
 
 
-def _hint_for(code: str, attempts: tuple[Attempt, ...]) -> str | None:
+def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
     address = attempts[0].address
+    listening = f"ss -ltnp 'sport = :{address.port}'"
     if code == "tcp.refused":
-        return f"start the brain, or correct the port; on its host: `ss -ltn 'sport = :{address.port}'`"
+        return Step("Start the brain, or correct the port. See what listens, on the brain's host", listening)
     if code == "tcp.timeout" and address.is_loopback:
-        return f"restart what listens there and does not accept: `ss -ltnp 'sport = :{address.port}'`"
+        return Step("Restart the process that listens there and does not accept. Find it", listening)
     if code == "tcp.timeout":
         trace = f"sudo traceroute -T -p {address.port} {address.ip}"
-        return f"allow outgoing TCP to {address}, if it is the brain's; where it gets lost: `{trace}`"
+        return (
+            Step(f"Allow outgoing TCP to {address}, if it is the brain's address"),
+            Step("See where packets are dropped", trace),
+        )
     if code != "tcp.unreachable":
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
-        return "see what holds the local ports: `ss -s; sysctl net.ipv4.ip_local_port_range`"
-    return f"see which way it takes: `ip route get {address.ip}`; then connect the network or the VPN"
+        return Step("See what uses the local ports", "ss -s; sysctl net.ipv4.ip_local_port_range")
+    return (
+        Step("See which route it takes", f"ip route get {address.ip}"),
+        Step("Connect the network or the VPN"),
+    )
 
 
 def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
@@ -206,9 +213,10 @@ def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
         "tcp.timeout",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but did not answer "
         f"CONNECT {tunnel.target(climb.endpoint)} within {waited_s:.3g} s",
-        hint="see whether the proxy serves anybody: "
-        f"`{ask_proxy(tunnel.target(climb.endpoint), proxy)}`; "
-        "it may be waiting for what it can't reach either",
+        hint=Step(
+            "See whether the proxy works: it may be waiting for a brain that it can't reach either",
+            ask_proxy(tunnel.target(climb.endpoint), proxy),
+        ),
         details={"proxy": proxy.authority, "variable": proxy.variable},
     )
 
@@ -222,8 +230,10 @@ def _no_tls(proxy: Proxy, exc: OSError) -> ProbeResult:
         "tcp.proxy_unreachable",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but TLS with it "
         f"failed: {why}",
-        hint=f"try http:// in {proxy.variable}, as most proxies are dialled in the clear; "
-        "where TLS is meant, add the proxy's CA to the trust store",
+        hint=(
+            Step(f"Try http:// in {proxy.variable}: most proxies expect an unencrypted connection"),
+            Step("If the proxy does expect TLS, add its CA to the trust store"),
+        ),
         details={"proxy": proxy.authority, "variable": proxy.variable, "tls": why},
     )
 

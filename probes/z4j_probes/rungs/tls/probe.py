@@ -2,8 +2,8 @@
 
 Evidence: the handshake itself on the connection that tcp (or the proxy) opened. After a failure, one more
 connection that verifies nothing and sends nothing of ours shows what the server presents; only where dates
-are the failure, a bare HEAD over it reads the server's clock. `_tls_failure.py` leads through that:
-`_tls_faults.py` decides, `_tls_verdicts.py` words it.
+are the failure, a bare HEAD over it reads the server's clock. `failure.py` leads through that:
+`classify.py` decides, `words.py` says it.
 
 A closer look asks what a stricter Python would say of the certificates.
 
@@ -53,7 +53,7 @@ async def run(climb: Climb) -> ProbeResult:
     except TimeoutError:
         return outcome("tls.timeout", "reading the trust store took too long: is it on a dead network mount?")
     if store.is_empty:
-        from z4j_probes.rungs.tls.evidence import explain_empty_store
+        from z4j_probes.rungs.tls.failure import explain_empty_store
 
         return explain_empty_store(climb, store)
 
@@ -63,7 +63,7 @@ async def run(climb: Climb) -> ProbeResult:
             transport = await _shake_hands(climb, store.context, watch)
     except (OSError, EOFError) as exc:
         # what tells failures apart is a third of this probe's code: loaded when there is one
-        from z4j_probes.rungs.tls.evidence import explain
+        from z4j_probes.rungs.tls.failure import explain
 
         return await explain(climb, store, exc, watch)
     finally:

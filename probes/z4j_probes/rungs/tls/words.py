@@ -1,4 +1,4 @@
-"""The words for a failed TLS handshake: message, hint and details for each code, from the evidence alone."""
+"""The words for a failed TLS handshake: message, steps and details for each code, from the evidence only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from z4j_probes.codes import outcome
-from z4j_probes.result import ProbeResult, Status
-from z4j_probes.rungs._commands import show_handshake
+from z4j_probes.result import Advice, ProbeResult, Status, Step
+from z4j_probes.rungs.hints import show_handshake
 from z4j_probes.rungs.tls.certificates import strict_faults
 from z4j_probes.rungs.tls.classify import Evidence, culprit, issuing_roots
 from z4j_probes.rungs.tls.handshake import ALERTS
@@ -23,17 +23,17 @@ _INVALID_CA = 79  # X509_V_ERR_INVALID_CA
 # A Date has whole seconds, and the two clocks are read one after the other: 200 days are not to be 199.
 _CLOCK_READING = timedelta(seconds=5)
 
-Words = tuple[str, str | None]
+Words = tuple[str, Advice | None]
 
 
 def verdict(code: str, evidence: Evidence) -> ProbeResult:
     """The result for this code."""
-    (message, hint), proxy = _WORDS[code](evidence), evidence.proxy
+    (message, advice), proxy = _WORDS[code](evidence), evidence.proxy
     if proxy is not None:
         if code == "tls.timeout":
-            hint = None  # packets to the brain itself would go another way
+            advice = None  # packets to the brain itself would go another way
         message += f" (through the proxy {proxy.authority})"
-    result = outcome(code, message, hint=hint, details=_details(evidence))
+    result = outcome(code, message, hint=advice, details=_details(evidence))
     if code == "tls.not_strict":
         # the catalogue's row is the warning of an older Python; this one has really refused
         return replace(result, status=Status.FAIL)
@@ -64,8 +64,8 @@ def _expired(evidence: Evidence) -> Words:
     if certificate == evidence.chain[0]:
         return message, None
     if certificate.self_issued:
-        return message, f'replace "{certificate.name}" by its successor, here and on the server'
-    return message, f'renew the chain that the server sends: it has an outdated "{certificate.name}" in it'
+        return message, f'Replace "{certificate.name}" with its successor, here and on the server'
+    return message, f'Renew the chain that the server sends: it contains an outdated "{certificate.name}"'
 
 
 def _not_yet_valid(evidence: Evidence) -> Words:
@@ -108,22 +108,29 @@ def _hostname_mismatch(evidence: Evidence) -> Words:
     else:
         message = f"the certificate is not for {host}"
     if evidence.endpoint.address and not any(name == host for name in names):
-        return message, "dial the brain by its name: put one of the certificate's names in Z4J_BRAIN_URL"
+        return (
+            message,
+            "Connect to the brain by its name: use one of the certificate's names in Z4J_BRAIN_URL",
+        )
     return message, None
 
 
 def _self_signed(evidence: Evidence) -> Words:
     leaf = evidence.chain[0] if evidence.chain else None
     called = f' (subject "{leaf.name}", valid until {day(leaf.not_after)})' if leaf else ""
-    hint, show = "install one from a CA; or ", show_handshake(evidence.endpoint, evidence.proxy)
+    install, show = Step("Install one from a CA"), show_handshake(evidence.endpoint, evidence.proxy)
+    steps: tuple[Step, ...]
     if show is None:
-        hint += "get a copy of it from whoever runs the brain, and name it in Z4J_CA_FILE"
+        text = "If this one is intended, get a copy of it from the brain's administrator"
+        steps = install, Step(f"{text}, and name it in Z4J_CA_FILE")
     else:
-        hint += (
-            f"compare its fingerprint, save it with `{show} | openssl x509 > brain.pem` "
-            'and set Z4J_CA_FILE="$PWD/brain.pem"'
+        save = f"{show} | openssl x509 > brain.pem && openssl x509 -in brain.pem -noout -fingerprint -sha256"
+        steps = (
+            install,
+            Step("If this one is intended, save it, and compare its fingerprint with the server's", save),
+            Step("Trust it", 'export Z4J_CA_FILE="$PWD/brain.pem"'),
         )
-    return f"the certificate of {evidence.endpoint.host} is signed by itself{called}", hint
+    return f"the certificate of {evidence.endpoint.host} is self-signed{called}", steps
 
 
 def _unknown_ca(evidence: Evidence) -> Words:
@@ -135,22 +142,22 @@ def _unknown_ca(evidence: Evidence) -> Words:
         return (
             f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}"; '
             f"a CA of that name is trusted here, but with another key; asked: {stores}",
-            f'replace the old root of "{top.issuer_name}" in that store by the present one',
+            f'Replace the old root of "{top.issuer_name}" in that store with the current one',
         )
     return (
         f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}", '
         f"which is not trusted here; asked: {stores}",
-        f'get the root certificate of "{top.issuer_name}" from whoever runs it, and name it in Z4J_CA_FILE',
+        f'Get the root certificate of "{top.issuer_name}" from its administrator, and name it in Z4J_CA_FILE',
     )
 
 
 def _incomplete_chain(evidence: Evidence) -> Words:
     leaf, show = evidence.path[0], show_handshake(evidence.endpoint, evidence.proxy, " -showcerts")
+    serve = Step("Configure the server with the full chain (fullchain.pem, not cert.pem)")
     return (
         f"{evidence.endpoint.host} sends its own certificate, but not that of its issuer "
         f'"{leaf.issuer_name}", which links it to a root',
-        "serve the full chain (fullchain.pem, not cert.pem)"
-        + (f"; see what is sent: `{show}`" if show else ""),
+        (serve, Step("See what the server sends", show)) if show else serve,
     )
 
 
@@ -158,21 +165,27 @@ def _empty_trust_store(evidence: Evidence) -> Words:
     bad = evidence.store.disappointing or evidence.store.sources
     named = "; ".join(f"{source.origin} names {source.path}: {source.problem}" for source in bad)
     if not evidence.store.disappointing:
-        return f"no trust store was found on this machine ({named})", "install the package ca-certificates"
+        return f"no trust store was found on this machine ({named})", "Install the package ca-certificates"
     variables = " and ".join(source.origin for source in bad)
-    return f"no certificate can be verified: {named}", f"mend or unset {variables}"
+    return f"no certificate can be verified: {named}", f"Correct or unset {variables}"
 
 
 def _protocol_version(evidence: Evidence) -> Words:
     where, version = _where(evidence), evidence.presented.version
     if evidence.alert == 120:
-        return f"{where} refuses HTTP/1.1 (alert no_application_protocol)", "let it offer http/1.1 beside h2"
+        return (
+            f"{where} refuses HTTP/1.1 (alert no_application_protocol)",
+            "Let the server offer http/1.1 beside h2",
+        )
     if version in ("SSLv3", "TLSv1", "TLSv1.1"):
         return f"{where} speaks {version} only; TLS 1.2 is the least that is accepted here", None
     alert = f" (alert {ALERTS[evidence.alert]})" if evidence.alert in ALERTS else ""
     return (
         f"{where} finds no TLS version or cipher in common with this machine{alert}",
-        "see that the server has a site and a certificate for that name; then enable TLS 1.2 and 1.3 on it",
+        (
+            Step("Check that the server has a site and a certificate for that name"),
+            Step("Enable TLS 1.2 and 1.3 on it"),
+        ),
     )
 
 
@@ -182,7 +195,7 @@ def _not_tls(evidence: Evidence) -> Words:
     if said.startswith(b"HTTP/"):
         return f"{where} speaks plain HTTP, not TLS: it said {line!r}", None
     if said.startswith(b"SSH-"):
-        return f"{where} is an SSH server: it said {line!r}", "check the port in Z4J_BRAIN_URL"
+        return f"{where} is an SSH server: it said {line!r}", "Check the port in Z4J_BRAIN_URL"
     return f"{where} does not speak TLS" + (f": it said {line!r}" if line else ""), None
 
 
@@ -198,7 +211,7 @@ def _weak(evidence: Evidence) -> Words:
     cipher = evidence.presented.cipher
     return (
         f"{_where(evidence)} offers only what is too weak here" + (f" (cipher {cipher})" if cipher else ""),
-        "enable the default ciphers of TLS 1.2 and 1.3 on the server",
+        "Enable the default ciphers of TLS 1.2 and 1.3 on the server",
     )
 
 
@@ -215,9 +228,9 @@ def _timeout(evidence: Evidence) -> Words:
     message = f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting in time"
     if evidence.endpoint.is_loopback:
         seen = f"ss -ltnp 'sport = :{evidence.endpoint.port}'"
-        return message, f"restart what listens there and does not answer: `{seen}`"
+        return message, Step("Restart the process that listens there and does not answer. Find it", seen)
     ping = f"ping -c 3 -M do -s 1400 {evidence.endpoint.host}"
-    return message, f"try from another network; whether large packets arrive (MTU): `{ping}`"
+    return message, (Step("Try from another network"), Step("See whether large packets arrive (MTU)", ping))
 
 
 def _wrong_purpose(evidence: Evidence) -> Words:

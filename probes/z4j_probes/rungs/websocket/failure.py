@@ -8,8 +8,8 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import lookup, outcome
 from z4j_probes.http_response import Answer, may_be_http
-from z4j_probes.result import ProbeResult
-from z4j_probes.rungs._commands import ask_brain
+from z4j_probes.result import ProbeResult, Step
+from z4j_probes.rungs.hints import ask_brain, set_url
 from z4j_probes.rungs.websocket.refusal import banner, classify, explain
 from z4j_probes.transport import HELD_MAX_BYTES
 
@@ -17,8 +17,8 @@ from z4j_probes.transport import HELD_MAX_BYTES
 def refused(climb: Climb, answer: Answer, evidence: dict[str, Any]) -> ProbeResult:
     """The verdict where an HTTP answer came that is no upgrade."""
     code = classify(answer)
-    message, hint = explain(code, answer, climb.endpoint, _look(climb))
-    return outcome(code, message, hint=hint, details=evidence)
+    message, steps = explain(code, answer, climb.endpoint, _look(climb))
+    return outcome(code, message, hint=steps, details=evidence)
 
 
 def no_http(climb: Climb) -> ProbeResult:
@@ -33,8 +33,8 @@ def no_http(climb: Climb) -> ProbeResult:
     if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
         code, what = banner(received)
         details["received_hex"] = received[:16].hex(" ")
-        hint = f"set Z4J_BRAIN_URL={encrypted}" if code.endswith("tls_expected") else None
-        return outcome(code, f"{where} {what}", hint=hint, details=details)
+        step = set_url(encrypted) if code.endswith("tls_expected") else None
+        return outcome(code, f"{where} {what}", hint=step, details=details)
     if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
         details["alert"] = holding.error.reason
         message = f"{where} ended the connection with the TLS alert {holding.error.reason}"
@@ -42,16 +42,15 @@ def no_http(climb: Climb) -> ProbeResult:
     partly = "in the middle of its answer" if received else "without an answer"
     if holding.eof or holding.lost:
         how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
-        hint = None
+        steps = lookup("websocket.closed").steps
         if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
-            hint = f"set Z4J_BRAIN_URL={encrypted} if that port has TLS; "
-            hint += lookup("websocket.closed").remedy
-        return outcome("websocket.closed", f"{where} {how} {partly}", hint=hint, details=details)
+            to_tls = set_url(encrypted)
+            steps = (Step("If that port has TLS, set the brain's URL", to_tls.command), *steps)
+        return outcome("websocket.closed", f"{where} {how} {partly}", hint=steps, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
-    hint = f"see whether the brain is well: `{_look(climb)}`; "
-    hint += lookup("websocket.timeout").remedy
-    return outcome("websocket.timeout", message, hint=hint, details=details)
+    steps = (Step("See whether the brain answers", _look(climb)), *lookup("websocket.timeout").steps)
+    return outcome("websocket.timeout", message, hint=steps, details=details)
 
 
 def _look(climb: Climb) -> str:

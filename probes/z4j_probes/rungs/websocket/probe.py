@@ -99,9 +99,9 @@ async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> P
     evidence = _evidence(climb, answer)
     wrong = protocol.handshake_exc
     if wrong is not None:
-        from z4j_probes.rungs.websocket.bad_upgrade import explain
+        from z4j_probes.rungs.websocket.refusal import explain_bad_upgrade
 
-        code, what = explain(wrong, answer)
+        code, what = explain_bad_upgrade(wrong, answer)
         what = climb.settings.redactor().excerpt(what)  # it may quote a header
         return outcome(code, f"{answer.answered_by} answered 101 {what}", details=evidence)
     if protocol.close_rcvd is None and (climb.protocol.eof or climb.protocol.lost):

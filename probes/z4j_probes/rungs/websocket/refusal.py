@@ -1,11 +1,15 @@
-"""Why the upgrade to WebSocket was refused: HTTP answers and stray first bytes, classified."""
+"""Why the upgrade to WebSocket failed: HTTP answers, an invalid 101, and stray first bytes, classified."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from websockets.exceptions import InvalidHeader, InvalidHeaderValue, InvalidUpgrade, NegotiationError
+
 from z4j_probes.endpoint import AGENT_PATH, Endpoint
 from z4j_probes.http_response import Answer
+from z4j_probes.result import Step
+from z4j_probes.rungs.hints import set_url
 
 _BY_STATUS = {
     **dict.fromkeys(range(200, 300), "websocket.plain_answer"),
@@ -40,6 +44,9 @@ _BANNERS = (
 )
 _HTTP2_SETTINGS = 4
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # alert, handshake (RFC 8446 §5.1)
+
+_ACCEPT = "sec-websocket-accept"
+_UNASKED = {"sec-websocket-extensions": "extension", "sec-websocket-protocol": "subprotocol"}
 
 
 def classify(answer: Answer) -> str:
@@ -78,16 +85,16 @@ def banner(received: bytes) -> tuple[str, str]:
     return "websocket.not_http", "answers in a protocol that is not HTTP"
 
 
-def explain(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[str, str | None]:
-    """The message for a refusal, and a hint where one fits better than the catalogue's.
+def explain(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[str, tuple[Step, ...] | None]:
+    """The message for a refusal, and steps where some fit better than the catalogue's.
 
-    `look` is the command that shows who answers there.
+    `look` is the command that shows which server answers.
     """
     said = f"{answer.status} {answer.reason}".strip()
     message = f"{answer.answered_by} answered {said} to the upgrade of {endpoint.websocket_url}"
     if answer.version != "1.1":
         message += f", in HTTP/{answer.version}"
-    return message + _what_it_means(code, answer, endpoint), _hint(code, answer, endpoint, look)
+    return message + _what_it_means(code, answer, endpoint), _steps(code, answer, endpoint, look)
 
 
 def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
@@ -103,29 +110,32 @@ def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
     return ""
 
 
-def _hint(code: str, answer: Answer, endpoint: Endpoint, look: str) -> str | None:
-    ask = f"see who answers there: `{look}`"
+def _steps(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[Step, ...] | None:
+    ask = Step("See which server answers", look)
     match code:
         case "websocket.redirect":
-            return _redirect_hint(answer.location, endpoint)
+            return _after_redirect(answer.location, endpoint)
         case "websocket.tls_expected":
-            return f"set Z4J_BRAIN_URL=https://{endpoint.authority}{endpoint.prefix}"
+            return (set_url(f"https://{endpoint.authority}{endpoint.prefix}"),)
         case "websocket.bad_gateway":
-            return ask
+            return (ask,)
         case "websocket.not_found":
-            return (
-                f"{ask}; set Z4J_BRAIN_URL to what the dashboard is opened with, and route /ws/agent below it"
-            )
+            address = "Set Z4J_BRAIN_URL to the address of the dashboard"
+            return ask, Step(f"{address}, and route /ws/agent below it")
         case "websocket.forbidden" if not {"server", "via"} & answer.headers.keys():
             # Proxies name themselves, as a rule; a brain does not, and says 403 at WebSocket paths it lacks.
             base = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
-            return f"check {base} in Z4J_BRAIN_URL, then firewalls: a brain says that of a path that it lacks"
+            text = (
+                f"Check {base} in Z4J_BRAIN_URL, then firewalls: a brain answers 403 for a path that it lacks"
+            )
+            return (Step(text),)
         case "websocket.rate_limited" if "retry-after" in answer.headers:
-            return f"wait (Retry-After: {answer.headers['retry-after']}), and find what connects so often"
+            wait_s = answer.headers["retry-after"]
+            return (Step(f"Wait (Retry-After: {wait_s}), and find what connects so often"),)
     return None
 
 
-def _redirect_hint(location: str | None, endpoint: Endpoint) -> str | None:
+def _after_redirect(location: str | None, endpoint: Endpoint) -> tuple[Step, ...] | None:
     if location is None:
         return None
     try:
@@ -134,11 +144,39 @@ def _redirect_hint(location: str | None, endpoint: Endpoint) -> str | None:
     except ValueError:
         return None
     if any(word in location.lower() for word in _LOGIN_WORDS):
-        return f"exempt {endpoint.path} from the login in front of the brain: that is its login page"
+        return (Step(f"Exempt {endpoint.path} from the login in front of the brain: that is its login page"),)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return None
     if not parts.path.rstrip("/").endswith(AGENT_PATH):
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
-    return f"set Z4J_BRAIN_URL={parts.scheme}://{netloc}{parts.path.rstrip('/').removesuffix(AGENT_PATH)}"
+    prefix = parts.path.rstrip("/").removesuffix(AGENT_PATH)
+    return (set_url(f"{parts.scheme}://{netloc}{prefix}"),)
+
+
+def explain_bad_upgrade(wrong: Exception, answer: Answer) -> tuple[str, str]:
+    """The code of a 101 that can't be accepted, and what completes "… answered 101 …".
+
+    `wrong` is what the WebSocket library objects to.
+    """
+    if isinstance(wrong, InvalidUpgrade):
+        seen = f"with {wrong.name}: {wrong.value}" if wrong.value else f"without the {wrong.name} header"
+        return "websocket.upgrade_stripped", seen
+    return "websocket.bad_accept", _objection(wrong, answer)
+
+
+def _objection(wrong: Exception, answer: Answer) -> str:
+    if isinstance(wrong, NegotiationError):
+        name = next((name for name in _UNASKED if name in answer.headers), None)
+        if name is not None:
+            return f"with the {_UNASKED[name]} {answer.headers[name]}, which was not asked for"
+    if isinstance(wrong, InvalidHeader) and wrong.name.lower() == _ACCEPT:
+        if isinstance(wrong, InvalidHeaderValue):
+            return "with a Sec-WebSocket-Accept that is not for our key"
+        return f"with {'more than one' if wrong.value else 'no'} Sec-WebSocket-Accept"
+    # whatever was raised first says it best: "line without CRLF", not "closed while reading"
+    root: BaseException = wrong
+    while root.__cause__ is not None:
+        root = root.__cause__
+    return f"in a head that is not valid HTTP/1.1: {root or type(root).__name__}"

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from z4j_probes import Settings
-from z4j_probes.mislaid import is_secret_as_file_name, is_secret_as_url
-from z4j_probes.redact import REDACTED
+from z4j_probes.redact import REDACTED, is_secret_as_file_name, is_secret_as_url
 
 TOKEN = "mQ7-k2Zt_0aXv4Rb9LwYc1"
 SLASHED = base64.b64encode(b"\xff\xff\xff" * 10 + b"ab").decode()
@@ -72,7 +71,7 @@ def test_what_is_there_and_can_not_be_read_is_named(tmp_path: Path, monkeypatch:
     settings = Settings.load(environ={"Z4J_TOKEN_FILE": TOKEN})
     (unreadable,) = settings.unreadable
     assert unreadable.path == TOKEN
-    assert settings.mislaid == ()
+    assert settings.misplaced == ()
 
 
 def test_a_file_of_such_a_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,4 +81,4 @@ def test_a_file_of_such_a_name_is_read(tmp_path: Path, monkeypatch: pytest.Monke
     settings = Settings.load(environ={"Z4J_TOKEN_FILE": TOKEN})
     assert settings.token is not None
     assert settings.token.reveal() == "tok-in-a-file"
-    assert settings.mislaid == ()
+    assert settings.misplaced == ()

@@ -1,0 +1,160 @@
+"""Hints that several rungs give: how to see what a probe saw, by the way that it went, and how to set a
+setting where its value comes from.
+
+Commands can be pasted as they stand: with the CA file and the proxy that were used, quoted for a shell, and
+without a secret (credentials for a proxy are named USER, and asked for).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from pathlib import Path
+
+from z4j_probes.endpoint import Endpoint
+from z4j_probes.proxy import Proxy
+from z4j_probes.result import Step
+from z4j_probes.settings import VARIABLES, Settings, Variable
+from z4j_probes.source import ARGUMENT, Kind
+from z4j_probes.systemd_unit import unit_of
+
+# For an assignment whose value only the reader knows.
+_EXAMPLE_URL = "https://brain.example"
+_VARIABLES = {variable.attribute: variable for variable in VARIABLES}
+
+
+def ask_brain(endpoint: Endpoint, proxy: Proxy | None = None, ca_file: str | None = None) -> str:
+    """The command that gets a brain's health page, and shows which server answers."""
+    trusting = f" --cacert {shlex.quote(ca_file)}" if ca_file and endpoint.secure else ""
+    through = f" {_through(proxy)}" if proxy else ""
+    return f"curl -i {shlex.quote(endpoint.health_url)} -m 5{trusting}{through}"
+
+
+def ask_proxy(where: str, proxy: Proxy) -> str:
+    """The command that has the proxy CONNECT to that host and port."""
+    return f"curl -v {_through(proxy)} {shlex.quote(f'https://{where}')}"
+
+
+def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "") -> str | None:
+    """The TLS handshake with the brain as a command; None through a proxy whose own connection is TLS."""
+    if proxy is not None and proxy.secure:  # s_client has no option for that
+        return None
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    command = f"openssl s_client -connect {shlex.quote(f'{host}:{endpoint.port}')}"
+    if not endpoint.address:
+        command += f" -servername {endpoint.host}"
+    if proxy is not None:
+        command += f" -proxy {shlex.quote(proxy.authority)}"
+        if proxy.authorization is not None:
+            command += " -proxy_user USER -proxy_pass env:PROXY_PASSWORD"
+    return f"{command}{more} </dev/null"
+
+
+def set_url(url: str) -> Step:
+    """How to correct the brain's URL, whichever place it comes from."""
+    return Step("Set the brain's URL", f"export Z4J_BRAIN_URL={shlex.quote(url)}")
+
+
+def type_variable(name: str) -> str:
+    """The command that reads a line without echo into a variable of the environment (bash, zsh)."""
+    return f"read -rs {name} && export {name}"
+
+
+def type_file(path: str) -> str:
+    """The command that reads a line without echo into a file (bash, zsh)."""
+    return f"(read -rs line && printf '%s\\n' \"$line\" > {shlex.quote(path)})"
+
+
+def variable_of(attribute: str) -> Variable:
+    """The table's row for a setting."""
+    return _VARIABLES[attribute]
+
+
+def source_name(settings: Settings, attribute: str) -> str:
+    """What to call the place that a value came from: Z4J_TOKEN, Z4J_TOKEN in /etc/web.env, …"""
+    return settings.sources.get(attribute, ARGUMENT).name_of(attribute)
+
+
+def replace_secret(settings: Settings, attribute: str) -> Step:
+    """How to write a secret, copied anew, to where it came from."""
+    name, source = variable_of(attribute).name, settings.sources.get(attribute, ARGUMENT)
+    if source.secret_file is not None:
+        return Step("Paste it into its file", type_file(source.secret_file))
+    if source.env_file is not None:
+        return Step(f"Write {name}=… without quotes or spaces into {source.env_file}")
+    if source.kind is Kind.ARGUMENT:
+        return Step(
+            f"Pass it without anything around it ({attribute}=…), or drop the argument and set {name}"
+        )
+    unit = unit_of(settings)
+    if unit:
+        return _edit_unit(name, unit)
+    return Step(f"Paste it into {name}", type_variable(name))
+
+
+def set_missing(settings: Settings, attribute: str) -> Step:
+    """How to set what is missing: where the other settings come from, or else in a shell."""
+    variable = variable_of(attribute)
+    or_file = f"; or a file's path in {variable.file_name}" if variable.secret else ""
+    named = f"{variable.name} ({variable.purpose}{or_file})"
+    env_file = next((s.env_file for s in settings.sources.values() if s.env_file is not None), None)
+    if env_file is not None:
+        return Step(f"Write {named} into {env_file}")
+    unit = unit_of(settings)
+    if unit:
+        return _edit_unit(named, unit)
+    if variable.secret:
+        return Step(f"Set {named}", type_variable(variable.name))
+    return Step(f"Set {named}", f"export {variable.name}={_EXAMPLE_URL}")
+
+
+def unreadable(path: str, variable: str) -> tuple[Step, ...]:
+    """What to do about a file that could not be read, by what can be seen of it."""
+    uid, quoted = os.geteuid(), shlex.quote(path)
+    try:
+        found = Path(path).stat()
+    except PermissionError:
+        return (Step(f"Let uid {uid} enter the directories above it. See their modes", f"namei -l {quoted}"),)
+    except (OSError, ValueError):
+        if variable.startswith("--"):
+            seen = f"ls -la {_nearest(path)}"
+            return (Step(f"Correct {variable}: {path} does not exist. List what does", seen),)
+        if not os.path.isabs(path):
+            return (
+                Step(
+                    f"Make the path in {variable} absolute: it is relative, and this runs in {_directory()}"
+                ),
+            )
+        seen = f"ls -la {_nearest(path)}"
+        return (Step(f"Mount or write the file, or correct {variable}. List what exists", seen),)
+    if stat.S_ISDIR(found.st_mode):
+        return (Step(f"Mount the file: {path} is a directory, as Docker makes for a missing mount source"),)
+    if not os.access(path, os.R_OK):
+        owned = f"it belongs to uid {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}"
+        allow = f"sudo chown {uid} {quoted} && sudo chmod 0400 {quoted}"
+        return (Step(f"Let uid {uid} read it ({owned})", allow),)
+    return (Step("See what the file contains", f"file {quoted}"),)
+
+
+def _edit_unit(name: str, unit: str) -> Step:
+    text = f"Set {name} in the unit, with Environment= or EnvironmentFile="
+    return Step(text, f"sudo systemctl edit {shlex.quote(unit)}")
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # a release that was cleaned up under a running service
+        return "a directory that has been removed"
+
+
+def _nearest(path: str) -> str:
+    """The lowest directory above a file that is there."""
+    return shlex.quote(str(next(part for part in Path(path).parents if part.is_dir())))
+
+
+def _through(proxy: Proxy) -> str:
+    credentials = " -U USER" if proxy.authorization is not None else ""
+    address = f"{'https' if proxy.secure else 'http'}://{proxy.authority}"
+    return f"-x {shlex.quote(address)}{credentials}"

@@ -1,0 +1,148 @@
+"""Loading the settings: an argument above the env file, the env file above the environment, then the default.
+
+Loading never fails for what a person configured, and judges nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from z4j_probes.env_file import parse_envfile, read_otherwise
+from z4j_probes.read_file import BUDGET_S, read_small_file
+from z4j_probes.redact import REDACTED, Secret, is_secret_as_file_name
+from z4j_probes.result import Step
+from z4j_probes.settings import VARIABLES, Settings, Unreadable, Variable, host_name
+from z4j_probes.source import ARGUMENT, Kind, Source
+
+# What --env-file may set besides Z4J_*: the service would have these from the same file.
+_COMPANIONS = frozenset(
+    {"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "TMPDIR", "HOME"}
+)
+
+
+class Loader:
+    """One loading of settings. What the env file says goes above `environ`: it was named on purpose."""
+
+    def __init__(
+        self,
+        environ: dict[str, str],
+        env_file: str | os.PathLike[str] | None,
+        explicit: Mapping[str, str | None],
+    ) -> None:
+        self.environ = environ
+        self.env_files: dict[str, str] = {}
+        self.explicit = {k: v for k, v in explicit.items() if v is not None}
+        self.sources: dict[str, Source] = {}
+        self.unreadable: list[Unreadable] = []
+        self.misplaced: list[Secret] = []
+        self.absent: set[str] = set()
+        self.remarks: list[str] = []
+        if env_file is not None:
+            self._overlay(os.fspath(env_file))
+
+    def load(self, allow_plaintext: bool) -> Settings:
+        values: dict[str, Any] = {}
+        for variable in VARIABLES:
+            value = self.find(variable)
+            if value is not None:
+                values[variable.attribute] = Secret(value) if variable.secret else value
+        if "agent_name" not in values:
+            values["agent_name"] = host_name()
+            self.sources["agent_name"] = Source(Kind.HOST_NAME)
+        return Settings(
+            **values,
+            allow_plaintext=allow_plaintext,
+            sources=MappingProxyType(self.sources),
+            unreadable=tuple(self.unreadable),
+            misplaced=tuple(self.misplaced),
+            remarks=tuple(self.remarks),
+            environ=MappingProxyType(self.environ),
+        )
+
+    def find(self, variable: Variable) -> str | None:
+        attribute = variable.attribute
+        if attribute in self.explicit:
+            self.sources[attribute] = ARGUMENT
+            return self.explicit[attribute]
+        if f"{attribute}_file" in self.explicit:
+            return self._from_file(variable, self.explicit[f"{attribute}_file"], ARGUMENT)
+        if self.environ.get(variable.name):
+            self.sources[attribute] = self._source(variable.name)
+            return self.environ[variable.name]
+        if variable.secret and self.environ.get(variable.file_name):
+            source = self._source(variable.file_name)
+            return self._from_file(variable, self.environ[variable.file_name], source)
+        if variable.default is not None:
+            self.sources[attribute] = Source(Kind.DEFAULT)
+        return variable.default
+
+    def _source(self, name: str) -> Source:
+        env_file = self.env_files.get(name)
+        return Source(Kind.ENVIRONMENT if env_file is None else Kind.ENV_FILE, name, env_file)
+
+    def _from_file(self, variable: Variable, path: str, source: Source) -> str | None:
+        self.sources[variable.attribute] = replace(source, secret_file=path)
+        text = self._read(variable.attribute, variable.file_name, path)
+        if text is None and path in self.absent and is_secret_as_file_name(path):
+            self.misplaced.append(Secret(path))
+            self.sources[variable.attribute] = source
+            self.unreadable[-1] = _misplaced(variable)
+        # editors and `echo` end a file with a newline that is not part of the secret
+        return text.rstrip("\r\n") or None if text is not None else None
+
+    def _overlay(self, path: str) -> None:
+        text = self._read("env_file", "--env-file", path) or ""
+        ours = [name for name in read_otherwise(text) if name.startswith("Z4J_")]
+        if ours:
+            self.remarks.append(
+                f"systemd (EnvironmentFile={path}) would read {', '.join(ours)} otherwise: it ignores lines "
+                "with `export`, keeps a # behind a value, and has its own rules for quotes and backslashes"
+            )
+        for name, value in parse_envfile(text).items():
+            if name.startswith("Z4J_") or name.upper() in _COMPANIONS:
+                self.environ[name] = value
+                self.env_files[name] = path
+
+    def _read(self, attribute: str, variable: str, path: str) -> str | None:
+        steps: tuple[Step, ...] = ()
+        try:
+            return read_small_file(path).decode()
+        except TimeoutError:
+            reason = f"it did not answer in {BUDGET_S:.0f} s"
+            steps = (
+                Step(
+                    "See whether it is on a network mount that does not answer",
+                    f"findmnt -T {shlex.quote(path)}",
+                ),
+                Step("Name a file that can be read at once: not a terminal, and not a FIFO without a writer"),
+            )
+        except UnicodeDecodeError:
+            reason = "not UTF-8 text"
+        except FileNotFoundError as exc:
+            self.absent.add(path)
+            reason = str(exc.strerror)
+        except (OSError, RuntimeError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        self.unreadable.append(Unreadable(attribute, variable, path, reason, steps))
+        return None
+
+
+def _misplaced(variable: Variable) -> Unreadable:
+    what = "token" if variable.attribute == "token" else "secret"
+    return Unreadable(
+        variable.attribute,
+        variable.file_name,
+        REDACTED,
+        f"that looks like the {what} itself, not like the name of a file",
+        (
+            Step(f"Set {variable.name} to it, or name the file that holds it, with its directory"),
+            Step(
+                f"Replace the {what} if it was an argument: all users of the machine could read it",
+            ),
+        ),
+    )
