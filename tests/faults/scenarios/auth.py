@@ -79,7 +79,7 @@ async def the_agent_is_too_old(stage: Stage) -> Case:
     return await closing(stage, 4427, "agent builds below 2.0 are not supported")
 
 
-@scenario("auth.rate_limited", "more than 64 workers on one agent", "4429", hint=("mint further agents",))
+@scenario("auth.rate_limited", "more than 64 workers on one agent", "4429", hint=("create further agents",))
 async def there_are_too_many_workers(stage: Stage) -> Case:
     """an embedded brain that takes no worker more on this agent"""
     brain = DevBrain(limits=Limits(workers_per_agent=0))

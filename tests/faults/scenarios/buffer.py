@@ -255,7 +255,11 @@ async def the_service_ran_as_another_user_before(stage: Stage) -> Case:
 
 
 @scenario(
-    "buffer.corrupt", "a damaged buffer file", "buffer-0.sqlite", "is no SQLite database", hint=("fsck",)
+    "buffer.corrupt",
+    "a damaged buffer file",
+    "buffer-0.sqlite",
+    "is no longer a valid SQLite database",
+    hint=("fsck",),
 )
 async def the_buffer_is_damaged(stage: Stage) -> Case:
     """the first blocks of the agent's buffer were overwritten with zeros, as after a power cut"""

@@ -93,7 +93,7 @@ async def the_url_is_a_redis_url(stage: Stage) -> Case:
 @scenario(
     "config.insecure_url",
     "plain HTTP over a network",
-    "plaintext to brain.example",
+    "plain http to brain.example",
     hint=("https://brain.example:7700",),
 )
 async def the_url_is_plain_http(stage: Stage) -> Case:
@@ -106,7 +106,7 @@ async def the_url_is_plain_http(stage: Stage) -> Case:
     "a token that ends with a newline",
     "Z4J_TOKEN",
     "ends with a newline",
-    hint=("export Z4J_TOKEN=$(",),
+    hint=("read -rs Z4J_TOKEN && export Z4J_TOKEN",),
 )
 async def the_token_ends_with_a_newline(stage: Stage) -> Case:
     """the variable has the newline of the file that it was copied from"""
@@ -230,7 +230,7 @@ async def the_ca_file_is_not_there(stage: Stage) -> Case:
 @scenario(
     "config.ca_unreadable",
     "a CA file in DER instead of PEM",
-    "is no PEM file of certificates",
+    "is not a PEM file of certificates",
     hint=("-inform der",),
 )
 async def the_ca_file_is_der(stage: Stage) -> Case:
@@ -265,7 +265,12 @@ async def the_proxys_port_is_none(stage: Stage) -> Case:
     return case(HTTPS_PROXY="http://user:geheim-1@proxy:port")
 
 
-@scenario("config.invalid_value", "a project title instead of a slug", "Z4J_PROJECT_ID", "is no slug or UUID")
+@scenario(
+    "config.invalid_value",
+    "a project title instead of a slug",
+    "Z4J_PROJECT_ID",
+    "is not a valid slug or UUID",
+)
 async def the_project_is_a_sentence(stage: Stage) -> Case:
     """Z4J_PROJECT_ID='My Shop', the project's title instead of its slug"""
     return case(Z4J_PROJECT_ID="My Shop")

@@ -160,7 +160,7 @@ async def the_proxy_wants_credentials(stage: Stage) -> Case:
     "tcp.proxy_auth",
     "a proxy that refuses the credentials",
     "did not accept the user name and password",
-    hint=("percent-encoded",),
+    hint=("percent-encode",),
 )
 async def the_proxys_password_is_wrong(stage: Stage) -> Case:
     """tinyproxy with BasicAuth, and an old password in HTTPS_PROXY"""

@@ -181,7 +181,7 @@ async def the_brain_listens_on_ipv4_alone(stage: Stage) -> Case:
 @scenario(
     "tcp.no_descriptors",
     "no free file descriptor (EMFILE)",
-    "this process can open no socket",
+    "this process can't open a socket",
     "open files",
     hint=("ulimit -n", "LimitNOFILE"),
 )

@@ -100,7 +100,7 @@ async def the_url_has_an_address(stage: Stage) -> Case:
 @scenario(
     "tls.self_signed",
     "a self-signed certificate",
-    "is signed by itself",
+    "is self-signed",
     "localhost",
     hint=("Z4J_CA_FILE", "openssl s_client"),
 )

@@ -82,7 +82,7 @@ async def a_default_site_answers(stage: Stage) -> Case:
     "a redirect from http to https",
     "301",
     "https://",
-    hint=("set Z4J_BRAIN_URL=https://127.0.0.1:8443",),
+    hint=("export Z4J_BRAIN_URL=https://127.0.0.1:8443",),
 )
 async def plain_http_is_redirected(stage: Stage) -> Case:
     """nginx redirects to https, as every tutorial has it"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from typing import Any
 
 from z4j_probes.climb import Climb
@@ -44,8 +45,7 @@ def no_http(climb: Climb) -> ProbeResult:
         how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
         steps = lookup("websocket.closed").steps
         if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
-            to_tls = set_url(encrypted)
-            steps = (Step("If that port has TLS, set the brain's URL", to_tls.command), *steps)
+            steps = (replace(set_url(encrypted), text="Set the brain's URL, if that port has TLS"), *steps)
         return outcome("websocket.closed", f"{where} {how} {partly}", hint=steps, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
