@@ -1,6 +1,6 @@
 """TaskRun: one execution of a task, told to the brain as it goes.
 
-Nothing here raises: a task does not fail because somebody watches it.
+Nothing here raises: a task does not fail because it is watched.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
@@ -17,7 +18,11 @@ from z4j_fastapi.agent.events import MAX_TEXT, EventKind
 
 @dataclass(slots=True)
 class TaskRun:
-    """What all events of one execution have in common. `name` is None where nobody knows it."""
+    """What all events of one execution have in common. `name` is None where it is not known.
+
+    `retry_count` counts the executions before this one. `parent_task_id` is the task that sent this one and
+    `root_task_id` the first of that line; both are None where they are not known.
+    """
 
     agent: Z4JAgent
     engine: str
@@ -26,6 +31,7 @@ class TaskRun:
     queue: str | None = None
     retry_count: int = 0
     parent_task_id: str | None = None
+    root_task_id: str | None = None
     _began_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -33,9 +39,18 @@ class TaskRun:
         """How long it has been going on."""
         return time.monotonic() - self._began_s
 
-    def sent(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def descends_from(self, parent: TaskRun) -> None:
+        """It was sent by `parent`."""
+        self.parent_task_id = parent.task_id
+        self.root_task_id = parent.root_task_id or parent.task_id
+
+    def sent(self, args: Sequence[Any], kwargs: Mapping[str, Any], occurred_at: datetime) -> None:
         """It was put into a queue."""
-        self._emit(EventKind.TASK_SENT, args=args, kwargs=kwargs)
+        self._emit(EventKind.TASK_SENT, occurred_at, args=args, kwargs=kwargs)
+
+    def waits(self, args: Sequence[Any], kwargs: Mapping[str, Any], occurred_at: datetime) -> None:
+        """It is in a queue. A brain shows no task before something says that it was received."""
+        self._emit(EventKind.TASK_RECEIVED, occurred_at, args=args, kwargs=kwargs)
 
     def started(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """It was taken from the queue and runs: the frameworks have no moment between the two."""
@@ -52,16 +67,18 @@ class TaskRun:
         self._emit_exception(EventKind.TASK_FAILED, exc, cause)
 
     def retried(self, exc: BaseException) -> None:
-        """It ended early and will run again."""
+        """It ended early and will run again: that retry is counted."""
+        self.retry_count += 1
         self._emit_exception(EventKind.TASK_RETRIED, exc)
 
     def revoked(self, exc: BaseException) -> None:
-        """Somebody called it off."""
+        """It was called off."""
         self._emit_exception(EventKind.TASK_REVOKED, exc)
 
     def rejected(self, exc: BaseException) -> None:
-        """It refused its own message."""
+        """It refused its own message. To a brain that alone ends nothing, so it has failed, too."""
         self._emit_exception(EventKind.TASK_REJECTED, exc)
+        self.failed(exc)
 
     @property
     def _runtime_ms(self) -> float:
@@ -73,16 +90,18 @@ class TaskRun:
         trace = _traceback(cause or exc)
         self._emit(kind, exception=exc, traceback=trace, runtime_ms=self._runtime_ms)
 
-    def _emit(self, kind: EventKind, **data: Any) -> None:
+    def _emit(self, kind: EventKind, occurred_at: datetime | None = None, **data: Any) -> None:
         known: dict[str, Any] = {
             "task_name": self.name,
             "queue": self.queue,
             "parent_task_id": self.parent_task_id,
+            "root_task_id": self.root_task_id,
         }
         self.agent.emit(
             kind,
             task_id=self.task_id,
             engine=self.engine,
+            occurred_at=occurred_at,
             worker=self.agent.status.worker_id,
             retry_count=self.retry_count,
             **{key: value for key, value in known.items() if value is not None},

@@ -1,17 +1,21 @@
 """Z4JMiddleware: a taskiq broker whose workers have an agent, and its tasks as events.
 
-A worker process starts an agent of its own with the broker, after the fork. What happens to a task is told
-in `post_execute`, when every other middleware has seen its error: a retry middleware sends the message
-again, under the same id, from its `on_error`.
+A worker process starts an agent of its own with the broker, after the fork, or with the first task that it
+runs: not every receiver starts its broker, and some become worker processes only then. What happens to a
+task is told in `post_execute`, when every other middleware has seen its error: a retry middleware sends the
+message again, under the same id, from its `on_error`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.status import State
 from z4j_fastapi.workers.task_run import TaskRun
 
 try:
@@ -31,6 +35,9 @@ ENGINE = "taskiq"
 # What taskiq and its retry middlewares count in a message's labels.
 RETRIES_LABEL = "_retries"
 REQUEUE_LABEL = "X-Taskiq-requeue"
+# What a task's message carries of the tasks that it descends from.
+PARENT_LABEL = "z4j_parent"
+ROOT_LABEL = "z4j_root"
 
 
 @dataclass(slots=True)
@@ -42,8 +49,19 @@ class _Execution:
     sent_again: bool = False
 
 
+@dataclass(slots=True)
+class _Sending:
+    """A message between `pre_send` and `post_send`; a broker in memory may run its task meanwhile."""
+
+    task_id: str
+    occurred_at: datetime
+    outer: _Sending | None
+    has_begun: bool = False
+
+
 # The execution that the current code is part of; a task that sends another one is its parent.
 _current: ContextVar[_Execution | None] = ContextVar("z4j_taskiq_execution", default=None)
+_sending: ContextVar[_Sending | None] = ContextVar("z4j_taskiq_sending", default=None)
 
 
 class Z4JMiddleware(TaskiqMiddleware):
@@ -61,35 +79,58 @@ class Z4JMiddleware(TaskiqMiddleware):
         self._sender = agent
         self._agent_arguments = {"role": "task", "engines": [ENGINE], **agent_arguments}
         self._own: Z4JAgent | None = None
+        self._starting: asyncio.Task[Z4JAgent] | None = None
 
     async def startup(self) -> None:
-        """The broker starts."""
-        if self.broker.is_worker_process or (
+        """The broker starts. One that is started twice keeps its agent."""
+        is_worker = self.broker.is_worker_process or (
             self._sender is None and isinstance(self.broker, InMemoryBroker)
-        ):
+        )
+        if is_worker and self._own is None and self._starting is None:
             self._own = await Z4JAgent(**self._agent_arguments).__aenter__()
         self.broker.state.z4j = self._agent
 
     async def shutdown(self) -> None:
         """The broker stops, and with it the agent that it started."""
+        if self._starting is not None:
+            await self._start_late()
         own, self._own = self._own, None
         if own is not None:
             await own.__aexit__()
 
+    def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
+        """A task is about to be sent, or to be sent again."""
+        _sending.set(_Sending(message.task_id, datetime.now(UTC), _sending.get()))
+        current = _current.get()
+        if current is not None and current.run.task_id != message.task_id:
+            parent = current.run
+            message.labels[PARENT_LABEL] = parent.task_id
+            message.labels[ROOT_LABEL] = parent.root_task_id or parent.task_id
+        return message
+
     def post_send(self, message: TaskiqMessage) -> None:
         """A task was sent, or sent again."""
+        sending = _sending.get()
+        while sending is not None and sending.task_id != message.task_id:  # one that could not be sent
+            sending = sending.outer
+        _sending.set(sending.outer if sending else None)
         current = _current.get()
         if current is not None and current.run.task_id == message.task_id:
             current.sent_again = True
-            return
-        if self._agent is not None:
+        elif self._agent is not None:
             run = self._run(self._agent, message)
-            if current is not None:
-                run.parent_task_id = current.run.task_id
-            run.sent(message.args, message.kwargs)
+            occurred_at = sending.occurred_at if sending else datetime.now(UTC)
+            run.sent(message.args, message.kwargs, occurred_at)
+            if sending is None or not sending.has_begun:  # else its execution has told so already
+                run.waits(message.args, message.kwargs, occurred_at)
 
-    def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:
+    async def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:
         """A task is about to run."""
+        sending = _sending.get()
+        if sending is not None and sending.task_id == message.task_id:
+            sending.has_begun = True
+        if self._agent is None:
+            await self._start_late()
         if self._agent is not None:
             run = self._run(self._agent, message)
             _current.set(_Execution(run, _count(message, REQUEUE_LABEL), _current.get()))
@@ -125,17 +166,41 @@ class Z4JMiddleware(TaskiqMiddleware):
 
     @property
     def _agent(self) -> Z4JAgent | None:
-        return self._own or self._sender
+        """What tells of tasks: the agent of this process's own, or the sender's while that is entered."""
+        if self._own is None and self._sender is not None and self._sender.status.state is not State.STOPPED:
+            return self._sender
+        return self._own
+
+    async def _start_late(self) -> None:
+        """Start an agent for a task that is about to run, once; tasks that begin meanwhile wait for it."""
+        if self._starting is None:
+            # not a moment to fail or to wait for a brain: the task has been taken from its queue
+            agent = Z4JAgent(**{**self._agent_arguments, "preflight": "off"})
+            self._starting = asyncio.ensure_future(agent.__aenter__())
+        starting = self._starting
+        own = await asyncio.shield(starting)  # others wait for it, too
+        if self._starting is starting:
+            self._own, self._starting = own, None
+            self.broker.state.z4j = own
 
     def _run(self, agent: Z4JAgent, message: TaskiqMessage) -> TaskRun:
         # brokers that have queues name the default one so, and let a label choose another
         queue = message.labels.get("queue_name") or getattr(self.broker, "queue_name", None)
         retries = _count(message, RETRIES_LABEL)
-        return TaskRun(agent, ENGINE, message.task_id, message.task_name, queue, retries)
+        return TaskRun(
+            agent,
+            ENGINE,
+            message.task_id,
+            message.task_name,
+            queue,
+            retries,
+            parent_task_id=message.labels.get(PARENT_LABEL),
+            root_task_id=message.labels.get(ROOT_LABEL),
+        )
 
 
 def _count(message: TaskiqMessage, label: str) -> int:
     try:
         return int(message.labels.get(label, 0))
-    except (TypeError, ValueError):  # somebody else's label of that name
+    except (TypeError, ValueError):  # another program's label of that name
         return 0

@@ -1,0 +1,197 @@
+"""WorkerHooks: the agent of one running arq worker, and its jobs as events.
+
+arq's job hooks know neither a job's function nor its arguments or outcome, and keyword arguments replace
+them. So this stands around the methods of the one worker: `main` and `close` bound the agent's life,
+`run_job` a job's. Each function is watched, which shows what it was given and what became of it, and so is
+the serializer of results, which shows what never got as far: a job that expired, has no function, was
+aborted in the queue or has used up its tries. Only arq itself knows why it cancelled a job (its timeout, an
+abort, a shutdown after which it runs again): the outcome it stores says so, or else whether it keeps the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import functools
+import pickle
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.workers.task_run import TaskRun
+
+if TYPE_CHECKING:
+    from arq.worker import Worker
+
+ENGINE = "arq"
+
+# The job that the current code is part of; one that it enqueues is its child.
+current_run: ContextVar[TaskRun | None] = ContextVar("z4j_arq_run", default=None)
+
+
+@dataclasses.dataclass(slots=True)
+class _Cancelled:
+    """A job that was cancelled, until it is known why. `outcome` is what arq stores of it, if it does."""
+
+    run: TaskRun
+    exc: asyncio.CancelledError
+    timeout_s: float | None
+    outcome: object = None
+
+
+class WorkerHooks:
+    """Around one worker, for as long as that exists; the agent is there while it runs."""
+
+    def __init__(self, worker: Worker, agent_arguments: Mapping[str, Any]) -> None:
+        self._worker = worker
+        self._agent_arguments = {"role": "task", "engines": [ENGINE], **agent_arguments}
+        self._main: Callable[[], Awaitable[None]] = worker.main
+        self._close: Callable[[], Awaitable[None]] = worker.close
+        self._run_job: Callable[[str, int], Awaitable[None]] = worker.run_job
+        self._serialize: Callable[[Any], bytes] = pickle.dumps
+        self._agent: Z4JAgent | None = None
+        self._running: set[str] = set()
+        self._cancelled: dict[str, _Cancelled] = {}
+        self._watched: dict[str, tuple[Any, Any]] = {}
+
+    def install(self) -> None:
+        """Stand around the worker's methods."""
+        for name, method in (("main", self.main), ("close", self.close), ("run_job", self.run_job)):
+            setattr(self._worker, name, method)
+
+    async def main(self) -> None:
+        """Start the agent, then the worker; the agent of a worker that is run again stays."""
+        if self._agent is None:
+            self._agent = await Z4JAgent(**self._agent_arguments).__aenter__()
+        # two workers of one settings class may share this dict: see `_watch`
+        self._worker.ctx["z4j"] = self._agent
+        self._stand_around_jobs()
+        await self._main()
+
+    async def close(self) -> None:
+        """Close the worker, then stop the agent."""
+        if self._agent is not None:
+            self._worker.ctx["z4j"] = self._agent
+        try:
+            await self._close()
+        finally:
+            agent, self._agent = self._agent, None
+            if agent is not None:
+                await agent.__aexit__()
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Run one job, and tell why it was cancelled if it was."""
+        try:
+            await self._run_job(job_id, score)
+        finally:
+            self._running.discard(job_id)
+            cancelled = self._cancelled.pop(job_id, None)
+            if cancelled is not None:
+                await self._tell_why(cancelled)
+
+    def serialize(self, data: dict[str, Any]) -> bytes:
+        """Takes part in storing a result; arq serializes new jobs here, too, which have no `r`."""
+        with contextlib.suppress(Exception):  # an arq that stores something else is no reason to fail
+            if self._agent is not None and "r" in data:
+                self._see_result(self._agent, data)
+        return self._serialize(data)
+
+    def _stand_around_jobs(self) -> None:
+        """As late as possible: a host may change both of a worker that it has made."""
+        worker = self._worker
+        if not isinstance(worker.functions, _Watched):
+            worker.functions = _Watched(worker.functions, self._watch)
+        if worker.job_serializer != self.serialize:
+            self._serialize = worker.job_serializer or pickle.dumps
+            worker.job_serializer = self.serialize
+
+    def _see_result(self, agent: Z4JAgent, data: dict[str, Any]) -> None:
+        job_id, outcome = data["id"], data["r"]
+        if job_id in self._cancelled:
+            # arq tries again, with a text, when an outcome can't be serialized
+            self._cancelled[job_id].outcome = self._cancelled[job_id].outcome or outcome
+        elif job_id not in self._running and isinstance(outcome, BaseException):
+            name = data["f"] if data["f"] != "<unknown>" else None
+            run = TaskRun(agent, ENGINE, job_id, name, self._worker.queue_name, max(data["t"] - 1, 0))
+            if isinstance(outcome, asyncio.CancelledError):
+                run.revoked(outcome)
+            else:
+                run.failed(outcome)
+
+    async def _tell_why(self, cancelled: _Cancelled) -> None:
+        run, exc, outcome = cancelled.run, cancelled.exc, cancelled.outcome
+        if isinstance(outcome, asyncio.CancelledError):
+            run.revoked(exc)
+        elif isinstance(outcome, BaseException):
+            run.failed(outcome, cause=exc)
+        elif await self._will_run_again(run.task_id):
+            run.retried(exc)
+        elif cancelled.timeout_s is not None and run.runtime_s >= cancelled.timeout_s:
+            run.failed(TimeoutError(f"ran for more than {cancelled.timeout_s:g} s"), cause=exc)
+        else:
+            run.revoked(exc)
+
+    async def _will_run_again(self, job_id: str) -> bool:
+        from arq.constants import job_key_prefix
+
+        with contextlib.suppress(Exception):  # without Redis the worker has other worries
+            # A task of its own: redis-py uses a timeout, which before Python 3.11.3 ends as one more
+            # cancellation in a task that is being cancelled, as this one is.
+            asking = asyncio.ensure_future(self._worker.pool.exists(job_key_prefix + job_id))
+            return bool(await asking)
+        return True
+
+    def _watch(self, name: str, function: Any) -> Any:
+        """The function as arq is to call it: a copy whose coroutine tells what happens."""
+        known = self._watched.get(name)
+        if known is None or known[0] is not function:
+            watched = copy.copy(function)  # a CronJob has all that is needed of a Function
+            watched.coroutine = self._watched_coroutine(function)
+            known = self._watched[name] = (function, watched)
+        return known[1]
+
+    def _watched_coroutine(self, function: Any) -> Callable[..., Awaitable[Any]]:
+        from arq.worker import Retry, RetryJob
+
+        coroutine, worker = function.coroutine, self._worker
+
+        @functools.wraps(coroutine)
+        async def watched(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> Any:
+            agent, job_id = self._agent, ctx["job_id"]
+            if agent is None:  # the worker has been closed
+                return await coroutine(ctx, *args, **kwargs)
+            ctx["z4j"] = agent
+            run = TaskRun(agent, ENGINE, job_id, function.name, worker.queue_name, ctx["job_try"] - 1)
+            run.started(args, kwargs)
+            self._running.add(job_id)
+            current_run.set(run)  # arq has made a task for this job
+            try:
+                result = await coroutine(ctx, *args, **kwargs)
+            except asyncio.CancelledError as exc:
+                timeout_s = worker.job_timeout_s if function.timeout_s is None else function.timeout_s
+                self._cancelled[job_id] = _Cancelled(run, exc, timeout_s)
+                raise
+            except Exception as exc:
+                if worker.retry_jobs and isinstance(exc, Retry | RetryJob):
+                    run.retried(exc)
+                else:
+                    run.failed(exc)
+                raise
+            run.succeeded(result)
+            return result
+
+        return watched
+
+
+class _Watched(dict[str, Any]):
+    """A worker's functions. arq looks one up to run it and gets it watched; all else sees it as it is."""
+
+    def __init__(self, functions: Mapping[str, Any], watch: Callable[[str, Any], Any]) -> None:
+        super().__init__(functions)
+        self._watch = watch
+
+    def __getitem__(self, name: str) -> Any:
+        return self._watch(name, super().__getitem__(name))
