@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 
 from tests.support.agents import agent_of
@@ -126,3 +126,68 @@ async def test_a_start_that_is_cancelled_leaves_no_agent_behind(
             thread.join(5)  # it has said that it ends
             assert not thread.is_alive()
     await brain.wait_for_workers(0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("with_agent", [True, False], ids=["with us", "without us"])
+async def test_handlers_of_the_application_run_as_without_us(
+    brain: DevBrain, tmp_path: Path, with_agent: bool
+) -> None:
+    app = FastAPI(lifespan=z4j_lifespan(**arguments(brain, tmp_path))) if with_agent else FastAPI()
+    calls: list[str] = []
+
+    def note(what: str) -> None:
+        calls.append(what)
+        assert not with_agent or app.state.z4j.status.state is State.ONLINE
+
+    @app.on_event("startup")
+    async def up() -> None:
+        note("up")
+
+    @app.on_event("startup")
+    def up_too() -> None:
+        note("up too")
+
+    router = APIRouter()
+    router.add_event_handler("shutdown", lambda: note("router down"))
+    app.include_router(router)
+    app.router.add_event_handler("shutdown", lambda: note("down"))
+    async with running(app):
+        assert calls == ["up", "up too"]
+    assert calls[2:] == ["router down", "down", "router down"]  # FastAPI's own way with included routers
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_handlers_that_a_lifespan_switches_off_stay_off(brain: DevBrain, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    app = FastAPI(lifespan=z4j_lifespan(lifespan=own, **arguments(brain, tmp_path)))
+    calls: list[str] = []
+    app.router.add_event_handler("startup", lambda: calls.append("up"))
+    async with running(app):
+        assert calls == []
+
+
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+async def test_a_lifespan_may_be_a_generator_without_a_decorator(
+    brain: DevBrain, tmp_path: Path, kind: Any
+) -> None:
+    calls: list[str] = []
+
+    async def own(app: Any) -> AsyncIterator[dict[str, int]]:
+        calls.append("up")
+        yield {"answer": 42}
+        calls.append("down")
+
+    def own_without_async(app: Any) -> Iterator[dict[str, int]]:
+        yield from ({"answer": 43},)
+        calls.append("down too")
+
+    for lifespan, answer in ((own, 42), (own_without_async, 43)):
+        given: Any = lifespan
+        app = kind(lifespan=z4j_lifespan(lifespan=given, **arguments(brain, tmp_path)))
+        async with running(app) as state:
+            assert state == {"answer": answer}
+    assert calls == ["up", "down", "down too"]
