@@ -6,17 +6,26 @@ import asyncio
 import base64
 import logging
 import pickle
+import traceback
 import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from arq.worker import create_worker
+from fastapi import FastAPI
+from taskiq import InMemoryBroker
 
 from tests.support import cli
 from tests.support.agents import closed_port
-from z4j_fastapi import PreflightError, Z4JAgent
+from z4j_fastapi import PreflightError, Z4JAgent, z4j_lifespan
 from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
 from z4j_fastapi.reports import FORMATS
+from z4j_fastapi.workers.arq import z4j_worker
+from z4j_fastapi.workers.taskiq import Z4JMiddleware
 
 TOKEN = "tok-PLANTED-aaaa1111"
 SECRET_BYTES = b"PLANTED-hmac-secret-of-32-bytes!"
@@ -179,6 +188,59 @@ async def test_an_agents_log_status_and_errors_show_none(
     assert leaks(everything) == []
     assert credentials.token not in everything
     assert credentials.hmac_secret not in everything
+
+
+async def _preflight(**arguments: Any) -> None:
+    async with z4j_lifespan(preflight="strict", **arguments)(FastAPI()):
+        raise AssertionError("it has started")
+
+
+async def _own_lifespan(**arguments: Any) -> None:
+    @asynccontextmanager
+    async def own(app: Any) -> AsyncIterator[None]:
+        raise RuntimeError("no database")
+        yield
+
+    async with z4j_lifespan(lifespan=own, preflight="off", **arguments)(FastAPI()):
+        raise AssertionError("it has started")
+
+
+async def _unknown_argument(**arguments: Any) -> None:
+    async with z4j_lifespan(colour="blue", **arguments)(FastAPI()):
+        raise AssertionError("it has started")
+
+
+async def _worker(**arguments: Any) -> None:
+    async def job(ctx: dict[str, Any]) -> None: ...
+
+    given: dict[str, Any] = {"functions": [job], "handle_signals": False}
+    settings = z4j_worker(preflight="strict", **arguments)(type("WorkerSettings", (), given))
+    await create_worker(settings).async_run()
+
+
+async def _broker(**arguments: Any) -> None:
+    broker = InMemoryBroker().with_middlewares(Z4JMiddleware(preflight="strict", **arguments))
+    await broker.startup()
+
+
+@pytest.mark.parametrize("as_bytes", [False, True], ids=["text", "bytes"])
+@pytest.mark.parametrize("fail", [_preflight, _own_lifespan, _unknown_argument, _worker, _broker])
+async def test_no_frame_or_exception_that_an_error_tracker_sees_holds_one(
+    tmp_path: Path, fail: Callable[..., Awaitable[None]], as_bytes: bool
+) -> None:
+    given: dict[str, Any] = {"token": TOKEN, "hmac_secret": SECRET}
+    if as_bytes:
+        given = {name: value.encode() for name, value in given.items()}
+    with pytest.raises(Exception) as caught:
+        await fail(brain_url=f"http://u:{URL_PASSWORD}@127.0.0.1:1", home=tmp_path, **given)
+    assert not isinstance(caught.value, AssertionError)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+    shown = [repr(frame.f_locals) for frame in frames if frame.f_code.co_filename != __file__]
+    error: BaseException | None = caught.value
+    while error is not None:
+        shown.append(f"{error!r} {error} {vars(error)} {error.args}")
+        error = error.__cause__ or error.__context__
+    assert leaks("\n".join(shown)) == []
 
 
 def test_settings_do_not_travel() -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, Protocol, cast
 
 from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_probes.given import seal_arguments
 
 
 class Application(Protocol):
@@ -33,6 +34,7 @@ def z4j_lifespan(
     takes, a generator function without a decorator too. Where there is none, the handlers that were added
     with `on_event` or `add_event_handler` run, as they do in an application without a lifespan.
     """
+    agent_arguments = seal_arguments(agent_arguments)  # error trackers show the locals of these frames
     if agent is not None and agent_arguments:
         raise TypeError(f"an agent and arguments for one exclude each other: {', '.join(agent_arguments)}")
     own = _event_handlers if lifespan is None else _context_of(lifespan)

@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from z4j_probes.given import is_utf8
+
 AGENT_PATH = "/ws/agent"
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
@@ -69,6 +71,8 @@ class Endpoint:
 
 def parse_endpoint(url: str) -> Endpoint:
     """Take a brain URL apart. InvalidURL where it is none, UnsupportedScheme for another protocol's."""
+    if not is_utf8(url):
+        raise InvalidURL("it has bytes that are not UTF-8")
     if any(c.isspace() or not c.isprintable() for c in url):
         raise InvalidURL("it contains white space or a control character")
     if url[:1] in "\"'" or url[-1:] in "\"'":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from z4j_probes.endpoint import Endpoint
+from z4j_probes.given import is_utf8
 
 # What people write into NO_PROXY, since one program or another takes it: what is wrong, and what was meant.
 _MISTAKES = (
@@ -114,7 +115,7 @@ def proxy_secrets(environ: Mapping[str, str]) -> list[str]:
             password = userinfo.partition(":")[2]
             plain = unquote(userinfo)
             found += [userinfo, plain, password, unquote(password)]
-            found.append(base64.b64encode(plain.encode()).decode())
+            found.append(base64.b64encode(plain.encode(errors="surrogateescape")).decode())
     return found
 
 
@@ -126,6 +127,8 @@ def _first(environ: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _parse(variable: str, value: str) -> Proxy:
+    if not is_utf8(value):
+        raise InvalidProxy(f"{variable} has bytes that are not UTF-8: percent-encode them")
     if value[:1] in "\"'" or value[-1:] in "\"'":
         raise InvalidProxy(f"{variable} is wrapped in quotes")
     try:

@@ -55,7 +55,9 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[str] = set()
         for secret in secrets:
-            quoted = (urllib.parse.quote(secret, safe=""), repr(secret)[1:-1], secret.translate(_HTML))
+            # bytes of an environment that are not UTF-8 are surrogates
+            percent = urllib.parse.quote(secret, safe="", errors="surrogateescape")
+            quoted = (percent, repr(secret)[1:-1], secret.translate(_HTML))
             for form in (secret, secret.strip(), *quoted):
                 if len(form) >= _SHORTEST:
                     forms.add(form)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from z4j_probes.acting_as import ActingAs
+from z4j_probes.given import Unusable
 from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import REDACTED, Redactor, Secret, is_secret_as_url
 from z4j_probes.result import Step
@@ -72,7 +73,8 @@ class Unreadable:
 class Settings:
     """The values as they were given, unjudged; None where there is none.
 
-    `sources` says where each came from. `misplaced` are secrets that stood where a file's name belongs.
+    `sources` says where each came from. `unusable` are arguments of a type that has no text. `misplaced` are
+    secrets that stood where a file's name belongs.
     `remarks` say what may surprise though it is not wrong. `environ` is the environment that everything else
     (proxies, trust store, TMPDIR) is read from: a process's own, or that of the service that is diagnosed.
     `acting_as` is set where this process acts as that service.
@@ -91,6 +93,7 @@ class Settings:
     allow_plaintext: bool = False
     sources: Mapping[str, Source] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
     misplaced: tuple[Secret, ...] = ()
     remarks: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -103,14 +106,14 @@ class Settings:
         environ: Mapping[str, str] | None = None,
         env_file: str | os.PathLike[str] | None = None,
         allow_plaintext: bool = False,
-        **explicit: str | None,
+        **explicit: Any,
     ) -> Settings:
         """Collect the settings.
 
         `environ` replaces the process's environment; what `env_file` says goes above it, since it was
-        named on purpose. `explicit` takes the attributes above, and `token_file` and `hmac_secret_file`;
-        None means "not given". Never raises for what a person configured: what could not be read is in
-        `unreadable`.
+        named on purpose. `explicit` takes the attributes above, and `token_file` and `hmac_secret_file`, in
+        any type that has an obvious text (see `given`); None means "not given". Never raises for what a
+        person configured: what could not be read is in `unreadable`, what has no text in `unusable`.
         """
         known = {v.attribute for v in VARIABLES} | {"token_file", "hmac_secret_file"}
         if not explicit.keys() <= known:
@@ -137,11 +140,11 @@ class Settings:
             for name, path in self.files.items()
             if getattr(self, name) is None or Path(path).expanduser().is_file()
         }
-        from z4j_probes.settings_load import Loader
+        from z4j_probes.settings_load import Loader, kept
 
         loader = Loader(dict(self.environ), None, {f"{name}_file": path for name, path in paths.items()})
-        found = {v.attribute: loader.find(v) for v in VARIABLES if v.attribute in paths}
-        held: dict[str, Any] = {name: Secret(text) for name, text in found.items() if text}
+        found = {v: loader.find(v) for v in VARIABLES if v.attribute in paths}
+        held: dict[str, Any] = {v.attribute: kept(text, v) for v, text in found.items() if text}
         others = (lost for lost in self.unreadable if lost.attribute not in self.files)
         lost = (lost for lost in loader.unreadable if getattr(self, lost.attribute) is None)
         return replace(self, **held, unreadable=(*others, *lost))

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from z4j_probes.env_file import parse_envfile, read_otherwise
+from z4j_probes.given import Unusable, as_text
 from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.redact import REDACTED, Secret, is_secret_as_file_name
 from z4j_probes.result import Step
@@ -32,11 +33,18 @@ class Loader:
         self,
         environ: dict[str, str],
         env_file: str | os.PathLike[str] | None,
-        explicit: Mapping[str, str | None],
+        explicit: Mapping[str, Any],
     ) -> None:
         self.environ = environ
         self.env_files: dict[str, str] = {}
-        self.explicit = {k: v for k, v in explicit.items() if v is not None}
+        self.explicit: dict[str, str | Secret] = {}
+        self.unusable: list[Unusable] = []
+        for name, value in explicit.items():
+            text = as_text(name, value)
+            if isinstance(text, Unusable):
+                self.unusable.append(text)
+            elif text is not None:
+                self.explicit[name] = text
         self.sources: dict[str, Source] = {}
         self.unreadable: list[Unreadable] = []
         self.misplaced: list[Secret] = []
@@ -50,7 +58,7 @@ class Loader:
         for variable in VARIABLES:
             value = self.find(variable)
             if value is not None:
-                values[variable.attribute] = Secret(value) if variable.secret else value
+                values[variable.attribute] = kept(value, variable)
         if "agent_name" not in values:
             values["agent_name"] = host_name()
             self.sources["agent_name"] = Source(Kind.HOST_NAME)
@@ -59,18 +67,23 @@ class Loader:
             allow_plaintext=allow_plaintext,
             sources=MappingProxyType(self.sources),
             unreadable=tuple(self.unreadable),
+            unusable=tuple(self.unusable),
             misplaced=tuple(self.misplaced),
             remarks=tuple(self.remarks),
             environ=MappingProxyType(self.environ),
         )
 
-    def find(self, variable: Variable) -> str | None:
+    def find(self, variable: Variable) -> str | Secret | None:
         attribute = variable.attribute
+        if attribute in {unusable.attribute for unusable in self.unusable}:
+            self.sources[attribute] = ARGUMENT
+            return variable.default
         if attribute in self.explicit:
             self.sources[attribute] = ARGUMENT
             return self.explicit[attribute]
         if f"{attribute}_file" in self.explicit:
-            return self._from_file(variable, self.explicit[f"{attribute}_file"], ARGUMENT)
+            path = self.explicit[f"{attribute}_file"]
+            return self._from_file(variable, path if isinstance(path, str) else path.reveal(), ARGUMENT)
         if self.environ.get(variable.name):
             self.sources[attribute] = self._source(variable.name)
             return self.environ[variable.name]
@@ -130,6 +143,13 @@ class Loader:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         self.unreadable.append(Unreadable(attribute, variable, path, reason, steps))
         return None
+
+
+def kept(value: str | Secret, variable: Variable) -> str | Secret:
+    """As the settings hold it: only what is a secret by its nature stays wrapped."""
+    if variable.secret:
+        return Secret(value) if isinstance(value, str) else value
+    return value if isinstance(value, str) else value.reveal()
 
 
 def _misplaced(variable: Variable) -> Unreadable:

@@ -22,6 +22,7 @@ from z4j_fastapi.agent.thread import AgentThread, dead
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.log import log
 from z4j_probes import Settings
+from z4j_probes.given import Unusable, as_count, as_seconds, seal
 
 Preflight = Literal["warn", "strict", "off"]
 
@@ -43,7 +44,9 @@ class Z4JAgent:
     except files that are away or wrong (`Z4J_TOKEN_FILE`, `ca_file`): it looks at them again.
 
     `preflight` says what a failed first climb does: "warn" (default) logs one error and goes on, "strict"
-    raises PreflightError, "off" waits for the buffer alone. `role` is web, task, scheduler, beat or other.
+    raises PreflightError, "off" waits for the buffer alone. Settings may be of any type that has an obvious
+    text: pydantic's SecretStr and HttpUrl, UUID, bytes, int, Path, an enum. `role` is web, task, scheduler,
+    beat or other.
     `redact_keys` adds words to those that mark a value as secret. `allow_plaintext` permits ws:// to a host
     that is not this machine.
     """
@@ -51,13 +54,13 @@ class Z4JAgent:
     def __init__(
         self,
         *,
-        brain_url: str | None = None,
-        token: str | None = None,
-        project_id: str | None = None,
-        agent_name: str | None = None,
-        hmac_secret: str | None = None,
-        home: str | os.PathLike[str] | None = None,
-        ca_file: str | os.PathLike[str] | None = None,
+        brain_url: Any = None,
+        token: Any = None,
+        project_id: Any = None,
+        agent_name: Any = None,
+        hmac_secret: Any = None,
+        home: Any = None,
+        ca_file: Any = None,
         preflight: Preflight | None = None,
         role: str = "web",
         framework: str = "fastapi",
@@ -71,14 +74,16 @@ class Z4JAgent:
         shutdown_budget_s: float = SHUTDOWN_BUDGET_S,
         allow_plaintext: bool = False,
     ) -> None:
-        self.settings = Settings.load(
+        # first of all: an error tracker shows the locals of this frame
+        brain_url, token, hmac_secret = seal(brain_url), seal(token), seal(hmac_secret)
+        settings = Settings.load(
             brain_url=brain_url,
             token=token,
             project_id=project_id,
             agent_name=agent_name,
             hmac_secret=hmac_secret,
-            home=None if home is None else os.fspath(home),
-            ca_file=None if ca_file is None else os.fspath(ca_file),
+            home=home,
+            ca_file=ca_file,
             preflight=preflight,
             allow_plaintext=allow_plaintext,
         )
@@ -89,12 +94,22 @@ class Z4JAgent:
             _names(schedulers),
             {engine: _names(names) for engine, names in (capabilities or {}).items()},
         )
-        bounds = {"max_events": max_buffered_events, "max_bytes": max_buffered_bytes}
-        self._bounds = {name: bound for name, bound in bounds.items() if bound is not None}
+        numbers = {
+            "max_events": as_count("max_buffered_events", max_buffered_events),
+            "max_bytes": as_count("max_buffered_bytes", max_buffered_bytes),
+            "preflight": as_seconds("preflight_budget_s", preflight_budget_s),
+            "shutdown": as_seconds("shutdown_budget_s", shutdown_budget_s),
+        }
+        unusable = (number for number in numbers.values() if isinstance(number, Unusable))
+        self.settings = replace(settings, unusable=(*settings.unusable, *unusable))
+        usable = {name: number for name, number in numbers.items() if isinstance(number, int | float)}
+        self._bounds: dict[str, int] = {
+            name: int(usable[name]) for name in ("max_events", "max_bytes") if name in usable
+        }
+        self._preflight_budget_s = usable.get("preflight", PREFLIGHT_BUDGET_S)
+        self._shutdown_budget_s = usable.get("shutdown", SHUTDOWN_BUDGET_S)
         self._engine = _names(engines)[0] if engines else framework
         self._encoder = EventEncoder(tuple(redact_keys))
-        self._preflight_budget_s = preflight_budget_s
-        self._shutdown_budget_s = shutdown_budget_s
         self._status = AgentStatus(State.STOPPED, datetime.now(UTC))
         self._missed = 0
         self._thread: AgentThread | None = None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from z4j_fastapi.workers.arq.hooks import WorkerHooks
+from z4j_probes.given import seal_arguments
 
 Settings = TypeVar("Settings", bound="type | dict[str, Any]")
 
@@ -47,6 +48,7 @@ def z4j_worker(settings: Any = None, **agent_arguments: Any) -> Any:
     either has an agent of its own, which starts before the worker's `on_startup` and stops after its
     `on_shutdown`.
     """
+    agent_arguments = seal_arguments(agent_arguments)
     if settings is None:
         return functools.partial(_mark, Instrumentation(agent_arguments))
     return _mark(Instrumentation(agent_arguments), settings)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.workers.task_run import TaskRun
+from z4j_probes.given import seal_arguments
 
 try:
     from taskiq import InMemoryBroker, TaskiqMiddleware
@@ -75,6 +76,7 @@ class Z4JMiddleware(TaskiqMiddleware):
     """
 
     def __init__(self, agent: Z4JAgent | None = None, **agent_arguments: Any) -> None:
+        agent_arguments = seal_arguments(agent_arguments)
         super().__init__()
         self._sender = agent
         self._agent_arguments = {"role": "task", "engines": [ENGINE], **agent_arguments}

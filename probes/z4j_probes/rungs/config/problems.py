@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
+from z4j_probes.given import Unusable
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
 from z4j_probes.redact import Secret
@@ -61,6 +62,7 @@ def find_problems(settings: Settings) -> list[Problem]:
         )
         for lost in settings.unreadable
     ]
+    problems += [_unusable(settings, argument) for argument in settings.unusable]
     unread = misspelled.unread(settings.environ)
     for attribute in _NEEDED:
         if not given(getattr(settings, attribute)) and attribute not in {p.setting for p in problems}:
@@ -74,6 +76,12 @@ def find_problems(settings: Settings) -> list[Problem]:
             steps = as_steps(f"Rename {name} to {known}, or unset it")
             problems.append(Problem("config.unknown_variable", known, f"env {name}", message, steps))
     return [*problems, *_about_url(settings), *_about_secrets(settings), *_about_values(settings)]
+
+
+def _unusable(settings: Settings, argument: Unusable) -> Problem:
+    name = argument.attribute
+    message = f"the argument {name} is of type {argument.type_name}, expected {argument.expected}"
+    return _problem(settings, "config.invalid_value", name, message, f"Pass {argument.expected} as {name}=")
 
 
 def given(value: str | Secret | None) -> bool:

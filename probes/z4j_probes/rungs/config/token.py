@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from z4j_probes.given import is_utf8
+
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _PLACEHOLDER = re.compile(
     r"<.*>|\[.*\]|\$\{?\w*\}?|\{\{.*\}\}|%\w+%|x+|\.+|\*+|…"
@@ -61,6 +63,8 @@ def _inside(core: str) -> list[str]:
     if any(c in _QUOTES for c in core):
         found.append("has a quote in the middle")
     others = [c for c in core if not c.isspace() and c not in _QUOTES]
+    if not is_utf8(core):
+        return [*found, "has bytes that are not UTF-8"]
     if any(not c.isascii() for c in others):
         hidden = any(not c.isascii() and not c.isprintable() for c in others)
         found.append(f"has {'an invisible' if hidden else 'a'} character that is not ASCII")

@@ -1,0 +1,112 @@
+"""What a program gives as a setting, in whatever type it keeps that, as the text that a variable would have.
+
+Text that may hold a secret is wrapped before anything else happens to it: error trackers show the local
+variables of every frame that an exception passes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from numbers import Integral
+from typing import Any
+from uuid import UUID
+
+from z4j_probes.redact import Secret
+
+# Arguments that hold a secret, or that a secret is put into by mistake.
+SEALED = ("token", "hmac_secret", "brain_url")
+# How bytes of an environment that are not UTF-8 arrive (PEP 383).
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An argument whose value is of a type that has no obvious text. `expected` says what would do."""
+
+    attribute: str
+    type_name: str
+    expected: str = "text"
+
+
+def seal(value: Any) -> Any:
+    """Text, also as bytes, in a Secret; any other value as it is, None too."""
+    if isinstance(value, str | bytes | bytearray):
+        return Secret(_text_of(value))
+    return value
+
+
+def seal_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """An agent's arguments, with those in Secrets that may hold one."""
+    return {name: seal(value) if name in SEALED else value for name, value in arguments.items()}
+
+
+def as_text(attribute: str, value: Any) -> str | Secret | Unusable | None:
+    """The text of an argument: None for None, Unusable for what has no obvious text.
+
+    Taken are text, bytes in UTF-8, paths, integers, UUIDs, enums of these, URLs (pydantic's, starlette's,
+    yarl's, httpx's: by their class's name) and secrets (pydantic's, starlette's).
+    """
+    if value is None or isinstance(value, Secret):
+        return value
+    if isinstance(value, Enum):
+        return as_text(attribute, value.value)
+    try:
+        if hasattr(value, "get_secret_value"):
+            return Secret(_text_of(value.get_secret_value()))
+        if isinstance(value, os.PathLike):
+            return os.fsdecode(value)
+        if _has_obvious_text(value):
+            text = _text_of(value)
+            return Secret(text) if attribute in SEALED else text
+    except Exception:  # noqa: S110 - a value of the host's may do anything; its type is told below
+        pass
+    return Unusable(attribute, type(value).__name__)
+
+
+def as_seconds(attribute: str, value: Any) -> float | Unusable:
+    """A duration: any number, a number as text, a timedelta."""
+    try:
+        seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        if not isinstance(value, bool) and math.isfinite(seconds):
+            return float(seconds)
+    except Exception:  # noqa: S110 - as above
+        pass
+    return Unusable(attribute, type(value).__name__, "a number of seconds")
+
+
+def as_count(attribute: str, value: Any) -> int | Unusable | None:
+    """A number of things: an integer, or one as text; None for None."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str | Integral) and not isinstance(value, bool):
+            return int(value)
+    except Exception:  # noqa: S110 - as above
+        pass
+    return Unusable(attribute, type(value).__name__, "an integer")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be encoded: bytes of an environment that are not UTF-8 can't."""
+    return _SURROGATE.search(text) is None
+
+
+def _has_obvious_text(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str | bytes | bytearray | Integral | UUID):
+        return True
+    names = {kind.__name__.lower() for kind in type(value).__mro__}
+    return "secret" in names or any(name.endswith(("url", "dsn")) for name in names)
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode(errors="surrogateescape")
+    return str.__str__(value) if isinstance(value, str) else str(value)
