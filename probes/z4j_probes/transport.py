@@ -2,16 +2,25 @@
 
 tcp opens the transport with it, a proxy's answer is read through it, tls and websocket take the transport
 over from it, and what a server says unasked is kept as evidence.
+
+A child process that is forked off gets a copy of the connection's descriptor. While it has that, the peer
+does not see the end of a parent that was killed: a brain would show it online for its 90 s of patience.
+So the child closes its copies, without a word to the peer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+import weakref
 from typing import cast
 
 # Enough for a banner, an HTTP error page or a proxy's answer; a peer that floods is paused, not buffered.
 HELD_MAX_BYTES = 64 * 1024
+
+_connected: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 class HoldingProtocol(asyncio.Protocol):
@@ -29,6 +38,10 @@ class HoldingProtocol(asyncio.Protocol):
         """Called again after start_tls, with the encrypted transport."""
         # asyncio's own promise; uvloop's keeps it without being a subclass
         self.transport = cast("asyncio.Transport", transport)
+        # asyncio's; uvloop has no socket object that could be told, and no agent runs in its loop
+        connection = getattr(transport.get_extra_info("socket"), "_sock", None)
+        if isinstance(connection, socket.socket):
+            _connected.add(connection)
 
     def data_received(self, data: bytes) -> None:
         """Keep it; stop reading where it is more than any honest peer says here."""
@@ -71,3 +84,16 @@ def hang_up(transport: asyncio.Transport) -> None:
     """
     with contextlib.suppress(AttributeError):
         transport.abort()
+
+
+def _close_in_child() -> None:
+    for connection in list(_connected):
+        # detached first: the object must not close the number again, which may be another file's by then
+        descriptor = connection.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
+    _connected.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -100,6 +101,29 @@ async def test_a_fork_has_no_agent(tmp_path: Path) -> None:
         agent.emit("task.sent", task_id="parent again")
         await brain.wait_for_events(2)
         assert {e["task_id"] for e in brain.seen.events.values()} == {"parent", "parent again"}
+
+
+async def test_a_child_does_not_keep_a_killed_parent_online(tmp_path: Path) -> None:
+    async with DevBrain() as brain:
+        environ = {**os.environ, **settings_of(brain), "Z4J_HOME": str(tmp_path / "z4j")}
+        parent = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.support.forking_agent",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environ,
+        )
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        child = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+        await brain.wait_for_workers(1)
+        parent.kill()
+        await brain.wait_for_workers(0)  # far below the patience of a brain, which is 90 s
+        os.kill(child, 0)  # it lives
+        parent.stdin.close()
+        await parent.stdout.read()  # the child has gone
+        await parent.wait()
 
 
 async def test_sigterm_under_uvicorn_stops_it_cleanly_and_fast(tmp_path: Path) -> None:
