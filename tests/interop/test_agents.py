@@ -12,7 +12,7 @@ import httpx
 import pytest
 from arq.connections import RedisSettings, create_pool
 
-from tests.support.agents import until
+from tests.support.agents import until, warnings
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.programs import free_port
 from tests.support.real_brain import BrainProcess
@@ -175,3 +175,18 @@ async def test_every_event_arrives_once_though_the_brain_is_killed_midway(
     assert len(tasks) == EVENTS
     assert {task["task_id"]: task["runtime_ms"] for task in tasks} == {f"t-{n}": n for n in range(EVENTS)}
     api.close()
+
+
+async def test_a_task_that_is_retried_at_once_is_no_reason_to_warn(
+    real_brain: BrainApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The brain keeps one event of a kind a second, and counts the others as rejected."""
+    agent = real_brain.mint()
+    async with Z4JAgent(
+        brain_url=real_brain.url, token=agent.token, hmac_secret=agent.hmac_secret, home=tmp_path
+    ) as running:
+        for count in range(1, 21):
+            running.emit("task.retried", task_id="again", task_name="again", retry_count=count)
+        await until(lambda: running.status.rejected > 0, "the brain had rejected some", WAIT_S)
+        await until(lambda: running.status.buffered == 0, "all were acknowledged", WAIT_S)
+    assert warnings(caplog) == []

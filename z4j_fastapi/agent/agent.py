@@ -9,14 +9,17 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.host import log_fault, monkey_patching, reloader_that_watches
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.agent.thread import AgentThread, dead
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
@@ -119,7 +122,7 @@ class Z4JAgent:
     def status(self) -> AgentStatus:
         """A snapshot, from any thread."""
         status = self._snapshot()
-        return replace(status, dropped=status.dropped + self._missed)
+        return replace(status, dropped=status.dropped + self._missed, log_fault=log_fault(log.logger))
 
     def _snapshot(self) -> AgentStatus:
         status = self._status
@@ -129,6 +132,8 @@ class Z4JAgent:
         if thread is not None and not thread.look():
             status = dead(status, "the agent's thread has died; it is started again")
         buffer = thread.kept if thread else None
+        if thread:
+            status = replace(status, rejected=thread.rejected)
         if buffer:
             status = replace(status, buffered=buffer.depth, dropped=buffer.dropped)
         return status
@@ -181,6 +186,12 @@ class Z4JAgent:
         if self.settings.is_disabled:
             self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason="Z4J_DISABLED is set"))
             return self
+        unfit = monkey_patching()
+        if unfit:
+            log.error("the agent can't run here: %s", unfit)
+            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=unfit))
+            self._insist()
+            return self
         thread = AgentThread(
             self.settings,
             self._introduction,
@@ -205,6 +216,7 @@ class Z4JAgent:
         except asyncio.CancelledError:  # nobody leaves what was never quite entered
             await self.__aexit__()
             raise
+        self._warn_of_reloader()
         try:
             self._insist()
         except PreflightError:
@@ -233,6 +245,17 @@ class Z4JAgent:
     @property
     def _is_forked(self) -> bool:
         return self._entered_pid is not None and self._entered_pid != os.getpid()
+
+    def _warn_of_reloader(self) -> None:
+        path = self._status.buffer_path
+        watched = reloader_that_watches(Path(path), sys.argv) if path else ""
+        if watched:
+            log.warning(
+                "the buffer %s is below %s, which a reloader watches: each event may restart this service; "
+                "set Z4J_HOME to a directory elsewhere",
+                path,
+                watched,
+            )
 
     def _insist(self) -> None:
         """Raise PreflightError where the host wants a session or no start at all, and there is none."""

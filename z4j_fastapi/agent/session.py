@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.in_flight import Pace
+from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
@@ -55,7 +56,8 @@ class _Over(Exception):
 class Session:
     """Runs one session until it ends. Lives in one event loop; owns the WebSocket that it is given.
 
-    `health` is asked for what a heartbeat reports of the adapter. `fires` outlives sessions, as schedules do.
+    `health` is asked for what a heartbeat reports of the adapter. `fires` and `rejections`
+    outlive sessions.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class Session:
         live: LiveSession,
         buffer: EventBuffer,
         fires: UnansweredFires,
+        rejections: Rejections,
         health: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._live = live
         self._websocket = live.websocket
         self._buffer = buffer
         self._fires = fires
+        self._rejections = rejections
         self._health = health
         self._in_flight: dict[str, tuple[Batch, float]] = {}
         self._pace = Pace()
@@ -78,7 +82,6 @@ class Session:
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
         self._finishing = False
-        self._told_of_rejects = False
         self._last_flush_at: datetime | None = None
 
     def wake(self) -> None:
@@ -155,13 +158,8 @@ class Session:
         self._pace.acknowledged(len(batch), now_s - max(sent_s, self._acknowledged_s))
         self._acknowledged_s = now_s
         self._buffer.forget(batch)
-        if payload.get("rejected") and not self._told_of_rejects:
-            self._told_of_rejects = True
-            log.warning(
-                "of %d events the brain took all but %s: it knows those already, or they are not valid",
-                len(batch),
-                payload["rejected"],
-            )
+        if self._rejections.acknowledged(len(batch), payload.get("rejected"), now_s):
+            log.warning("the brain rejects every event, %d so far; its log says why", self._rejections.count)
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
 

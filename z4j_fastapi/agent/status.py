@@ -30,7 +30,9 @@ class AgentStatus:
 
     `report` is the last climb's. `buffered` counts events that no brain has acknowledged, `dropped` those
     that were lost to the buffer's bounds or could not be taken. `buffer_path` is None for a buffer that
-    lives in memory alone. `buffer_fault` is a code while the disk does not take events, which are in memory
+    lives in memory alone. `rejected` counts events that a brain has acknowledged and did not take: it knows
+    them, or keeps one of their kind a second. `log_fault` says why nothing of the agent's log appears, empty
+    if it does. `buffer_fault` is a code while the disk does not take events, which are in memory
     alone then. After the end `buffered` is what was left on disk for the next start.
     """
 
@@ -41,10 +43,12 @@ class AgentStatus:
     report: Report | None = None
     buffered: int = 0
     dropped: int = 0
+    rejected: int = 0
     buffer_path: str | None = None
     buffer_fault: str = ""
     worker_id: str | None = None
     session_id: str | None = None
+    log_fault: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without secrets."""
@@ -55,9 +59,11 @@ class AgentStatus:
             "reason": self.reason,
             "buffered": self.buffered,
             "dropped": self.dropped,
+            "rejected": self.rejected,
             "buffer_path": self.buffer_path,
             "buffer_fault": self.buffer_fault,
             "worker_id": self.worker_id,
             "session_id": self.session_id,
+            "log_fault": self.log_fault,
             "report": self.report.to_dict() if self.report else None,
         }

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.reconnect import Backoff, may_heal, names_a_buffer
+from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.buffer import EventBuffer
@@ -78,6 +79,7 @@ class Supervisor:
         self._worker_id = self._stable_worker_id()
         self._replaced_s: float | None = None
         self._fires = UnansweredFires()
+        self.rejections = Rejections()
         self._said = ""
         self._warned: set[str] = set()
         self._finishing = False
@@ -190,7 +192,7 @@ class Supervisor:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
     async def _live(self, live: LiveSession, report: Report) -> SessionEnd:
-        self._session = Session(live, self._buffer, self._fires, self._health)
+        self._session = Session(live, self._buffer, self._fires, self.rejections, self._health)
         started_s = time.monotonic()
         try:
             self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)

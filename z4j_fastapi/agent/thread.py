@@ -80,6 +80,11 @@ class AgentThread:
         self.kept: EventBuffer | None = None
         """The same for whoever counts, after it is closed too."""
 
+    @property
+    def rejected(self) -> int:
+        """How many events brains have rejected in this life."""
+        return self._supervisor.rejections.count if self._supervisor else 0
+
     def start(self) -> None:
         """Start the thread. RuntimeError where this process can have no more of them."""
         with self._starting:

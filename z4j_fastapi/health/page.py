@@ -45,6 +45,8 @@ def _facts(status: AgentStatus) -> list[tuple[str, object]]:
         ("Buffer", status.buffer_path or "memory alone"),
         ("Worker", status.worker_id or "none yet"),
         ("Session", status.session_id or "none"),
+        ("Events rejected", status.rejected),
+        ("Log", status.log_fault or "on"),
     ]
 
 
