@@ -69,6 +69,9 @@ async def at_work(worker: Worker) -> AsyncIterator[ArqRedis]:
     running = asyncio.create_task(worker.async_run())
     try:
         yield pool
+        # arq's close raises CancelledError while it stores what became of a job
+        tasks, jobs = worker.tasks, worker.job_tasks
+        await until(lambda: all(t.done() or j in jobs for j, t in tasks.items()), "no job was being stored")
     finally:
         await worker.close()
         await asyncio.wait({running})

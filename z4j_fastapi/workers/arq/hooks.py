@@ -16,6 +16,7 @@ import copy
 import dataclasses
 import functools
 import pickle
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ class _Cancelled:
     run: TaskRun
     exc: asyncio.CancelledError
     timeout_s: float | None
+    is_aborted: bool
+    at_s: float = dataclasses.field(default_factory=time.monotonic)
     outcome: object = None
 
 
@@ -84,13 +87,14 @@ class WorkerHooks:
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run one job, and tell why it was cancelled if it was."""
+        began_s = time.monotonic()  # before arq's own clock for this job starts
         try:
             await self._run_job(job_id, score)
         finally:
             self._running.discard(job_id)
             cancelled = self._cancelled.pop(job_id, None)
             if cancelled is not None:
-                await self._tell_why(cancelled)
+                await self._tell_why(cancelled, cancelled.at_s - began_s)
 
     def serialize(self, data: dict[str, Any]) -> bytes:
         """Takes part in storing a result; arq serializes new jobs here, too, which have no `r`."""
@@ -121,16 +125,19 @@ class WorkerHooks:
             else:
                 run.failed(outcome)
 
-    async def _tell_why(self, cancelled: _Cancelled) -> None:
-        run, exc, outcome = cancelled.run, cancelled.exc, cancelled.outcome
+    async def _tell_why(self, cancelled: _Cancelled, after_s: float) -> None:
+        run, exc, outcome, timeout_s = cancelled.run, cancelled.exc, cancelled.outcome, cancelled.timeout_s
+        this_task = asyncio.current_task()
+        # a shutdown cancels arq's task for the job, an abort and the timeout only the job's own
+        is_called_off = cancelled.is_aborted or (this_task is not None and this_task.cancelling() > 0)
         if isinstance(outcome, asyncio.CancelledError):
             run.revoked(exc)
         elif isinstance(outcome, BaseException):
             run.failed(outcome, cause=exc)
         elif await self._will_run_again(run.task_id):
             run.retried(exc)
-        elif cancelled.timeout_s is not None and run.runtime_s >= cancelled.timeout_s:
-            run.failed(TimeoutError(f"ran for more than {cancelled.timeout_s:g} s"), cause=exc)
+        elif timeout_s is not None and after_s >= timeout_s and not is_called_off:
+            run.failed(TimeoutError(f"ran for more than {timeout_s:g} s"), cause=exc)
         else:
             run.revoked(exc)
 
@@ -172,7 +179,8 @@ class WorkerHooks:
                 result = await coroutine(ctx, *args, **kwargs)
             except asyncio.CancelledError as exc:
                 timeout_s = worker.job_timeout_s if function.timeout_s is None else function.timeout_s
-                self._cancelled[job_id] = _Cancelled(run, exc, timeout_s)
+                is_aborted = job_id in worker.aborting_tasks
+                self._cancelled[job_id] = _Cancelled(run, exc, timeout_s, is_aborted)
                 raise
             except Exception as exc:
                 if worker.retry_jobs and isinstance(exc, Retry | RetryJob):
