@@ -52,6 +52,7 @@ VARIABLES = (
     Variable("preflight", "Z4J_PREFLIGHT", "what a failed first climb does: warn, strict or off", "warn"),
     Variable("disabled", "Z4J_DISABLED", "1 keeps the agent from doing anything"),
     Variable("log_level", "Z4J_LOG_LEVEL", "the level of the z4j logger"),
+    Variable("commands", "Z4J_COMMANDS", "what the brain may ask: default, all, none or a list", "default"),
 )
 
 
@@ -90,6 +91,7 @@ class Settings:
     preflight: str = "warn"
     disabled: str | None = None
     log_level: str | None = None
+    commands: str = "default"
     allow_plaintext: bool = False
     sources: Mapping[str, Source] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()

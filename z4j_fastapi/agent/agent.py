@@ -24,6 +24,7 @@ from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.agent.thread import AgentThread, dead
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.log import log
+from z4j_fastapi.workers.engine import Engine
 from z4j_probes import Settings
 from z4j_probes.given import Unusable, as_count, as_seconds, seal
 
@@ -51,7 +52,8 @@ class Z4JAgent:
     text: pydantic's SecretStr and HttpUrl, UUID, bytes, int, Path, an enum. `role` is web, task, scheduler,
     beat or other.
     `redact_keys` adds words to those that mark a value as secret. `allow_plaintext` permits ws:// to a host
-    that is not this machine.
+    that is not this machine. `engine` does what the brain asks, in the event loop in which this agent is
+    entered; `commands` says what it may ask: "default", "all", "none" or names (see docs/agent.md).
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Z4JAgent:
         preflight_budget_s: float = PREFLIGHT_BUDGET_S,
         shutdown_budget_s: float = SHUTDOWN_BUDGET_S,
         allow_plaintext: bool = False,
+        engine: Engine | None = None,
+        commands: str | Sequence[str] | None = None,
     ) -> None:
         # first of all: an error tracker shows the locals of this frame
         brain_url, token, hmac_secret = seal(brain_url), seal(token), seal(hmac_secret)
@@ -89,8 +93,9 @@ class Z4JAgent:
             ca_file=ca_file,
             preflight=preflight,
             allow_plaintext=allow_plaintext,
+            commands=None if commands is None else ",".join(_names(commands)) or "none",
         )
-        self._introduction = Introduction(
+        introduction = Introduction(
             role,
             framework,
             _names(engines),
@@ -111,7 +116,9 @@ class Z4JAgent:
         }
         self._preflight_budget_s = usable.get("preflight", PREFLIGHT_BUDGET_S)
         self._shutdown_budget_s = usable.get("shutdown", SHUTDOWN_BUDGET_S)
-        self._engine = _names(engines)[0] if engines else framework
+        self._commanded = engine
+        self._introduction = introduction.with_engine(engine, self.settings.commands)
+        self._engine = engine.name if engine else _names(engines)[0] if engines else framework
         self._encoder = EventEncoder(tuple(redact_keys))
         self._status = AgentStatus(State.STOPPED, datetime.now(UTC))
         self._missed = 0
@@ -136,6 +143,8 @@ class Z4JAgent:
             status = replace(status, rejected=thread.rejected)
         if buffer:
             status = replace(status, buffered=buffer.depth, dropped=buffer.dropped)
+        if thread and thread.commands:
+            status = replace(status, commands=thread.commands.counts)
         return status
 
     def emit(
@@ -199,6 +208,8 @@ class Z4JAgent:
             bounds=self._bounds,
             preflight_budget_s=self._preflight_budget_s,
             shutdown_budget_s=self._shutdown_budget_s,
+            engine=self._commanded,
+            host_loop=_running_loop(),
         )
         self._thread, self._entered_pid = thread, os.getpid()
         self._publish(AgentStatus(State.STARTING, datetime.now(UTC)))
@@ -266,6 +277,13 @@ class Z4JAgent:
     def _publish(self, status: AgentStatus, thread: AgentThread | None = None) -> None:
         if thread is self._thread or thread is None:  # one that outlived its budget has no say any more
             self._status = status
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a host of another kind
+        return None
 
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from z4j_fastapi.commands.policy import offered
+from z4j_fastapi.workers.engine import Engine
 from z4j_probes import Settings
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
 
@@ -30,6 +32,14 @@ class Introduction:
     engines: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
     capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def with_engine(self, engine: Engine | None, commands: str) -> Introduction:
+        """The same, with what the owner lets a brain ask of this engine: nothing at all with "none"."""
+        tokens = offered(engine, commands)
+        if engine is None or tokens is None:
+            return self
+        engines = (engine.name, *(name for name in self.engines if name != engine.name))
+        return replace(self, engines=engines, capabilities={engine.name: tokens, **self.capabilities})
 
     def hello(self, settings: Settings, worker_id: str, started_at: datetime) -> Hello:
         """The hello of one climb."""

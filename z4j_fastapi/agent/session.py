@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
-from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.in_flight import Pace
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.buffer import Batch, EventBuffer
+from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
-from z4j_probes.protocol import CloseCode, meaning_of, new_frame_id, timestamp
+from z4j_probes.protocol import CloseCode, answers, meaning_of, new_frame_id, timestamp
 from z4j_probes.transport import hang_up
 
 # Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
@@ -56,22 +56,22 @@ class _Over(Exception):
 class Session:
     """Runs one session until it ends. Lives in one event loop; owns the WebSocket that it is given.
 
-    `health` is asked for what a heartbeat reports of the adapter. `fires` and `rejections`
-    outlive sessions.
+    `commands` takes what the brain asks and has the replies; `rejections` outlive
+    sessions; `health` is asked for what a heartbeat reports of the adapter.
     """
 
     def __init__(
         self,
         live: LiveSession,
         buffer: EventBuffer,
-        fires: UnansweredFires,
+        commands: Dispatcher,
         rejections: Rejections,
         health: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._live = live
         self._websocket = live.websocket
         self._buffer = buffer
-        self._fires = fires
+        self._commands = commands
         self._rejections = rejections
         self._health = health
         self._in_flight: dict[str, tuple[Batch, float]] = {}
@@ -98,6 +98,7 @@ class Session:
                 group.create_task(self._receive(), name="z4j receive")
                 group.create_task(self._send(), name="z4j send")
                 group.create_task(self._heartbeat(), name="z4j heartbeat")
+                group.create_task(self._reply(), name="z4j reply")
                 group.create_task(self._watch(), name="z4j watch")
         except* _Over as over:
             errors = [error for error in over.exceptions if isinstance(error, _Over)]
@@ -142,7 +143,7 @@ class Session:
         if kind == "event_batch_ack":
             self._acknowledged(payload)
         elif kind == "command":
-            await self._answer(frame["id"], payload)
+            self._commands.received(frame["id"], payload)
         elif kind == "error" and payload.get("fatal"):
             reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
             raise _Over(SessionEnd("auth.closed", reason))
@@ -163,21 +164,16 @@ class Session:
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
 
-    async def _answer(self, command_id: str, payload: Mapping[str, Any]) -> None:
-        """This agent implements no command yet; silence would leave the dashboard waiting.
-
-        A fire of a schedule is the exception: `fires` says why, and what a person is told instead.
-        """
-        if payload.get("action") == "schedule.fire":
-            target = payload.get("target")
-            self._fires.note(target.get("id") if isinstance(target, dict) else None)
-            return
-        claim = {"delivery_claim_token": payload.get("delivery_claim_token")}
-        error = f"this agent does not implement the command {payload.get('action')!r}"
-        result = {"status": "failed", "result": None, "error": error, **claim}
-        sign = self._live.signer.sign
-        await self._websocket.send(sign("command_ack", claim, command_id))
-        await self._websocket.send(sign("command_result", result, command_id))
+    async def _reply(self) -> NoReturn:
+        limit = self._commands.max_frame_bytes = self._live.ack.max_frame_size_bytes
+        try:
+            while True:
+                reply = await self._commands.next_reply()
+                payload = answers.fitted(reply.payload, limit)
+                await self._websocket.send(self._live.signer.sign(reply.kind, payload, reply.command_id))
+                self._commands.sent(reply)
+        except ConnectionClosed as exc:
+            raise _Over(_why_closed(exc)) from None
 
     async def _send(self) -> NoReturn:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -33,7 +34,8 @@ class AgentStatus:
     lives in memory alone. `rejected` counts events that a brain has acknowledged and did not take: it knows
     them, or keeps one of their kind a second. `log_fault` says why nothing of the agent's log appears, empty
     if it does. `buffer_fault` is a code while the disk does not take events, which are in memory
-    alone then. After the end `buffered` is what was left on disk for the next start.
+    alone then. After the end `buffered` is what was left on disk for the next start. `commands` counts what the
+    brain asked: by how it ended, and by code where it was not done.
     """
 
     state: State
@@ -49,6 +51,7 @@ class AgentStatus:
     worker_id: str | None = None
     session_id: str | None = None
     log_fault: str = ""
+    commands: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without secrets."""
@@ -65,5 +68,6 @@ class AgentStatus:
             "worker_id": self.worker_id,
             "session_id": self.session_id,
             "log_fault": self.log_fault,
+            "commands": dict(self.commands),
             "report": self.report.to_dict() if self.report else None,
         }

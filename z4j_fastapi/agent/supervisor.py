@@ -14,13 +14,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from z4j_fastapi.agent.fires import UnansweredFires
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.reconnect import Backoff, may_heal, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.buffer import EventBuffer
+from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log, traceback_text
 from z4j_probes import (
     Climb,
@@ -59,6 +59,7 @@ class Supervisor:
         identity: str,
         directory: StateDirectory | None,
         buffer: EventBuffer,
+        commands: Dispatcher,
         publish: Callable[[AgentStatus], None],
         backoff: Backoff | None = None,
     ) -> None:
@@ -72,13 +73,13 @@ class Supervisor:
         self._state_directory = directory
         self._directory = directory.path if directory else None
         self._buffer = buffer
+        self._commands = commands
         self._publish = publish
         self._backoff = backoff or Backoff()
         self._started_at = datetime.now(UTC)
         self._session: Session | None = None
         self._worker_id = self._stable_worker_id()
         self._replaced_s: float | None = None
-        self._fires = UnansweredFires()
         self.rejections = Rejections()
         self._said = ""
         self._warned: set[str] = set()
@@ -107,11 +108,13 @@ class Supervisor:
         self._buffer.on_trouble(tell)
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
+            commanded = group.create_task(self._commands.run(), name="z4j commands")
             end = await self._attempt(self._connect(preflight_budget_s))
             while not self._finishing and self.status.state is not State.DISABLED:
                 await asyncio.sleep(self._backoff.next_s(end.code, end.close_code))
                 end = await self._attempt(self._reconnect())
             adopting.cancel()
+            commanded.cancel()
             if not self._finishing and self.keeps_events:
                 await asyncio.Event().wait()  # until cancelled: the buffer is open for as long as this runs
 
@@ -192,7 +195,7 @@ class Supervisor:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
     async def _live(self, live: LiveSession, report: Report) -> SessionEnd:
-        self._session = Session(live, self._buffer, self._fires, self.rejections, self._health)
+        self._session = Session(live, self._buffer, self._commands, self.rejections, self._health)
         started_s = time.monotonic()
         try:
             self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.log import log, traceback_text
+from z4j_fastapi.workers.engine import Engine
 from z4j_probes import Settings
 
 if TYPE_CHECKING:
     from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
     from z4j_fastapi.buffer.open import OpenedBuffer
+    from z4j_fastapi.commands.dispatch import Dispatcher
 
 # How long the first event of a batch waits for company. It also bounds how often `nudge` wakes this thread,
 # which costs a caller more than keeping the event does.
@@ -42,7 +44,7 @@ RESTART_EVERY_S = 60.0
 class AgentThread:
     """One life of an agent, from start to stop. `publish` gets each new status, in the thread.
 
-    Whatever ends what runs in the thread is logged, and it starts again, with the buffer that is open. Where
+    `engine` acts in `host_loop`. Whatever ends what runs in the thread is logged, and it starts again, with the buffer that is open. Where
     the thread itself is gone, `look` sees it.
     """
 
@@ -55,6 +57,8 @@ class AgentThread:
         bounds: Mapping[str, int],
         preflight_budget_s: float,
         shutdown_budget_s: float,
+        engine: Engine | None = None,
+        host_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._settings = settings
         self._introduction = introduction
@@ -62,6 +66,8 @@ class AgentThread:
         self._bounds = bounds
         self._preflight_budget_s = preflight_budget_s
         self._shutdown_budget_s = shutdown_budget_s
+        self._engine = engine
+        self._host_loop = host_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
         self._opened: OpenedBuffer | None = None
@@ -79,6 +85,8 @@ class AgentThread:
         """What takes events: there from the first moment that it does to the last."""
         self.kept: EventBuffer | None = None
         """The same for whoever counts, after it is closed too."""
+        self.commands: Dispatcher | None = None
+        """What acts on the brain's commands; stays for whoever counts."""
 
     @property
     def rejected(self) -> int:
@@ -195,6 +203,7 @@ class AgentThread:
         # websockets, sqlite3 and ssl load here, not where a web service imports us
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.open import open_buffer
+        from z4j_fastapi.commands.dispatch import open_dispatcher
         from z4j_probes import default_registry
 
         if self._opened is None:
@@ -203,6 +212,12 @@ class AgentThread:
             self._opened.buffer.look = self.look
         opened = self._opened
         opened.buffer.release_all()  # what an earlier life had on its way
+        directory = opened.directory.path / opened.identity if opened.directory else None
+        earlier = self.commands
+        self.commands = open_dispatcher(self._settings, self._engine, self._host_loop, directory)
+        if earlier is not None:
+            earlier.close()
+            self.commands.count_on(earlier.counts)
         self._supervisor = supervisor = Supervisor(
             default_registry(),
             self._settings,
@@ -210,6 +225,7 @@ class AgentThread:
             identity=opened.identity,
             directory=opened.directory,
             buffer=opened.buffer,
+            commands=self.commands,
             publish=self._publish,
         )
         self.buffer = self.kept = opened.buffer
@@ -218,6 +234,7 @@ class AgentThread:
             _settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
         await self._live(supervisor, max(0.0, deadline_s - time.monotonic()))
         self.buffer = None
+        self.commands.close()
         opened.buffer.close()
         await asyncio.sleep(0)  # what it has told is logged
 
@@ -227,6 +244,8 @@ class AgentThread:
         try:
             await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():
+                if self.commands is not None:
+                    await self.commands.drain(self._shutdown_budget_s / 2)
                 await supervisor.finish(self._shutdown_budget_s)
                 life.cancel()
                 await asyncio.wait({life})

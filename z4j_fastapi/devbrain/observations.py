@@ -48,7 +48,10 @@ class Command:
 
     id: str
     action: str
-    claim_token: str
+    claim_token: str | None
+    """None for an ordinary command, as with a real brain; a schedule's has one."""
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """As it was sent."""
     acknowledged: bool = False
     result: Mapping[str, Any] | None = None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import math
 import ssl
+import uuid
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,15 @@ from z4j_fastapi.devbrain.misbehaviour import Close, Misbehaviour
 from z4j_fastapi.devbrain.observations import WAIT_TIMEOUT_S, Command, Observations
 from z4j_fastapi.devbrain.session import AgentSession
 from z4j_fastapi.devbrain.state import BrainState, Limits
-from z4j_probes.protocol import CloseCode, new_frame_id
+from z4j_probes.protocol import CloseCode, timestamp, utc_now
+from z4j_probes.protocol.answers import read_dead_letters
+from z4j_probes.protocol.commands import (
+    LONGEST_TIMEOUT_S,
+    SHORTEST_TIMEOUT_S,
+    Action,
+    confirm_token,
+    target_and_parameters,
+)
 
 CLOSE_TIMEOUT_S = 1.0
 """A peer that does not answer a close frame is on loopback and stuck: no reason to wait long for it."""
@@ -153,22 +162,88 @@ class DevBrain:
 
         The Command that is returned fills in as replies arrive; `wait_for_result` waits for its end.
         """
+        has_claim = action.startswith(("schedule.fire", "schedule.external."))
+        claim_token = str(uuid.uuid4()) if has_claim else None
+        payload = {
+            "action": action,
+            "target": dict(target or {}),
+            "parameters": dict(parameters or {}),
+            "timeout_seconds": timeout_seconds,
+            "issued_by": "dev-brain",
+            "delivery_claim_token": claim_token,
+        }
+        command = Command(str(uuid.uuid4()), action, claim_token, payload)
         session = self._live_session(worker_id)
-        command = Command(id=new_frame_id(), action=action, claim_token=secrets.token_urlsafe(16))
         self.seen.commands[command.id] = command
-        await session.send(
-            "command",
-            {
-                "action": action,
-                "target": dict(target or {}),
-                "parameters": dict(parameters or {}),
-                "timeout_seconds": timeout_seconds,
-                "issued_by": "dev-brain",
-                "delivery_claim_token": command.claim_token,
-            },
-            command.id,
-        )
+        await session.send("command", payload, command.id)
         return command
+
+    async def send_again(self, command: Command, *, worker_id: str | None = None) -> None:
+        """Deliver a command once more, as a brain does that has heard no answer. LookupError as above."""
+        await self._live_session(worker_id).send("command", command.payload, command.id)
+
+    async def command(
+        self,
+        action: str,
+        /,
+        *,
+        engine: str | None = None,
+        worker_id: str | None = None,
+        timeout_s: float = WAIT_TIMEOUT_S,
+        **asked: Any,
+    ) -> Mapping[str, Any]:
+        """Ask a worker for something as a person does on a dashboard, and wait for its answer.
+
+            result = await brain.command("cancel_task", task_id="1")
+            assert result["status"] == "success"
+
+        `asked` is what the action takes: `task_id=`, `task_ids=`, `task_name=`, `queue=` with
+        `observed_depth=`, `worker_name=` … `engine` is the first that the worker's hello names. TimeoutError
+        where it stays unanswered.
+        """
+        session = self._live_session(worker_id)
+        engine = engine or next(iter(session.engines), "")
+        observed_depth = asked.pop("observed_depth", None)
+        if action == Action.PURGE_QUEUE and observed_depth is not None:
+            secret = self._state.accounts.project_secret(session.agent.project_id)
+            asked["confirm_token"] = confirm_token(secret, asked["queue"], observed_depth)
+        if action == Action.FIRE:
+            fired_at = timestamp(utc_now())
+            fire = {"fire_id": str(uuid.uuid4()), "schedule_id": str(uuid.uuid4())}
+            asked = {**fire, "scheduled_for": fired_at, "fired_at": fired_at, **asked}
+        if action == Action.SUBMIT_TASK and "task_name" in asked:
+            asked["name"] = asked.pop("task_name")
+        target, parameters = target_and_parameters(action, engine, **asked)
+        seconds = max(SHORTEST_TIMEOUT_S, min(LONGEST_TIMEOUT_S, math.ceil(timeout_s)))
+        command = await self.send_command(
+            action, target=target, parameters=parameters, timeout_seconds=seconds, worker_id=worker_id
+        )
+        return await self.wait_for_result(command, timeout_s=timeout_s)
+
+    async def dead_letters(
+        self,
+        *,
+        queue: str | None = None,
+        limit: int = 100,
+        engine: str | None = None,
+        worker_id: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """All dead letters, page by page, each read as strictly as a brain reads it.
+
+        ProtocolError where a page is not as a brain expects it, LookupError with the worker's words where it
+        has none to give.
+        """
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            where: dict[str, Any] = {"queue": queue, "limit": limit, "cursor": cursor}
+            answer = await self.command(Action.LIST_DEAD_LETTERS, engine=engine, worker_id=worker_id, **where)
+            if answer["status"] != "success":
+                raise LookupError(answer["error"])
+            found += read_dead_letters(answer["result"])
+            cursor = answer["result"]["next_cursor"]
+            if cursor is None:
+                return found
 
     async def send_error(
         self, code: str, message: str, *, fatal: bool = False, worker_id: str | None = None

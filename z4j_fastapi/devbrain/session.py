@@ -48,6 +48,7 @@ class AgentSession:
         self._verifier: FrameVerifier
         self.agent: Credentials
         self.worker_id: str | None = None
+        self.engines: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Talk until the connection is over. Whoever breaks the protocol is told so by a close code."""
@@ -87,7 +88,7 @@ class AgentSession:
         self._end_if(self._state.misbehaviour.close_after_upgrade)
         self.agent = self._authenticate()
         hello = self._read_hello(await self._receive())
-        self.worker_id = hello.worker_id
+        self.worker_id, self.engines = hello.worker_id, hello.engines
         seen.hellos.append(hello)
         seen.notify()
         self._end_if(self._state.misbehaviour.close_after_hello)
@@ -175,6 +176,8 @@ class AgentSession:
         elif kind == "heartbeat":
             seen.heartbeats.append(Heartbeat(self.worker_id, payload))
         elif kind in {"command_ack", "command_result"}:
+            if kind == "command_result" and payload.get("status") not in ("success", "failed"):
+                raise _EndConnection(Close(CloseCode.BRAIN_ERROR, "a result is a success or failed"))
             seen.record_reply(frame["id"], payload, is_result=kind == "command_result")
 
     async def _take_batch(self, batch_id: str, events: object) -> None:

@@ -13,7 +13,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
-from z4j_probes.codes import auth, buffer, config, dns, signing, tcp, tls, websocket
+from z4j_probes.codes import auth, buffer, command, config, dns, signing, tcp, tls, websocket
 from z4j_probes.codes._code import Code
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 
@@ -55,9 +55,13 @@ def common(probe: str) -> tuple[Code, ...]:
 
 _BY_PROBE = (m.CODES for m in (config, buffer, dns, tcp, tls, websocket, auth, signing))
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
-    {row.code: row for row in chain.from_iterable((*rows, *common(rows[0].probe)) for rows in _BY_PROBE)}
+    {
+        row.code: row
+        for rows in (*((*rows, *common(rows[0].probe)) for rows in _BY_PROBE), command.CODES)
+        for row in rows
+    }
 )
-"""The built-in codes. A registry's own catalogue has those of its other probes too."""
+"""The built-in codes, those of commands included. A registry's own catalogue has those of its other probes too."""
 
 _read: ContextVar[Mapping[str, Code]] = ContextVar("z4j_catalogue", default=CATALOGUE)
 

@@ -10,6 +10,7 @@ from typing import Any
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.given import Unusable
 from z4j_probes.protocol import decode_secret
+from z4j_probes.protocol.commands import allowed_actions
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
 from z4j_probes.redact import Secret
 from z4j_probes.result import Advice, Step, as_steps, in_one_line
@@ -175,6 +176,7 @@ def _about_values(settings: Settings) -> Iterator[Problem]:
         "preflight": _objection_to_choice(settings.preflight, PREFLIGHTS),
         "disabled": _objection_to_choice((settings.disabled or "0").strip().lower(), SWITCHES),
         "log_level": _objection_to_choice((settings.log_level or "INFO").upper(), LOG_LEVELS),
+        "commands": _objection_to_commands(settings.commands),
     }
     for attribute, objection in objections.items():
         if objection:
@@ -204,6 +206,14 @@ def _objection_to_name(name: str) -> str:
     if len(name) > _AGENT_NAME_MAX:
         return f"is {len(name)} characters long: at most {_AGENT_NAME_MAX} are possible"
     return "" if name.isprintable() else "contains a character that can't be shown"
+
+
+def _objection_to_commands(choice: str) -> str:
+    try:
+        allowed_actions(choice)
+    except ValueError as exc:
+        return f"can't be used: {exc}; expected default, all, none, or a list of commands"
+    return ""
 
 
 def _objection_to_choice(value: str, choices: tuple[str, ...]) -> str:

@@ -1,0 +1,89 @@
+"""The codes of commands: why an agent did not do what a brain asked."""
+
+from z4j_probes.codes._code import Code
+from z4j_probes.result import Status
+
+CODES = (
+    Code(
+        "command.unknown_task",
+        "the worker has no task of this name",
+        causes=(
+            "the schedule's task name is misspelled, or the task was renamed",
+            "another service of the project has the task: give each service a token and an engine of its own",
+            "this worker runs an older version of the code",
+        ),
+        remedy="register the task with this worker, or correct the name on the dashboard",
+    ),
+    Code(
+        "command.not_allowed",
+        "the owner of the agent does not allow this command",
+        causes=(
+            "purge_queue and restart_worker are off unless they are named",
+            "Z4J_COMMANDS, or commands= in the code, does not name it",
+        ),
+        remedy="to allow it, add it to Z4J_COMMANDS: `export Z4J_COMMANDS=default,purge_queue`",
+    ),
+    Code(
+        "command.unsupported",
+        "the worker's engine can't do this",
+        causes=(
+            "arq and taskiq have no rate limits, no pool to resize, and no consumers to add",
+            "the worker's settings leave no way to do it",
+            "a newer brain sends commands that this version does not know",
+        ),
+        remedy="do it where the worker is configured; the page on the agent lists what each engine can do",
+    ),
+    Code(
+        "command.busy",
+        "the agent has too many commands waiting",
+        causes=(
+            "more than 256 commands wait, or more than 100 a second come",
+            "a worker whose loop is blocked",
+        ),
+        remedy="send it again later, and fewer at once",
+    ),
+    Code(
+        "command.abort_not_allowed",
+        "the task runs, and this worker can't end a running task",
+        causes=("arq ends running jobs only with allow_abort_jobs", "a synchronous task runs in a thread"),
+        remedy="wait for its end; for the next time set allow_abort_jobs = True on an arq worker",
+    ),
+    Code(
+        "command.result_not_kept",
+        "the task's arguments are not kept, so it can't run again",
+        causes=(
+            "the engine's time to keep results is over (arq: keep_result, 1 hour)",
+            "the worker is set to keep no results",
+        ),
+        remedy="send the task again from the application, and keep results for longer",
+    ),
+    Code(
+        "command.wrong_token",
+        "the queue has changed since the person saw it",
+        causes=(
+            "tasks came or were done between the look and the click",
+            "the command has no confirmation token and is not forced",
+        ),
+        remedy="reload the dashboard's page and purge again, or force it",
+    ),
+    Code(
+        "command.no_worker_here",
+        "no worker in this process can act on it",
+        causes=(
+            "a web process and a worker share one token, and the brain sent it to the web process",
+            "it was delivered to a doctor, which acts on nothing",
+            "the worker is stopping",
+        ),
+        remedy="give each kind of process a token of its own, and send the command again",
+    ),
+    Code(
+        "command.outcome_unknown",
+        "the command was begun, and it is not known whether it was done",
+        causes=(
+            "the process was killed between acting and answering",
+            "the connection to Redis was lost in the middle of it",
+        ),
+        remedy="look whether it was done before you send it again",
+        status=Status.WARN,
+    ),
+)

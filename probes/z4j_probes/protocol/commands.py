@@ -1,0 +1,387 @@
+"""What a brain asks of an agent: `command` payloads as typed, bounded data.
+
+A command comes from whoever can use the dashboard, so its ids and names are data and nothing else: text of
+bounded length on one line. What is not is refused here, before anything looks at it. `read_command` is the
+agent's half; `target_and_parameters` the brain's, which a dev brain uses. Both are held against frames that
+were recorded from a real brain.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from z4j_probes.errors import ProtocolError
+from z4j_probes.protocol.frames import MAX_FRAME_ID_LENGTH
+
+MAX_ACTION = 80
+MAX_TASK_ID = 200
+MAX_TASK_NAME = 500
+MAX_QUEUE = 200
+MAX_ENGINE = 40
+MAX_CURSOR = 200
+MAX_ISSUER = 128
+MAX_CLAIM_TOKEN = 64
+MAX_DEAD_LETTERS = 200
+"""Of one page."""
+MAX_BULK = 1_000
+"""Tasks of one bulk retry."""
+SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 1, 3_600
+LONGEST_DELAY_S = 86_400
+
+
+class Action(StrEnum):
+    """What an agent may be asked for. Everything else is refused as not supported."""
+
+    SUBMIT_TASK = "submit_task"
+    """A person runs a schedule of the brain's now."""
+    FIRE = "schedule.fire"
+    """A schedule of the brain's is due."""
+    CANCEL_TASK = "cancel_task"
+    RETRY_TASK = "retry_task"
+    BULK_RETRY = "bulk_retry"
+    LIST_DEAD_LETTERS = "dlq.list"
+    REQUEUE_DEAD_LETTER = "requeue_dead_letter"
+    RECONCILE_TASK = "reconcile_task"
+    PURGE_QUEUE = "purge_queue"
+    RESTART_WORKER = "restart_worker"
+
+
+DESTRUCTIVE = frozenset({Action.PURGE_QUEUE, Action.RESTART_WORKER})
+"""What an owner has to allow: it loses jobs, or ends a process."""
+
+REPEATABLE = frozenset({Action.CANCEL_TASK, Action.LIST_DEAD_LETTERS, Action.RECONCILE_TASK})
+"""What may be done twice without harm."""
+
+SENT_AGAIN = frozenset(
+    {"schedule.fire", "schedule.trigger_now", "schedule.resync", "schedule.enable", "schedule.disable"}
+    | {"cancel_task", "reconcile_task"}
+)
+"""What a brain sends again where no answer has come; everything else it sends once."""
+
+_TOKENS: Mapping[Action, tuple[str, ...]] = {
+    Action.CANCEL_TASK: ("cancel_task",),
+    Action.RETRY_TASK: ("retry_task", "retry_by_reference_v1"),
+    Action.BULK_RETRY: ("bulk_retry", "retry_by_reference_v1"),
+    Action.LIST_DEAD_LETTERS: ("list_dead_letters",),
+    Action.REQUEUE_DEAD_LETTER: ("requeue_dead_letter",),
+    Action.RESTART_WORKER: ("restart_worker",),
+}
+
+
+def capabilities(actions: Collection[str]) -> tuple[str, ...]:
+    """The words of a hello without which a brain does not offer these actions; many need none."""
+    tokens = [token for action, words in _TOKENS.items() if action in actions for token in words]
+    return tuple(dict.fromkeys(tokens))
+
+
+def allowed_actions(choice: str) -> frozenset[Action]:
+    """What an owner allows: `default` (all but DESTRUCTIVE), `all`, `none`, or names of actions and sets.
+
+    Names are separated by commas or white space: "default, purge_queue". ValueError names what is not one.
+    """
+    sets = {"default": frozenset(Action) - DESTRUCTIVE, "all": frozenset(Action), "none": frozenset[Action]()}
+    allowed: set[Action] = set()
+    for name in choice.replace(",", " ").split() or ["default"]:
+        known = sets.get(name)
+        if known is None and name not in set(Action):
+            raise ValueError(f"{name[:MAX_ACTION]!r} is not a command")
+        allowed |= {Action(name)} if known is None else known
+    return frozenset(allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitTask:
+    """Put a task into a queue. `queue` is None for the worker's own."""
+
+    task_name: str
+    args: tuple[Any, ...] = field(default=(), repr=False)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    queue: str | None = None
+    fire_id: str | None = None
+    """What stays the same where a due schedule is sent again; None where a person asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTask:
+    """Keep a task from running, or end it."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryTask:
+    """Run a task again, with what it was given or with something else. `delay_s` is from now on."""
+
+    task_id: str
+    override_args: tuple[Any, ...] | None = field(default=None, repr=False)
+    override_kwargs: Mapping[str, Any] | None = field(default=None, repr=False)
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRetry:
+    """Run each of these tasks again, with what it was given."""
+
+    task_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequeueDeadLetter:
+    """Take a task out of the dead letters and run it again."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeadLetters:
+    """A page of the tasks that failed for good, newest first. `queue` is None for all of them."""
+
+    queue: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileTask:
+    """Say what became of a task of which the brain has heard no end."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeQueue:
+    """Remove what waits in a queue. `confirm_token` proves which depth the person saw (`confirm_token`)."""
+
+    queue: str
+    confirm_token: str | None = field(default=None, repr=False)
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWorker:
+    """End this worker process in good order; its supervisor starts another."""
+
+    worker_name: str
+
+
+Request = (
+    SubmitTask
+    | CancelTask
+    | RetryTask
+    | BulkRetry
+    | RequeueDeadLetter
+    | ListDeadLetters
+    | ReconcileTask
+    | PurgeQueue
+    | RestartWorker
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. `action` is as it was sent; `request` is None for one that is not an `Action`."""
+
+    id: str
+    action: str
+    target: str
+    """What it is about, as the record of it says: a task's id, a queue, a worker's name."""
+    engine: str | None
+    """None where the brain named none: it does not for a queue."""
+    request: Request | None
+    timeout_s: int
+    issued_by: str
+    claim_token: str | None
+    """To be echoed as it is; a result with another one is ignored."""
+
+    @property
+    def fire_id(self) -> str | None:
+        """What else it is remembered by."""
+        return self.request.fire_id if isinstance(self.request, SubmitTask) else None
+
+
+class MalformedCommand(ProtocolError):
+    """A command that can't be acted on. It is refused by itself; the session is sound."""
+
+    def __init__(self, message: str, action: str, claim_token: str | None) -> None:
+        super().__init__(message)
+        self.action = action
+        self.claim_token = claim_token
+
+
+def read_command(command_id: str, payload: Mapping[str, Any]) -> Command:
+    """Read a command's payload. MalformedCommand names the field that is wrong, never its value."""
+    claim_token = payload.get("delivery_claim_token")
+    if not isinstance(claim_token, str) or len(claim_token) > MAX_CLAIM_TOKEN:
+        claim_token = None
+    action = ""
+    try:
+        action = _name(payload, "action", MAX_ACTION)
+        _name({"id": command_id}, "id", MAX_FRAME_ID_LENGTH)
+        target, parameters = _mapping(payload, "target"), _mapping(payload, "parameters")
+        engine = _optional_name(target, "engine", MAX_ENGINE)
+        return Command(
+            id=command_id,
+            action=action,
+            target=_optional_name(target, "id", MAX_TASK_NAME) or "",
+            engine=engine,
+            request=_READERS[Action(action)](parameters) if action in _READERS else None,
+            timeout_s=_integer(payload, "timeout_seconds", SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S, default=60),
+            issued_by=_optional_name(payload, "issued_by", MAX_ISSUER) or "",
+            claim_token=claim_token,
+        )
+    except ProtocolError as exc:
+        raise MalformedCommand(str(exc), action, claim_token) from None
+
+
+def confirm_token(project_secret: bytes, queue: str, depth: int) -> str:
+    """What proves that a person saw a queue at this depth before having it purged."""
+    return hmac.digest(project_secret, f"purge|{queue}|{depth}".encode(), "sha256").hex()
+
+
+def target_and_parameters(action: str, engine: str, **asked: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a brain puts into a command, from what a person asks: `task_id=`, `queue=`, `task_name=` …
+
+    An action that is not known here is sent as it is asked: a dev brain may try anything.
+    """
+    parameters: dict[str, Any] = {"engine": engine, **asked}
+    match action:
+        case Action.BULK_RETRY:
+            task_ids = list(asked.pop("task_ids", ()))
+            wanted = {"engine": engine, "task_ids": task_ids, **asked}
+            parameters = {"filter": wanted, "max": max(1, len(task_ids))}
+            return {"type": "bulk", "id": None, "engine": engine}, parameters
+        case Action.LIST_DEAD_LETTERS:
+            parameters = {"queue": None, "limit": 100, "cursor": None, **parameters}
+            return {"type": "queue", "id": parameters["queue"], "engine": engine}, parameters
+        case Action.PURGE_QUEUE:
+            parameters = {"confirm_token": None, "force": False, **asked}
+            return {"type": "queue", "id": asked.get("queue")}, parameters
+        case Action.RESTART_WORKER:
+            return {"type": "worker", "id": asked.get("worker_name"), "engine": engine}, parameters
+        case Action.RECONCILE_TASK:
+            return {"type": "task", "id": asked.get("task_id"), "engine": engine}, parameters
+        case Action.SUBMIT_TASK:
+            parameters = {"args": [], "kwargs": {}, "queue": None, "filter": {"engine": engine}, **asked}
+            return {"type": "schedule", "id": asked.get("schedule_id"), "engine": engine}, parameters
+        case Action.FIRE:
+            parameters = {"args": [], "kwargs": {}, "queue": None, **parameters}
+            return {"type": "schedule", "id": asked.get("schedule_id"), "engine": engine}, parameters
+        case _:
+            task_id = asked.get("task_id")
+            return {"type": "task", "id": task_id and f"{engine}:{task_id}", "engine": engine}, parameters
+
+
+def _submit(parameters: Mapping[str, Any], *, key: str = "name", fired: bool = False) -> SubmitTask:
+    return SubmitTask(
+        task_name=_name(parameters, key, MAX_TASK_NAME),
+        args=tuple(_list(parameters, "args")),
+        kwargs=_kwargs(parameters, "kwargs"),
+        queue=_optional_name(parameters, "queue", MAX_QUEUE),
+        fire_id=_name(parameters, "fire_id", MAX_FRAME_ID_LENGTH) if fired else None,
+    )
+
+
+def _fire(parameters: Mapping[str, Any]) -> SubmitTask:
+    return _submit(parameters, key="task_name", fired=True)
+
+
+def _retry(parameters: Mapping[str, Any]) -> RetryTask:
+    args, kwargs = parameters.get("override_args"), parameters.get("override_kwargs")
+    return RetryTask(
+        task_id=_name(parameters, "task_id", MAX_TASK_ID),
+        override_args=None if args is None else tuple(_list(parameters, "override_args")),
+        override_kwargs=None if kwargs is None else _kwargs(parameters, "override_kwargs"),
+        delay_s=_integer(parameters, "eta_seconds", 0, LONGEST_DELAY_S, default=0),
+    )
+
+
+def _bulk_retry(parameters: Mapping[str, Any]) -> BulkRetry:
+    task_ids = _mapping(parameters, "filter").get("task_ids")
+    if not isinstance(task_ids, list) or not 1 <= len(task_ids) <= MAX_BULK:
+        raise ProtocolError(f"'task_ids' is not a list of 1 to {MAX_BULK} ids")
+    if not all(isinstance(task_id, str) and _is_plain(task_id, MAX_TASK_ID) for task_id in task_ids):
+        raise ProtocolError("'task_ids' holds what is not an id")
+    limit = _integer(parameters, "max", 1, 2**53, default=MAX_BULK)
+    return BulkRetry(tuple(dict.fromkeys(task_ids))[:limit])
+
+
+def _list_dead_letters(parameters: Mapping[str, Any]) -> ListDeadLetters:
+    return ListDeadLetters(
+        queue=_optional_name(parameters, "queue", MAX_QUEUE),
+        limit=_integer(parameters, "limit", 1, MAX_DEAD_LETTERS, default=100),
+        cursor=_optional_name(parameters, "cursor", MAX_CURSOR),
+    )
+
+
+def _purge(parameters: Mapping[str, Any]) -> PurgeQueue:
+    return PurgeQueue(
+        queue=_name(parameters, "queue", MAX_QUEUE),
+        confirm_token=_optional_name(parameters, "confirm_token", MAX_ISSUER),
+        force=parameters.get("force") is True,
+    )
+
+
+def _task_id(make: Callable[[str], Request]) -> Callable[[Mapping[str, Any]], Request]:
+    return lambda parameters: make(_name(parameters, "task_id", MAX_TASK_ID))
+
+
+_READERS: Mapping[Action, Callable[[Mapping[str, Any]], Request]] = {
+    Action.SUBMIT_TASK: _submit,
+    Action.FIRE: _fire,
+    Action.CANCEL_TASK: _task_id(CancelTask),
+    Action.RETRY_TASK: _retry,
+    Action.BULK_RETRY: _bulk_retry,
+    Action.LIST_DEAD_LETTERS: _list_dead_letters,
+    Action.REQUEUE_DEAD_LETTER: _task_id(RequeueDeadLetter),
+    Action.RECONCILE_TASK: _task_id(ReconcileTask),
+    Action.PURGE_QUEUE: _purge,
+    Action.RESTART_WORKER: lambda parameters: RestartWorker(_name(parameters, "worker_name", MAX_TASK_NAME)),
+}
+
+
+def _is_plain(text: str, longest: int) -> bool:
+    return 1 <= len(text) <= longest and text.isprintable()
+
+
+def _name(source: Mapping[str, Any], key: str, longest: int) -> str:
+    value = source.get(key)
+    if not isinstance(value, str) or not _is_plain(value, longest):
+        raise ProtocolError(f"'{key}' is not a text of 1 to {longest} characters on one line")
+    return value
+
+
+def _optional_name(source: Mapping[str, Any], key: str, longest: int) -> str | None:
+    return None if source.get(key) in (None, "") else _name(source, key, longest)
+
+
+def _mapping(source: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = source.get(key)
+    if not isinstance(value, dict):
+        raise ProtocolError(f"'{key}' is missing or not an object")
+    return value
+
+
+def _list(source: Mapping[str, Any], key: str) -> list[Any]:
+    value = source.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ProtocolError(f"'{key}' is not a list")
+    return value
+
+
+def _kwargs(source: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return {} if source.get(key) is None else _mapping(source, key)
+
+
+def _integer(source: Mapping[str, Any], key: str, least: int, most: int, *, default: int) -> int:
+    value = source.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ProtocolError(f"'{key}' is not an integer of {least} to {most}")
+    return value

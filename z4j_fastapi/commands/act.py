@@ -1,0 +1,130 @@
+"""One command done through the worker's engine: what is asked of it, and how its answer looks.
+
+Runs in the worker's loop. Raises what the engine raises: `Refused` where nothing was done, `Failed` where it
+was tried; anything else leaves the outcome unknown.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from z4j_fastapi.workers.engine import Engine, Failed, NewTask, Refused, Retry
+from z4j_probes.protocol import answers, timestamp
+from z4j_probes.protocol.commands import (
+    BulkRetry,
+    CancelTask,
+    Command,
+    ListDeadLetters,
+    PurgeQueue,
+    ReconcileTask,
+    RequeueDeadLetter,
+    RestartWorker,
+    RetryTask,
+    SubmitTask,
+    confirm_token,
+)
+
+# A bulk retry tells why of so many; the rest are counted.
+_TOLD_REFUSALS = 20
+_REFUSAL_LENGTH = 200
+
+
+def new_task_id(command: Command) -> str:
+    """The id of the task that a command makes: the same each time it is delivered."""
+    return f"z4j-{command.fire_id or command.id}"
+
+
+async def act(
+    engine: Engine, command: Command, *, project_secret: bytes, max_frame_bytes: int
+) -> Mapping[str, Any]:
+    """Do it, and return the result's object."""
+    match command.request:
+        case SubmitTask() as submit:
+            task_id = new_task_id(command)
+            await engine.submit(NewTask(task_id, submit.task_name, submit.args, submit.kwargs, submit.queue))
+            return {"task_id": task_id, "engine": engine.name}
+        case CancelTask(task_id):
+            await engine.cancel(task_id)
+            return {"task_id": task_id, "aborted": True}
+        case RetryTask() as retry:
+            new_id = new_task_id(command)
+            await engine.retry(
+                Retry(retry.task_id, new_id, retry.override_args, retry.override_kwargs, retry.delay_s)
+            )
+            return {"task_id": new_id, "engine": engine.name}
+        case BulkRetry(task_ids):
+            return await _bulk_retry(engine, new_task_id(command), task_ids)
+        case RequeueDeadLetter(task_id):
+            return {"task_id": await engine.requeue(task_id, new_task_id(command))}
+        case ListDeadLetters() as listing:
+            return await _list_dead_letters(engine, listing, max_frame_bytes)
+        case PurgeQueue() as purge:
+            return await _purge(engine, purge, project_secret)
+        case ReconcileTask(task_id):
+            found = await engine.reconcile(task_id)
+            finished_at = None if found.finished_at is None else timestamp(found.finished_at)
+            return {
+                "task_id": task_id,
+                "engine_state": found.state.value,
+                "finished_at": finished_at,
+                "exception": None if found.exception is None else found.exception[: answers.MAX_ERROR],
+            }
+        case RestartWorker(worker_name):
+            await engine.restart(worker_name)
+            return {"worker_name": worker_name, "restarting": True}
+        case None:
+            raise Refused("command.unsupported", f"this agent does not know the command {command.action}")
+
+
+async def _bulk_retry(engine: Engine, new_id: str, task_ids: tuple[str, ...]) -> Mapping[str, Any]:
+    refusals: dict[str, str] = {}
+    for number, task_id in enumerate(task_ids):
+        try:
+            await engine.retry(Retry(task_id, f"{new_id}-{number}" if len(task_ids) > 1 else new_id))
+        except (Refused, Failed) as exc:
+            refusals[task_id] = answers.one_line(str(exc), _REFUSAL_LENGTH)
+    done = len(task_ids) - len(refusals)
+    if not done:
+        first = next(iter(refusals.values()), "")
+        raise Failed(f"none of {len(task_ids)} tasks could be retried: {first}")
+    told = dict(list(refusals.items())[:_TOLD_REFUSALS])
+    return {"retried": done, "failed": len(refusals), "errors": told}
+
+
+async def _list_dead_letters(
+    engine: Engine, listing: ListDeadLetters, max_frame_bytes: int
+) -> Mapping[str, Any]:
+    limit = listing.limit
+    while True:
+        page = await engine.dead_letters(listing.queue, limit, listing.cursor)
+        entries = [
+            answers.dead_letter(
+                task_id=letter.task_id,
+                task_name=letter.task_name,
+                queue=letter.queue,
+                failed_at=letter.failed_at,
+                error=letter.error,
+                attempts=letter.attempts,
+            )
+            for letter in page.entries
+        ]
+        named = [entry for entry in entries if entry is not None]
+        body = answers.dead_letters(engine.name, named, page.next_cursor, page.total)
+        if limit == 1 or answers.size(body) + answers.ENVELOPE_BYTES <= max_frame_bytes:
+            return body
+        limit = max(1, limit // 2)  # a shorter page has a cursor that fits it
+
+
+async def _purge(engine: Engine, purge: PurgeQueue, project_secret: bytes) -> Mapping[str, Any]:
+    if not purge.force:
+        if purge.confirm_token is None:
+            raise Refused("command.wrong_token", f"purging {purge.queue} is neither confirmed nor forced")
+        depth = await engine.depth(purge.queue)
+        expected = confirm_token(project_secret, purge.queue, depth)
+        if not hmac.compare_digest(expected.encode(), purge.confirm_token.encode()):
+            raise Refused(
+                "command.wrong_token", f"{purge.queue} holds {depth} tasks now, not what was confirmed"
+            )
+    return {"purged": await engine.purge(purge.queue)}

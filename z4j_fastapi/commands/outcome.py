@@ -1,0 +1,54 @@
+"""What came of a command: one of a few verdicts, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from z4j_fastapi.workers.engine import Refused
+from z4j_probes.codes import lookup
+
+
+class Verdict(StrEnum):
+    """How a command ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """It was tried, and certainly did not happen."""
+    REFUSED = "refused"
+    """Nothing was done."""
+    UNKNOWN = "unknown"
+    """It was begun, and it can't be told whether it happened."""
+    LATE = "late"
+    """Its time was over. A brain takes no answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict with the result's object or the error's text; `code` is empty where it is done."""
+
+    verdict: Verdict
+    code: str = ""
+    result: Mapping[str, Any] | None = None
+    error: str = ""
+
+
+def refused(why: Refused) -> Outcome:
+    """Nothing was done: the cause, and what to do about it."""
+    return Outcome(Verdict.REFUSED, why.code, error=_with_remedy(why.code, str(why)))
+
+
+def unknown(cause: str) -> Outcome:
+    """It was begun, and what came of it can't be told."""
+    code = "command.outcome_unknown"
+    return Outcome(Verdict.UNKNOWN, code, error=_with_remedy(code, cause))
+
+
+def _with_remedy(code: str, cause: str) -> str:
+    try:
+        remedy = lookup(code).remedy
+    except KeyError:  # an engine's own code
+        remedy = ""
+    return f"{code}: {cause}. {remedy[:1].upper()}{remedy[1:]}".strip()

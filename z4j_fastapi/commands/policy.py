@@ -1,0 +1,51 @@
+"""What a brain may ask of this agent: the owner's choice, and the reason where something is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from z4j_fastapi.workers.engine import Engine, Refused
+from z4j_probes.protocol.commands import Action, Command, allowed_actions, capabilities
+
+# Actions of other engines that a brain may send to any agent. Each answer says why it is refused.
+_IMPOSSIBLE = {
+    "rate_limit": "this engine has no rate limits",
+    "pool_resize": "the size of this engine's pool is set when the worker starts",
+    "pool_grow": "the size of this engine's pool is set when the worker starts",
+    "pool_shrink": "the size of this engine's pool is set when the worker starts",
+    "add_consumer": "the queues of this engine's worker are set when it starts",
+    "cancel_consumer": "the queues of this engine's worker are set when it starts",
+}
+
+
+def objection(command: Command, engine: Engine | None, choice: Collection[str]) -> Refused | None:
+    """Why this command can't be acted on here; None where it can be tried."""
+    if engine is None:
+        return Refused("command.no_worker_here", "this process has no worker that could act on a command")
+    if command.action in _IMPOSSIBLE:
+        return Refused("command.unsupported", _IMPOSSIBLE[command.action])
+    if command.request is None:
+        return Refused("command.unsupported", f"this agent does not know the command {command.action}")
+    if command.engine not in (None, engine.name):
+        return Refused("command.no_worker_here", f"this process has a worker of {engine.name} only")
+    if command.action not in engine.actions:
+        return Refused(
+            "command.unsupported", f"{engine.name} can't do {command.action} with this worker's settings"
+        )
+    if command.action not in choice:
+        return Refused("command.not_allowed", f"the owner of this agent does not allow {command.action}")
+    return None
+
+
+def allowed(choice: str) -> frozenset[Action]:
+    """What the owner allows. A choice that is not valid allows nothing: the `config` check says so."""
+    try:
+        return allowed_actions(choice)
+    except ValueError:
+        return frozenset()
+
+
+def offered(engine: Engine | None, choice: str) -> tuple[str, ...] | None:
+    """The engine's capabilities in a hello; None where the engine is not announced at all."""
+    chosen = allowed(choice)
+    return capabilities(engine.actions & chosen) if engine is not None and chosen else None
