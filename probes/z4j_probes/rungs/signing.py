@@ -24,6 +24,7 @@ from z4j_probes.protocol import (
     parse,
 )
 from z4j_probes.result import ProbeResult, Status
+from z4j_probes.rungs.delivered import refuse_delivered
 from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
 from z4j_probes.rungs.hints import set_missing
 
@@ -159,4 +160,5 @@ PROBE = Probe(
     needs=("auth",),
     run=run,
     timeout_code="signing.no_reply",
+    look_closer=refuse_delivered,
 )

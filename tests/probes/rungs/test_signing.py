@@ -168,10 +168,10 @@ async def test_any_other_end_is_closed_with_its_code(close: Close) -> None:
 
 
 async def between_hello_and_acknowledgement(
-    brain: DevBrain, settings: Settings, act: Any, *, timeout_s: float = BUDGET_S
+    brain: DevBrain, settings: Settings, act: Any, *, timeout_s: float = BUDGET_S, look_closer: bool = True
 ) -> Any:
     """Let the brain do something before it acknowledges; the climb's results and its pending frames."""
-    ladder = Ladder(footing(), settings, timeout_s=timeout_s)
+    ladder = Ladder(footing(), settings, timeout_s=timeout_s, look_closer=look_closer)
     async with ladder.start() as climb:
 
         async def results() -> dict[str, ProbeResult]:
@@ -188,12 +188,33 @@ async def test_a_command_that_arrives_meanwhile_is_kept_for_whoever_stays() -> N
     async with DevBrain(misbehaviour=Misbehaviour(delay_s=0.3)) as brain:
         settings = settings_of(brain, brain.mint("web-1"))
         result, pending = await between_hello_and_acknowledgement(
-            brain, settings, lambda: brain.send_command("retry-task")
+            brain, settings, lambda: brain.send_command("retry-task"), look_closer=False
         )
         assert result.code == "signing.ok"
         assert [frame["payload"]["action"] for frame in pending] == ["retry-task"]
         [command] = brain.seen.commands.values()
         assert not command.acknowledged
+
+
+async def test_a_doctor_acts_on_no_command_and_leaves_what_is_sent_again_unanswered() -> None:
+    async with DevBrain(misbehaviour=Misbehaviour(delay_s=0.3)) as brain:
+        settings = settings_of(brain, brain.mint("web-1"))
+
+        async def deliver() -> None:
+            for action in ("cancel_task", "schedule.fire", "purge_queue"):
+                await brain.send_command(action)
+
+        result, _ = await between_hello_and_acknowledgement(brain, settings, deliver)
+        cancel, fire, purge = brain.seen.commands.values()
+        await brain.wait_for_result(purge)
+    assert result.code == "signing.ok"
+    assert result.message.endswith("; 3 commands came meanwhile (1 refused, 2 left for the agent)")
+    assert result.details["commands"] == {"refused": 1, "left": 2}
+    assert purge.acknowledged
+    assert purge.result is not None
+    assert purge.result["status"] == "failed"
+    assert "delivered to a doctor" in purge.result["error"]
+    assert not any(left.acknowledged or left.result for left in (cancel, fire))
 
 
 async def test_an_error_frame_is_shown_where_no_acknowledgement_follows() -> None:
