@@ -86,6 +86,47 @@ class BrainApi:
         """Command what any connected agent is sent, whatever its capabilities; returns the command's id."""
         return self._command(agent, "purge-queue", {"queue": queue, "force": True})
 
+    def ask(self, agent: Credentials, action: str, **body: Any) -> str:
+        """Command what the dashboard's buttons do ("retry-task", "purge-queue" …); the command's id."""
+        return self._command(agent, action, body)
+
+    def bulk_retry(self, agent: Credentials, engine: str, most: int = 100) -> str:
+        """Have every failed task of an engine retried, as the dashboard does; the request's id."""
+        body = {
+            "idempotency_key": secrets.token_hex(8),
+            "agent_id": agent.agent_id,
+            "filter": {"engine": engine, "state": "failure"},
+            "max": most,
+        }
+        request_id: str = self._call("POST", f"/projects/{agent.project}/bulk-retry-requests", body)["id"]
+        return request_id
+
+    def bulk_counts(self, agent: Credentials, request_id: str) -> dict[str, int]:
+        """How far a bulk retry has come: total, pending, succeeded, failed, unknown."""
+        row = self._call("GET", f"/projects/{agent.project}/bulk-retry-requests/{request_id}")
+        counts: dict[str, int] = row["counts"]
+        return counts
+
+    def dead_letters(self, agent: Credentials, engine: str, **query: str) -> dict[str, Any]:
+        """One page of them, which the brain asks an agent for."""
+        parameters = httpx.QueryParams({"engine": engine, **query})
+        page: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/dead-letters?{parameters}")
+        return page
+
+    def create_schedule(self, agent: Credentials, **body: Any) -> str:
+        """A schedule of the brain's own; its id."""
+        schedule_id: str = self._call("POST", f"/projects/{agent.project}/schedules", body)["id"]
+        return schedule_id
+
+    def schedule(self, agent: Credentials, schedule_id: str) -> dict[str, Any]:
+        """Its row: is_enabled, total_runs, last_run_at …"""
+        row: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/schedules/{schedule_id}")
+        return row
+
+    def trigger(self, agent: Credentials, schedule_id: str) -> None:
+        """Run it now, as its button does."""
+        self._call("POST", f"/projects/{agent.project}/schedules/{schedule_id}/trigger")
+
     def cancel_task(self, agent: Credentials, engine: str, task_id: str) -> str:
         """Command what only an agent is sent whose hello names `cancel_task` for this engine."""
         return self._command(agent, "cancel-task", {"engine": engine, "task_id": task_id})

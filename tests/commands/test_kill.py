@@ -1,0 +1,50 @@
+"""A command is acted on once, though its worker is killed between acting and answering."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import file_worker
+from z4j_fastapi.devbrain import DevBrain
+
+STARTS_S = 60.0
+
+
+@contextmanager
+def worker(environment: dict[str, str], queue: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    program = [sys.executable, file_worker.__file__, str(queue), *arguments]
+    with subprocess.Popen(program, env={**os.environ, **environment}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_a_fire_that_was_done_before_the_kill_is_answered_after_it_and_done_once(
+    tmp_path: Path,
+) -> None:
+    queue = tmp_path / "queue"
+    queue.touch()
+    async with DevBrain() as brain:
+        environment = {**brain.environment(brain.mint("worker")), "Z4J_HOME": str(tmp_path / "z4j")}
+        with worker(environment, queue, "die") as first:
+            await brain.wait_for_workers(1, timeout_s=STARTS_S)
+            command = await brain.send_command(
+                "schedule.fire",
+                target={"type": "schedule", "id": "s", "engine": "arq"},
+                parameters={"task_name": "note", "engine": "arq", "fire_id": "f-1"},
+            )
+            await brain.wait_for_workers(0, timeout_s=STARTS_S)
+            assert first.wait(STARTS_S) == -9
+        assert command.result is None
+        with worker(environment, queue):
+            await brain.wait_for_workers(1, timeout_s=STARTS_S)
+            await brain.send_again(command)
+            result = await brain.wait_for_result(command, timeout_s=STARTS_S)
+        assert result["status"] == "success"
+        assert queue.read_text().split() == [result["result"]["task_id"]] == ["z4j-f-1"]
