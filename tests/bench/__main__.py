@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tests.bench import (
     big_buffer,
+    commands,
     delivery,
     doctor,
     emit,
@@ -35,6 +36,7 @@ SUBJECTS: dict[str, Callable[[Stage], list[Measure]]] = {
     "delivery": delivery.measure,
     "idle": idle.measure,
     "lag": lag.measure,
+    "commands": commands.measure,
     "big_buffer": big_buffer.measure,
 }
 
