@@ -51,6 +51,7 @@ def brain_with_scheduler(tmp_path: Path) -> Iterator[BrainApi]:
     _require_brain(needs="z4j-scheduler")
     environ = {
         "Z4J_EMBEDDED_SCHEDULER": "true",
+        "Z4J_SCHEDULER_BIND_PORT": str(free_port()),
         "Z4J_SCHEDULER_GRPC_BIND_HOST": "127.0.0.1",
         "Z4J_SCHEDULER_GRPC_BIND_PORT": str(free_port()),
     }

@@ -23,6 +23,7 @@ from z4j_probes.protocol.commands import Action, capabilities
 VECTORS = Path(__file__).parents[1] / "probes/protocol/command_vectors.json"
 DEPTH = 3
 FIRE_BUDGET_S = 60.0
+SCHEDULER = {"Z4J_EMBEDDED_SCHEDULER": "true", "Z4J_SCHEDULER_GRPC_BIND_HOST": "127.0.0.1"}
 
 
 async def record(brain: BrainApi) -> dict[str, Any]:
@@ -41,8 +42,8 @@ async def record(brain: BrainApi) -> dict[str, Any]:
             await _answered(session, {"entries": [], "next_cursor": None, "total": 0, "engine": "arq"})
         )
         await listing
-        schedule = {"name": "s", "engine": "arq", "task_name": "send_mail", "args": [1], "kwargs": {"a": 2}}
-        schedule_id = brain.create_schedule(agent, kind="interval", expression="10", queue="jobs", **schedule)
+        given = {"args": [1], "kwargs": {"a": 2}, "queue": "jobs"}
+        schedule_id = brain.create_schedule("send_mail", "arq", "10s", **given)
         await asyncio.to_thread(brain.trigger, agent, schedule_id)
         wanted = {Action.SUBMIT_TASK.value, Action.FIRE.value}
         async with asyncio.timeout(FIRE_BUDGET_S):
@@ -98,7 +99,7 @@ def _hello() -> Hello:
 
 def main() -> None:
     """Record, and write the file."""
-    with tempfile.TemporaryDirectory() as home, running_brain(Path(home), scheduler=True) as process:
+    with tempfile.TemporaryDirectory() as home, running_brain(Path(home), SCHEDULER) as process:
         brain = BrainApi(process.url)
         found = asyncio.run(record(brain))
         brain.close()

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.agents import until
+from tests.support.agents import errors, until
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.engine import AsyncioEngine
-from tests.support.real_brain import BrainProcess
 from z4j_fastapi import Z4JAgent
 from z4j_fastapi.agent.status import State
 
@@ -97,17 +96,8 @@ async def test_every_button_does_what_it_says(
 ) -> None:
     async with worker(real_brain.url, minted, tmp_path, engine, commands="all") as agent:
         person = Person(real_brain, minted)
-        schedule_id = await asyncio.to_thread(
-            real_brain.create_schedule,
-            minted,
-            name="s",
-            engine="arq",
-            kind="cron",
-            expression="0 0 1 1 *",
-            task_name="note",
-            args=[1],
-            kwargs={"a": 2},
-        )
+        given = {"project": minted.project, "args": [1], "kwargs": {"a": 2}}
+        schedule_id = await asyncio.to_thread(real_brain.create_schedule, "note", "arq", "1h", **given)
         await asyncio.to_thread(real_brain.trigger, minted, schedule_id)
         await until(lambda: RUNS == [((1,), {"a": 2})], "the schedule ran once", WAIT_S)
 
@@ -180,23 +170,25 @@ async def test_what_the_owner_does_not_allow_is_refused_and_not_offered(
 
 @pytest.mark.slow
 async def test_a_schedule_of_the_brains_fires_once_each_time_it_is_due(
-    scheduling_brain: BrainProcess, tmp_path: Path, engine: AsyncioEngine
+    brain_with_scheduler: BrainApi,
+    tmp_path: Path,
+    engine: AsyncioEngine,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    brain = BrainApi(scheduling_brain.url)
+    brain = brain_with_scheduler
     minted = brain.mint()
     async with worker(brain.url, minted, tmp_path, engine) as agent:
-        due = {"engine": "arq", "kind": "interval", "expression": "5"}
-        known = await asyncio.to_thread(brain.create_schedule, minted, name="n", task_name="note", **due)
-        strange = await asyncio.to_thread(brain.create_schedule, minted, name="s", task_name="strange", **due)
+        known, strange = (brain.create_schedule(name, "arq", every="5s") for name in ("note", "strange"))
         await until(lambda: len(RUNS) >= 3, "it fired three times", WAIT_S)
         await until(
             lambda: agent.status.commands.get("command.unknown_task", 0) >= 2, "so did the other", WAIT_S
         )
         for schedule_id in (known, strange):
-            row = await asyncio.to_thread(brain.schedule, minted, schedule_id)
-            assert row["is_enabled"]
+            assert brain.schedule(schedule_id)["is_enabled"] is True
         assert len(RUNS) == len(engine.runs) == agent.status.commands["done"]
-    brain.close()
+    (said,) = [said for said in errors(caplog) if "schedule.fire" in said]
+    assert "strange" in said
+    assert "command.unknown_task" in said
 
 
 def _new(task_id: str, name: str, *args: Any) -> Any:

@@ -113,16 +113,6 @@ class BrainApi:
         page: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/dead-letters?{parameters}")
         return page
 
-    def create_schedule(self, agent: Credentials, **body: Any) -> str:
-        """A schedule of the brain's own; its id."""
-        schedule_id: str = self._call("POST", f"/projects/{agent.project}/schedules", body)["id"]
-        return schedule_id
-
-    def schedule(self, agent: Credentials, schedule_id: str) -> dict[str, Any]:
-        """Its row: is_enabled, total_runs, last_run_at …"""
-        row: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/schedules/{schedule_id}")
-        return row
-
     def trigger(self, agent: Credentials, schedule_id: str) -> None:
         """Run it now, as its button does."""
         self._call("POST", f"/projects/{agent.project}/schedules/{schedule_id}/trigger")
@@ -136,9 +126,11 @@ class BrainApi:
         row: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/commands/{command_id}")
         return row
 
-    def create_schedule(self, name: str, engine: str, every: str, project: str = "default") -> str:
-        """A schedule that the brain's own scheduler fires; returns its id."""
-        body = {"name": name, "task_name": name, "engine": engine, "scheduler": "z4j-scheduler"}
+    def create_schedule(
+        self, name: str, engine: str, every: str, project: str = "default", **body: Any
+    ) -> str:
+        """A schedule that the brain's own scheduler fires; returns its id. Its task has the same name."""
+        body = {"name": name, "task_name": name, "engine": engine, "scheduler": "z4j-scheduler", **body}
         body |= {"kind": "interval", "expression": every}
         schedule_id: str = self._call("POST", f"/projects/{project}/schedules", body)["id"]
         return schedule_id
