@@ -16,14 +16,21 @@ def page() -> str:
     lines = [
         "# Codes",
         "",
-        "Every outcome has a code, which starts with the probe's name. Codes are public API: they are added "
-        "to, and never renamed. The same text is at hand as `python -m z4j_fastapi explain CODE`.",
+        "Every outcome has a code, which starts with the probe's name; those of commands start with "
+        "`command`. Codes are public API: they are added to, and never renamed. "
+        "The same text is at hand as `python -m z4j_fastapi explain CODE`.",
     ]
     for probe, rows in groupby(CATALOGUE.values(), key=lambda row: row.probe):
-        lines += ["", f"## {probe}", "", f"*{default_registry()[probe].question}*"]
+        lines += ["", f"## {probe}", "", f"*{_question(probe)}*"]
         for row in rows:
             lines += entry(row)
     return "\n".join(lines) + "\n"
+
+
+def _question(group: str) -> str:
+    if group == "command":  # not a probe: an agent gives these, in its answers to a brain and in its log
+        return "Why was a command of the brain not done?"
+    return default_registry()[group].question
 
 
 def entry(row: Code) -> list[str]:

@@ -321,7 +321,7 @@ async def test_no_value_of_a_command_is_in_the_log_and_a_flood_is_a_line_a_secon
             await brain.command("submit_task", task_name="note", args=["hunter2"], kwargs={"k": "hunter3"})
         said = [r.getMessage() for r in caplog.records if "command submit_task" in r.getMessage()]
         assert 1 <= len(said) < 40
-        assert "note from dev-brain: done in" in said[0]
+        assert "command submit_task from dev-brain: done in" in said[0]
         assert "hunter" not in caplog.text
 
 

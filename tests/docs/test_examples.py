@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from tests.support import cli
+from tests.support.agents import agent_of
+from tests.support.engine import AsyncioEngine
 from tests.support.nginx import Nginx
 from tests.support.pages import DOCS, ROOT, blocks, load, namespace
 from z4j_fastapi.devbrain import DevBrain
@@ -46,9 +48,18 @@ async def test_the_example_by_hand_delivers_its_event(
 
 
 async def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
-    example, misbehaviours = blocks(DOCS / "testing.md", "python")
+    example, misbehaviours, _ = blocks(DOCS / "testing.md", "python")
     namespace(misbehaviours)
     await namespace(example)["test_my_service_tells_of_its_work"](tmp_path)
+
+
+async def test_the_example_of_a_command_works(tmp_path: Path) -> None:
+    async def send_mail(to: str) -> None:
+        assert to == "someone@example.com"
+
+    *_, commands = blocks(DOCS / "testing.md", "python")
+    async with DevBrain() as brain, agent_of(brain, tmp_path, engine=AsyncioEngine({"send_mail": send_mail})):
+        await namespace(commands)["my_worker_runs_what_the_dashboard_submits"](brain)
 
 
 async def test_the_health_routes_of_the_example_are_open_to_this_machine_alone() -> None:

@@ -124,7 +124,9 @@ def main(directory: str, page: str) -> None:
     files = sorted(Path(directory).glob("*.json"))
     found = [json.loads(path.read_text()) for path in files]
     rows, sound = [row for row in found if "code" in row], [row for row in found if "codes" in row]
-    Path(page).write_text(render(rows, sound, list(CATALOGUE)))
+    Path(page).write_text(
+        render(rows, sound, [code for code in CATALOGUE if not code.startswith("command.")])
+    )
 
 
 if __name__ == "__main__":

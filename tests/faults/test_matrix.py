@@ -58,7 +58,10 @@ async def test_all_is_green_with(healthy: Healthy, stage: Stage) -> None:
 def test_every_code_of_the_catalogue_has_a_scenario() -> None:
     made = {scenario.code for scenario in SCENARIOS.values()}
     made |= {code for healthy in HEALTHY.values() for code in healthy.codes}
-    wanted = {code for code in CATALOGUE if not code.endswith((".unexpected", ".skipped", ".slow"))}
+    unmade = (".unexpected", ".skipped", ".slow")
+    wanted = {code for code in CATALOGUE if not code.endswith(unmade)}
+    # no check of the doctor's gives those
+    wanted = {code for code in wanted if not code.startswith("command.")}
     wanted.remove("signing.not_enforced")  # history: nothing gives it any more
     wanted.remove("signing.secret_missing")  # config says it first, but in a ladder that has another config
     assert sorted(wanted - made) == []

@@ -42,7 +42,7 @@ async def record(brain: BrainApi) -> dict[str, Any]:
             await _answered(session, {"entries": [], "next_cursor": None, "total": 0, "engine": "arq"})
         )
         await listing
-        given = {"args": [1], "kwargs": {"a": 2}, "queue": "jobs"}
+        given: dict[str, Any] = {"args": [1], "kwargs": {"a": 2}, "queue": "jobs"}
         schedule_id = brain.create_schedule("send_mail", "arq", "10s", **given)
         await asyncio.to_thread(brain.trigger, agent, schedule_id)
         wanted = {Action.SUBMIT_TASK.value, Action.FIRE.value}

@@ -96,7 +96,7 @@ async def test_every_button_does_what_it_says(
 ) -> None:
     async with worker(real_brain.url, minted, tmp_path, engine, commands="all") as agent:
         person = Person(real_brain, minted)
-        given = {"project": minted.project, "args": [1], "kwargs": {"a": 2}}
+        given: dict[str, Any] = {"project": minted.project, "args": [1], "kwargs": {"a": 2}}
         schedule_id = await asyncio.to_thread(real_brain.create_schedule, "note", "arq", "1h", **given)
         await asyncio.to_thread(real_brain.trigger, minted, schedule_id)
         await until(lambda: RUNS == [((1,), {"a": 2})], "the schedule ran once", WAIT_S)
@@ -187,7 +187,7 @@ async def test_a_schedule_of_the_brains_fires_once_each_time_it_is_due(
             assert brain.schedule(schedule_id)["is_enabled"] is True
         assert len(RUNS) == len(engine.runs) == agent.status.commands["done"]
     (said,) = [said for said in errors(caplog) if "schedule.fire" in said]
-    assert "strange" in said
+    assert strange in said
     assert "command.unknown_task" in said
 
 

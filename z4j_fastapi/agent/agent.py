@@ -22,9 +22,9 @@ from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.host import log_fault, monkey_patching, reloader_that_watches
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.agent.thread import AgentThread, dead
+from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.log import log
-from z4j_fastapi.workers.engine import Engine
 from z4j_probes import Settings
 from z4j_probes.given import Unusable, as_count, as_seconds, seal
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.commands.policy import offered
-from z4j_fastapi.workers.engine import Engine
 from z4j_probes import Settings
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
 

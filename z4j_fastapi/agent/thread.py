@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.status import AgentStatus, State
+from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log, traceback_text
-from z4j_fastapi.workers.engine import Engine
 from z4j_probes import Settings
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ RESTART_EVERY_S = 60.0
 class AgentThread:
     """One life of an agent, from start to stop. `publish` gets each new status, in the thread.
 
-    `engine` acts in `host_loop`. Whatever ends what runs in the thread is logged, and it starts again, with the buffer that is open. Where
-    the thread itself is gone, `look` sees it.
+    `engine` acts in `host_loop`. Whatever ends what runs in the thread is logged, and it starts again, with
+    the buffer that is open. Where the thread itself is gone, `look` sees it.
     """
 
     def __init__(

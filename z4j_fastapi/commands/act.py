@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from z4j_fastapi.workers.engine import Engine, Failed, NewTask, Refused, Retry
+from z4j_fastapi.commands.engine import Engine, Failed, NewTask, Refused, Retry
 from z4j_probes.protocol import answers, timestamp
 from z4j_probes.protocol.commands import (
     BulkRetry,

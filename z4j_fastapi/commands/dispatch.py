@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from z4j_fastapi.commands.act import act, new_task_id
+from z4j_fastapi.commands.engine import Engine, Failed, Refused
 from z4j_fastapi.commands.memory import CommandMemory, Remembered
 from z4j_fastapi.commands.outcome import Outcome, Verdict, refused, unknown
 from z4j_fastapi.commands.policy import allowed, objection
 from z4j_fastapi.commands.record import Record, Told
 from z4j_fastapi.log import log
-from z4j_fastapi.workers.engine import Engine, Failed, Refused
 from z4j_probes.errors import StorageError
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, answers, decode_secret
 from z4j_probes.protocol.commands import (
@@ -82,9 +82,7 @@ class _Job:
 
     @property
     def told(self) -> Told:
-        command = self.command
-        named = command.request.task_name if isinstance(command.request, SubmitTask) else command.target
-        return Told(command.action, named, command.issued_by)
+        return Told(self.command.action, self.command.target, self.command.issued_by)
 
 
 def open_dispatcher(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from z4j_fastapi.workers.engine import Refused
+from z4j_fastapi.commands.engine import Refused
 from z4j_probes.codes import lookup
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from z4j_fastapi.workers.engine import Engine, Refused
+from z4j_fastapi.commands.engine import Engine, Refused
 from z4j_probes.protocol.commands import Action, Command, allowed_actions, capabilities
 
 # Actions of other engines that a brain may send to any agent. Each answer says why it is refused.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from z4j_fastapi.commands.outcome import Outcome
 from z4j_fastapi.log import log
+from z4j_probes.codes import lookup
 from z4j_probes.protocol.answers import one_line
 
 # More within a second are told together, at its end.
@@ -64,16 +65,14 @@ class Record:
             return
         how = "answered from memory" if again else outcome.verdict.value
         how += f" ({outcome.code})" if outcome.code else ""
-        if not answered:
-            how += f", unanswered: {one_line(outcome.error, _LONGEST_NAME * 3)}"
         log.log(
             logging.INFO if answered or self._is_known(told.target, outcome.code) else logging.ERROR,
-            "z4j: command %s %s from %s: %s in %.0f ms",
-            one_line(told.action, _LONGEST_NAME) or "(malformed)",
-            one_line(told.target, _LONGEST_NAME),
+            "z4j: command %s from %s: %s in %.0f ms%s",
+            " ".join(one_line(name, _LONGEST_NAME) for name in (told.action, told.target) if name),
             one_line(told.issued_by, _LONGEST_NAME) or "the brain",
             how,
             ms,
+            "" if answered else f", unanswered: {_explained(outcome.code)}",
             extra={"z4j_code": outcome.code, "z4j_command": told.action},
         )
 
@@ -95,3 +94,12 @@ class Record:
             listed = ", ".join(f"{count} {how}" for how, count in self._untold.most_common())
             log.warning("z4j: %d more commands within a second: %s", self._untold.total(), listed)
             self._untold.clear()
+
+
+def _explained(code: str) -> str:
+    """From the catalogue: what an outcome itself says may hold values."""
+    try:
+        row = lookup(code)
+    except KeyError:
+        return f"see `python -m z4j_fastapi explain {code}`"
+    return f"{row.title}; {row.remedy}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +60,10 @@ CATALOGUE: Mapping[str, Code] = MappingProxyType(
         for row in rows
     }
 )
-"""The built-in codes, those of commands included. A registry's own catalogue has those of its other probes too."""
+"""The built-in codes, with those of commands.
+
+A registry's own catalogue has those of its other probes too.
+"""
 
 _read: ContextVar[Mapping[str, Code]] = ContextVar("z4j_catalogue", default=CATALOGUE)
 

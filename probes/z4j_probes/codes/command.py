@@ -12,7 +12,7 @@ CODES = (
             "another service of the project has the task: give each service a token and an engine of its own",
             "this worker runs an older version of the code",
         ),
-        remedy="register the task with this worker, or correct the name on the dashboard",
+        remedy="add the task to this worker's functions, or correct the name on the dashboard",
     ),
     Code(
         "command.not_allowed",
@@ -21,7 +21,7 @@ CODES = (
             "purge_queue and restart_worker are off unless they are named",
             "Z4J_COMMANDS, or commands= in the code, does not name it",
         ),
-        remedy="to allow it, add it to Z4J_COMMANDS: `export Z4J_COMMANDS=default,purge_queue`",
+        remedy="add it to Z4J_COMMANDS to allow it: `export Z4J_COMMANDS=default,purge_queue`",
     ),
     Code(
         "command.unsupported",
@@ -31,7 +31,7 @@ CODES = (
             "the worker's settings leave no way to do it",
             "a newer brain sends commands that this version does not know",
         ),
-        remedy="do it where the worker is configured; the page on the agent lists what each engine can do",
+        remedy="make the change where the worker is configured",
     ),
     Code(
         "command.busy",
@@ -40,7 +40,7 @@ CODES = (
             "more than 256 commands wait, or more than 100 a second come",
             "a worker whose loop is blocked",
         ),
-        remedy="send it again later, and fewer at once",
+        remedy="wait, and ask again for less at once",
     ),
     Code(
         "command.abort_not_allowed",
@@ -55,7 +55,7 @@ CODES = (
             "the engine's time to keep results is over (arq: keep_result, 1 hour)",
             "the worker is set to keep no results",
         ),
-        remedy="send the task again from the application, and keep results for longer",
+        remedy="run the task again from the application, and keep results for longer",
     ),
     Code(
         "command.wrong_token",
@@ -64,7 +64,7 @@ CODES = (
             "tasks came or were done between the look and the click",
             "the command has no confirmation token and is not forced",
         ),
-        remedy="reload the dashboard's page and purge again, or force it",
+        remedy="look at the queue on the dashboard again, then purge it",
     ),
     Code(
         "command.no_worker_here",

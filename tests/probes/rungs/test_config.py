@@ -359,6 +359,7 @@ async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
+        ({"Z4J_COMMANDS": "cancel"}, "'cancel' is not a command"),
         ({"Z4J_PREFLIGHT": "of"}, "is not one of warn, strict, off"),
         ({"Z4J_LOG_LEVEL": "LOUD"}, "is not one of DEBUG"),
         ({"Z4J_DISABLED": "maybe"}, "is not one of 1, true"),
@@ -382,6 +383,7 @@ async def test_a_value_that_can_not_be(environ: dict[str, str], said: str) -> No
     [
         {"Z4J_PREFLIGHT": "strict"},
         {"Z4J_LOG_LEVEL": "debug"},
+        {"Z4J_COMMANDS": "default, purge_queue"},
         {"Z4J_DISABLED": "0"},
         {"Z4J_PROJECT_ID": "9a0c6f2e-8d3b-4c57-9b6e-0f1a2b3c4d5e"},
         {"Z4J_AGENT_NAME": "Worker 1 (Köln)"},
