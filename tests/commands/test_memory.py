@@ -94,6 +94,24 @@ def test_a_damaged_file_is_set_aside_and_one_that_is_deleted_is_made_again(tmp_p
         assert kept.begin("c-2", None) is not None
 
 
+def test_a_file_that_is_damaged_while_it_is_open_is_set_aside(tmp_path: Path) -> None:
+    with CommandMemory(tmp_path) as kept:
+        for number in range(300):
+            kept.begin(f"c-{number}", None)
+    file = tmp_path / FILE_NAME
+    with CommandMemory(tmp_path) as kept:
+        kept.begin("c-300", None)
+        size = file.stat().st_size
+        with file.open("r+b") as damaged:
+            damaged.seek(4096)
+            damaged.write(b"\xff" * (size - 4096))
+    with CommandMemory(tmp_path) as kept:
+        with pytest.raises(StorageError) as failed:
+            [kept.begin(f"c-{number}", f"f-{number}") for number in range(300)]
+        assert failed.value.code == "buffer.corrupt"
+        assert kept.begin("c-1", None) is None
+
+
 def test_a_directory_that_is_gone_is_an_error_with_a_code(tmp_path: Path) -> None:
     with CommandMemory(tmp_path / "gone") as kept, pytest.raises(StorageError) as failed:
         kept.begin("c-1", None)

@@ -98,6 +98,23 @@ async def test_a_reply_with_the_wrong_claim_token_counts_for_nothing() -> None:
         assert command.result is None
 
 
+async def test_a_result_of_another_status_ends_the_session_as_with_a_real_brain() -> None:
+    async with DevBrain() as brain, online(brain, brain.mint("web-1")) as agent:
+        await brain.wait_for_workers(1)
+        command = await brain.send_command("task.retry")
+        await agent.send("command_result", {"status": "done", "delivery_claim_token": None}, command.id)
+        await brain.wait_for_workers(0)
+        assert command.result is None
+        assert brain.seen.refusals == ["a result is a success or failed"]
+
+
+async def test_only_a_schedules_command_has_a_claim_token() -> None:
+    async with DevBrain() as brain, online(brain, brain.mint("web-1")):
+        await brain.wait_for_workers(1)
+        assert (await brain.send_command("cancel_task")).claim_token is None
+        assert (await brain.send_command("schedule.fire")).claim_token is not None
+
+
 async def test_a_command_for_a_worker_that_is_not_there_is_a_lookup_error() -> None:
     async with DevBrain() as brain:
         with pytest.raises(LookupError):

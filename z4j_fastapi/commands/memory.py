@@ -150,7 +150,11 @@ class CommandMemory:
                 db.execute("COMMIT")
             except sqlite3.Error as exc:
                 self.close()
-                raise storage_error(exc, f"{self._path} can't be written") from exc
+                failed = storage_error(exc, f"{self._path} can't be written")
+                if failed.code == CORRUPT:
+                    with contextlib.suppress(StorageError):  # the next call starts a new one, or says why not
+                        set_aside(self._path)
+                raise failed from exc
 
     def _opened(self) -> sqlite3.Connection:
         if self._parked:
