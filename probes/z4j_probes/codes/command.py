@@ -1,7 +1,7 @@
 """The codes of commands: why an agent did not do what a brain asked."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.result import Status
+from z4j_probes.result import Status, Step
 
 CODES = (
     Code(
@@ -12,7 +12,7 @@ CODES = (
             "another service of the project has the task: give each service a token and an engine of its own",
             "this worker runs an older version of the code",
         ),
-        remedy="add the task to this worker's functions, or correct the name on the dashboard",
+        remedy="Add the task to this worker's functions, or correct the name on the dashboard",
     ),
     Code(
         "command.not_allowed",
@@ -21,7 +21,7 @@ CODES = (
             "purge_queue and restart_worker are off unless they are named",
             "Z4J_COMMANDS, or commands= in the code, does not name it",
         ),
-        remedy="add it to Z4J_COMMANDS to allow it: `export Z4J_COMMANDS=default,purge_queue`",
+        remedy=Step("Add it to Z4J_COMMANDS to allow it", "export Z4J_COMMANDS=default,purge_queue"),
     ),
     Code(
         "command.unsupported",
@@ -31,7 +31,7 @@ CODES = (
             "the worker's settings leave no way to do it",
             "a newer brain sends commands that this version does not know",
         ),
-        remedy="make the change where the worker is configured",
+        remedy="Make the change where the worker is configured",
     ),
     Code(
         "command.busy",
@@ -40,13 +40,13 @@ CODES = (
             "more than 256 commands wait, or more than 100 a second come",
             "a worker whose loop is blocked",
         ),
-        remedy="wait, and ask again for less at once",
+        remedy="Wait, and ask again for less at once",
     ),
     Code(
         "command.abort_not_allowed",
         "the task runs, and this worker can't end a running task",
         causes=("arq ends running jobs only with allow_abort_jobs", "a synchronous task runs in a thread"),
-        remedy="wait for its end; for the next time set allow_abort_jobs = True on an arq worker",
+        remedy="Wait for its end; for the next time set allow_abort_jobs = True on an arq worker",
     ),
     Code(
         "command.result_not_kept",
@@ -55,7 +55,7 @@ CODES = (
             "the engine's time to keep results is over (arq: keep_result, 1 hour)",
             "the worker is set to keep no results",
         ),
-        remedy="run the task again from the application, and keep results for longer",
+        remedy="Run the task again from the application, and keep results for longer",
     ),
     Code(
         "command.wrong_token",
@@ -64,7 +64,7 @@ CODES = (
             "tasks came or were done between the look and the click",
             "the command has no confirmation token and is not forced",
         ),
-        remedy="look at the queue on the dashboard again, then purge it",
+        remedy="Look at the queue on the dashboard again, then purge it",
     ),
     Code(
         "command.no_worker_here",
@@ -74,7 +74,7 @@ CODES = (
             "it was delivered to a doctor, which acts on nothing",
             "the worker is stopping",
         ),
-        remedy="give each kind of process a token of its own, and send the command again",
+        remedy="Use a token of its own for each kind of process, then send the command again",
     ),
     Code(
         "command.outcome_unknown",
@@ -83,7 +83,7 @@ CODES = (
             "the process was killed between acting and answering",
             "the connection to Redis was lost in the middle of it",
         ),
-        remedy="look whether it was done before you send it again",
+        remedy="Look whether it was done before you send it again",
         status=Status.WARN,
     ),
 )
