@@ -31,11 +31,11 @@ class AgentStatus:
 
     `report` is the last climb's. `buffered` counts events that no brain has acknowledged, `dropped` those
     that were lost to the buffer's bounds or could not be taken. `buffer_path` is None for a buffer that
-    lives in memory alone. `rejected` counts events that a brain has acknowledged and did not take: it knows
-    them, or keeps one of their kind a second. `log_fault` says why nothing of the agent's log appears, empty
-    if it does. `buffer_fault` is a code while the disk does not take events, which are in memory
-    alone then. After the end `buffered` is what was left on disk for the next start. `commands` counts what the
-    brain asked: by how it ended, and by code where it was not done.
+    lives in memory alone. `rejected` counts events that a brain has acknowledged and did not take: it
+    knows them, or keeps one of their kind a second. `log_fault` says why nothing of the agent's log
+    appears, empty if it does. `buffer_fault` is a code while the disk does not take events, which are in
+    memory alone then. After the end `buffered` is what was left on disk for the next start. `commands`
+    counts what the brain asked: by how it ended, and by code where it was not done.
     """
 
     state: State
