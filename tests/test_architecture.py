@@ -27,6 +27,7 @@ MAY_IMPORT_ONLY = {
     "z4j_probes.storage": {"z4j_probes.storage", "z4j_probes.errors"},
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
     "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.result"},
+    "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.signals", "z4j_probes"},
 }
 """Of this project's modules; each entry stands for what is inside it too."""
 
@@ -38,6 +39,7 @@ MAY_BE_IMPORTED_ONLY_BY = {
         "z4j_fastapi.workers",
         "z4j_fastapi.health",
     },
+    "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.cli"},
     "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
     "z4j_fastapi.reports": {

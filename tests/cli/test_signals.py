@@ -154,9 +154,9 @@ def test_no_child_outlives_a_doctor_that_was_killed(open_path: Path) -> None:
 
 PENDING = """
 import os, signal
-from z4j_fastapi.cli.signals import hold_back
+from z4j_fastapi.signals import block_signals
 from z4j_fastapi.cli.streams import write_stdout
-hold_back()
+block_signals()
 os.kill(os.getpid(), signal.SIGTERM)
 write_stdout("the report")
 os._exit(0)

@@ -1,4 +1,4 @@
-"""Standing in for a service: its user, groups, capabilities, environment, directory and namespaces.
+"""Acting as a service: its user, groups, capabilities, environment, directory and namespaces.
 
 A child process enters them, gives up every right that the service does not have, does what it was made for,
 and hands the result back as JSON. What runs there has been imported before: the service's file system need
@@ -24,8 +24,8 @@ from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import Any, NoReturn
 
 from z4j_fastapi.as_service import syscalls as linux
-from z4j_fastapi.cli.output import usage_error
-from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.as_service.errors import CannotActAs
+from z4j_fastapi.signals import interruptible
 
 # Beside the budget of what is done: to enter the namespaces, and to hand over the result.
 _GRACE_S = 10.0
@@ -78,7 +78,10 @@ class Service:
 
 
 def act_as(service: Service, act: Callable[[], Mapping[str, Any]], *, budget_s: float) -> Mapping[str, Any]:
-    """The result of something that the service itself could have done."""
+    """The result of something that the service itself could have done.
+
+    CannotActAs where the kernel refuses a step, or no result came within `budget_s` and a bit more.
+    """
     _import_everything()
     reader, writer = os.pipe()
     sys.stdout.flush()
@@ -95,7 +98,7 @@ def act_as(service: Service, act: Callable[[], Mapping[str, Any]], *, budget_s: 
         os.waitpid(child, 0)
     result: Mapping[str, Any] = json.loads(said or '{"error": "it ended without a word"}')
     if "error" in result:
-        usage_error(f"can't stand in for {service.name}: {result['error']}")
+        raise CannotActAs(f"can't act as {service.name}: {result['error']}")
     return result
 
 
@@ -110,7 +113,7 @@ def _fork(pids: int | None) -> int:
         child = os.fork()
         return child
     except OSError as exc:  # its namespace is dying, or root is not root here
-        usage_error(f"can't stand in there: {exc.strerror} ({exc.filename or 'fork'})")
+        raise CannotActAs(f"can't enter its namespaces: {exc.strerror} ({exc.filename or 'fork'})") from exc
     finally:
         if child != 0:  # whoever is born in there has no way out
             linux.enter_namespace(own)
@@ -142,7 +145,7 @@ def _be(service: Service, act: Callable[[], Mapping[str, Any]], writer: int) -> 
     try:
         linux.end_with_parent()
         _leave_the_terminal(keep={writer, *service.world.descriptors()})
-        become(service)
+        run_as(service)
         linux.end_with_parent()  # again: whoever changes its user is forgotten there
         said = act()
     except OSError as exc:
@@ -170,7 +173,7 @@ def _leave_the_terminal(keep: set[int]) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def become(service: Service) -> None:
+def run_as(service: Service) -> None:
     """Turn this process into the service's equal, for good. OSError where the kernel refuses a step."""
     _enter(service)
     # from here on its own user namespace counts: there it has what can be had, and gives up all but its due
@@ -179,7 +182,7 @@ def become(service: Service) -> None:
     os.setresgid(service.gid, service.gid, service.gid)
     os.setresuid(service.uid, service.uid, service.uid)
     linux.give_up_capabilities(kept)
-    linux.seal()
+    linux.lock_down()
     if service.world.directory is None:
         os.chdir(service.directory)
     os.environ.clear()
@@ -224,6 +227,5 @@ def _import_everything() -> None:
         "_strptime",
         "decimal",
         "uuid",
-        "z4j_fastapi.cli.bundle",
     ):
         importlib.import_module(name)

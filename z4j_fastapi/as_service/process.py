@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from z4j_fastapi.as_service.child import Service, World
-from z4j_fastapi.cli.output import usage_error
+from z4j_fastapi.as_service.errors import CannotActAs, NotAService
 from z4j_probes.systemd_unit import unit_in
 
 # The mount namespace last: after it, what is reached by a path is the service's.
@@ -17,11 +17,11 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def service_of_process(pid: int) -> Service:
-    """What that process has. Ends with a usage error where it can't be looked at."""
+    """What that process has. NotAService where there is none, CannotActAs where it can't be looked at."""
     require_root("--pid")
     service = find_process(pid)
     if service is None:
-        usage_error(f"--pid {pid}: there is no such process")
+        raise NotAService(f"--pid {pid}: there is no such process")
     return service
 
 
@@ -37,18 +37,18 @@ def find_process(pid: int) -> Service | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     except OSError as exc:
-        usage_error(f"--pid {pid}: {exc.filename} can't be read: {exc.strerror}")
+        raise CannotActAs(f"--pid {pid}: {exc.filename} can't be read: {exc.strerror}") from exc
     finally:
         os.close(process)
 
 
 def require_root(option: str) -> None:
-    """A usage error where this machine or this user can't do it."""
+    """CannotActAs where this machine or this user can't do it."""
     if sys.platform != "linux":
-        usage_error(f"{option} needs Linux: it reads /proc and enters namespaces")
+        raise CannotActAs(f"{option} needs Linux: it reads /proc and enters namespaces")
     if os.geteuid() != 0:
         command = f"sudo {sys.executable} -m z4j_fastapi doctor {option} …"
-        usage_error(f"{option} needs root, to become the service's user: {command}")
+        raise CannotActAs(f"{option} needs root, to become the service's user: {command}")
 
 
 def inner_id(id_map: str, outer: int) -> int:

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from z4j_fastapi.cli.output import usage_error
+from z4j_fastapi.as_service.errors import CannotActAs, NotAService
 
 PROPERTIES = (
     "Id",
@@ -54,15 +54,15 @@ class Unit:
 
 
 def show(name: str) -> Unit:
-    """Ask systemd. Ends with a usage error where it knows no such unit."""
+    """Ask systemd. NotAService where it knows no such unit, CannotActAs where it can't be asked."""
     done = _systemctl("show", "--no-pager", f"--property={','.join(PROPERTIES)}", "--", name)
     if done.returncode != 0:
-        usage_error(f"--unit {name}: systemctl says: {done.stderr.strip() or done.returncode}")
+        raise CannotActAs(f"--unit {name}: systemctl says: {done.stderr.strip() or done.returncode}")
     unit = parse_unit(name, done.stdout)
     if unit.get("LoadState") == "not-found":
-        usage_error(f"--unit {name}: systemd has no unit of that name")
+        raise NotAService(f"--unit {name}: systemd has no unit of that name")
     if "[unprintable]" in unit.words("Environment"):
-        usage_error(
+        raise CannotActAs(
             f"--unit {name}: this systemd does not print an Environment= with blanks in a value: "
             "start the unit and use --pid, or move that line to an EnvironmentFile="
         )
@@ -145,6 +145,10 @@ def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
             check=False,
         )
     except FileNotFoundError:
-        usage_error("--unit needs systemd: there is no systemctl on this machine (--pid takes any process)")
+        raise CannotActAs(
+            "--unit needs systemd: there is no systemctl on this machine (--pid takes any process)"
+        ) from None
     except subprocess.TimeoutExpired:
-        usage_error(f"--unit: systemctl {arguments[0]} did not answer within {_BUDGET_S:.0f} s")
+        raise CannotActAs(
+            f"--unit: systemctl {arguments[0]} did not answer within {_BUDGET_S:.0f} s"
+        ) from None

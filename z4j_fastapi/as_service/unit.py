@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from z4j_fastapi.as_service import mounts
 from z4j_fastapi.as_service import syscalls as linux
 from z4j_fastapi.as_service.child import Service
+from z4j_fastapi.as_service.errors import CannotActAs
 from z4j_fastapi.as_service.process import find_process, require_root
 from z4j_fastapi.as_service.systemctl import Unit, credential_files, manager_environment, matching, show
-from z4j_fastapi.cli.output import usage_error
 from z4j_probes.env_file import parse_environment_file
 from z4j_probes.read_file import BUDGET_S, read_small_file
 
@@ -39,7 +39,10 @@ class _User:
 
 
 def service_of_unit(name: str) -> Service:
-    """What that unit's process has or would have. Ends with a usage error where systemd knows none."""
+    """What that unit's process has or would have.
+
+    NotAService where systemd knows none, CannotActAs where systemd could not start it either.
+    """
     require_root("--unit")
     unit = show(name)
     pid = int(unit.get("MainPID") or 0)
@@ -87,7 +90,9 @@ def _user(unit: Unit, states: list[str]) -> _User:
         user = _User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell)
     except KeyError:
         if not is_dynamic and not name.isdigit():
-            usage_error(f"--unit {unit.name}: its User={name} does not exist: that is why it fails to start")
+            raise CannotActAs(
+                f"--unit {unit.name}: its User={name} does not exist: that is why it fails to start"
+            ) from None
         uid = int(name) if name.isdigit() else _dynamic_uid(states)
         user = _User(uid, uid, name)
     if is_dynamic and not name:
@@ -118,7 +123,7 @@ def _group(unit: Unit, name: str, dynamic_gid: int) -> int:
     except KeyError:
         if unit.get("DynamicUser") == "yes" and name == unit.get("Group"):
             return dynamic_gid
-        usage_error(f"--unit {unit.name} can't start: its group {name} does not exist")
+        raise CannotActAs(f"--unit {unit.name} can't start: its group {name} does not exist") from None
 
 
 def _environ(unit: Unit, user: _User, states: list[str]) -> dict[str, str]:
@@ -133,7 +138,7 @@ def _environ(unit: Unit, user: _User, states: list[str]) -> dict[str, str]:
     for path, may_be_missing in unit.environment_files:
         found = [file for file in matching(path) if os.path.exists(file) or not may_be_missing]
         if not found and not may_be_missing:
-            usage_error(f"--unit {unit.name}: its EnvironmentFile={path} matches no file")
+            raise CannotActAs(f"--unit {unit.name}: its EnvironmentFile={path} matches no file")
         for file in found:
             environ |= _environment_file(unit, file)
     for entry in unit.words("UnsetEnvironment"):
@@ -152,18 +157,20 @@ def _environment_file(unit: Unit, path: str) -> Mapping[str, str]:
     try:
         return parse_environment_file(read_small_file(path, limit_bytes=_LARGEST_BYTES).decode())
     except UnicodeDecodeError:
-        usage_error(f"--unit {unit.name}: its EnvironmentFile={path} is not UTF-8 text")
+        raise CannotActAs(f"--unit {unit.name}: its EnvironmentFile={path} is not UTF-8 text") from None
     except (OSError, ValueError) as exc:
-        usage_error(f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {_reason(exc)}")
+        raise CannotActAs(
+            f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {_reason(exc)}"
+        ) from exc
 
 
 def _credential(unit: Unit, path: str) -> bytes:
     try:
         return read_small_file(path, limit_bytes=_LARGEST_BYTES)
     except (OSError, ValueError) as exc:
-        usage_error(
+        raise CannotActAs(
             f"--unit {unit.name}: the file of its LoadCredential= can't be read: {path}: {_reason(exc)}"
-        )
+        ) from exc
 
 
 def _reason(exc: OSError | ValueError) -> str:
@@ -180,7 +187,7 @@ def _directory(unit: Unit, user: _User) -> str:
     if os.path.isdir(path):
         return path
     if value == path:
-        usage_error(
+        raise CannotActAs(
             f"--unit {unit.name}: its WorkingDirectory={path} does not exist: that is why it fails to start"
         )
     return "/"

@@ -11,7 +11,7 @@ import sys
 import time
 
 from z4j_fastapi.cli.output import note
-from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.signals import interruptible
 
 _TICK_S = 1.0
 _WIPE = "\r\x1b[K"  # carriage return, erase in line (ECMA-48 EL)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
-from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
+from z4j_fastapi.signals import interruptible
 
 # Readable by its owner alone: it holds the token.
 _PRIVATE = 0o600

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.loops import (
@@ -19,10 +19,10 @@ from z4j_fastapi.cli.loops import (
 )
 from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.cli.output import emit, note, usage_error, write_file
-from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
+from z4j_fastapi.signals import interruptible
 from z4j_probes import (
     Ladder,
     Registry,
@@ -36,6 +36,9 @@ from z4j_probes.acting_as import ActingAs
 from z4j_probes.doctor import Introduce
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
+
+if TYPE_CHECKING:
+    from z4j_fastapi.as_service.child import Service
 
 
 def run(options: Options) -> int:
@@ -111,6 +114,18 @@ class _Doctor:
     def _as_service(self, act: Callable[[ActingAs], Mapping[str, Any]]) -> Mapping[str, Any]:
         """What the service itself would have found out. It is looked up afresh: it may have restarted."""
         from z4j_fastapi.as_service.child import act_as
+        from z4j_fastapi.as_service.errors import CannotActAs
+
+        try:
+            service = self._service()
+            # one climb may be followed by another: see `climb_once`
+            acting = partial(act, ActingAs.prepared(service.unit))
+            return act_as(service, acting, budget_s=2 * max(RUN_BUDGET_S, self._options.timeout_s))
+        except CannotActAs as exc:
+            usage_error(str(exc))
+
+    def _service(self) -> Service:
+        """The service that the options name."""
         from z4j_fastapi.as_service.process import service_of_process
         from z4j_fastapi.as_service.unit import service_of_unit
 
@@ -127,9 +142,7 @@ class _Doctor:
                 f"{service.name} is started without any Z4J_ variable. What a program sets for itself later "
                 "(from a .env file, say) can't be seen from outside: name that file with --env-file"
             )
-        # one climb may be followed by another: see `climb_once`
-        acting_as = ActingAs.prepared(service.unit)
-        return act_as(service, partial(act, acting_as), budget_s=2 * max(RUN_BUDGET_S, options.timeout_s))
+        return service
 
     def _bundle(self, report: Report) -> bytes:
         from z4j_fastapi.cli.bundle import make_bundle

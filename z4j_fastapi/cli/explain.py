@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from z4j_fastapi.cli.output import emit, usage_error
-from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.signals import interruptible
 from z4j_probes import Code, default_registry
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.plugins import add_plugins

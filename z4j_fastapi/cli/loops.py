@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from z4j_fastapi.cli.signals import interruptible
+from z4j_fastapi.signals import interruptible
 from z4j_probes import Report
 from z4j_probes.doctor import Examination, MakeLadder, Observer
 

@@ -11,14 +11,14 @@ from typing import NoReturn
 
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, Verdict, streams
 from z4j_fastapi.cli.fast_path import flags_of_doctor
-from z4j_fastapi.cli.signals import hold_back, was_terminated
+from z4j_fastapi.signals import block_signals, was_terminated
 
 _AS_MODULE = "python -m z4j_fastapi"
 
 
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, and end the process with its status."""
-    hold_back()  # what comes while modules are imported waits until there is something that can answer it
+    block_signals()  # what comes while modules are imported waits until there is something that can answer it
     streams.prepare()
     try:
         _refuse_secrets(sys.argv[1:])

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
-from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.cli.streams import write_stdout
 from z4j_fastapi.reports.text import printable
+from z4j_fastapi.signals import interruptible
 
 
 def usage_error(message: str) -> NoReturn:

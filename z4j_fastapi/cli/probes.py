@@ -6,8 +6,8 @@ import json
 from shutil import get_terminal_size
 
 from z4j_fastapi.cli.output import emit
-from z4j_fastapi.cli.signals import interruptible
 from z4j_fastapi.reports.text import wrap
+from z4j_fastapi.signals import interruptible
 from z4j_probes import Registry, default_registry
 from z4j_probes.plugins import add_plugins
 

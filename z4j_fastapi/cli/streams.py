@@ -8,7 +8,7 @@ import sys
 from contextlib import nullcontext, suppress
 from typing import TextIO
 
-from z4j_fastapi.cli.signals import interruptible, is_pending
+from z4j_fastapi.signals import interruptible, is_pending
 
 _readerless: list[TextIO] = []
 

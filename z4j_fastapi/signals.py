@@ -15,7 +15,7 @@ _BOTH = {signal.SIGINT, signal.SIGTERM}
 _terminated: list[int] = []
 
 
-def hold_back() -> None:
+def block_signals() -> None:
     """From now on both wait for the next part that is `interruptible`."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _BOTH)
     signal.signal(signal.SIGTERM, _terminate)
