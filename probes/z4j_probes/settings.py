@@ -1,4 +1,4 @@
-"""The settings as data: the variables that carry them, their values, and where each value came from.
+"""The settings as data: their values, and where each of them came from.
 
 Nothing here judges them: the `config` probe says what is wrong, so that the doctor and the agent say it in
 the same words.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,55 +18,9 @@ from z4j_probes.acting_as import ActingAs
 from z4j_probes.given import Unusable
 from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import REDACTED, Redactor, Secret, is_secret_as_url
-from z4j_probes.result import Step
+from z4j_probes.settings_load import Loader, Unreadable, host_name, kept
 from z4j_probes.source import Source
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One setting: its attribute, the variable that carries it, what it is for, and its default."""
-
-    attribute: str
-    name: str
-    purpose: str
-    default: str | None = None
-    secret: bool = False
-
-    @property
-    def file_name(self) -> str:
-        """The variable that names a file with the value, for secrets that a container mounts."""
-        return f"{self.name}_FILE"
-
-
-VARIABLES = (
-    Variable("brain_url", "Z4J_BRAIN_URL", "the brain's address"),
-    Variable("token", "Z4J_TOKEN", "the agent's token, as the dashboard showed it once", secret=True),
-    Variable("project_id", "Z4J_PROJECT_ID", "the project's slug or UUID", default="default"),
-    Variable("agent_name", "Z4J_AGENT_NAME", "the name on the dashboard; {host} and {pid} are filled in"),
-    Variable(
-        "hmac_secret", "Z4J_HMAC_SECRET", "the secret that signs frames, shown with the token", secret=True
-    ),
-    Variable("home", "Z4J_HOME", "the state directory (default ~/.z4j)"),
-    Variable("ca_file", "Z4J_CA_FILE", "a PEM file of the certificate authorities to trust, and no others"),
-    Variable("preflight", "Z4J_PREFLIGHT", "what a failed first climb does: warn, strict or off", "warn"),
-    Variable("disabled", "Z4J_DISABLED", "1 keeps the agent from doing anything"),
-    Variable("log_level", "Z4J_LOG_LEVEL", "the level of the z4j logger"),
-    Variable("commands", "Z4J_COMMANDS", "what the brain may ask: default, all, none or a list", "default"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A file that should have held settings and could not be read.
-
-    `steps` say what to do where another look at the path would not tell, or would hang.
-    """
-
-    attribute: str
-    variable: str
-    path: str
-    reason: str
-    steps: tuple[Step, ...] = ()
+from z4j_probes.variables import VARIABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +73,8 @@ class Settings:
         known = {v.attribute for v in VARIABLES} | {"token_file", "hmac_secret_file"}
         if not explicit.keys() <= known:
             raise TypeError(f"unknown setting: {', '.join(sorted(explicit.keys() - known))}")
-        from z4j_probes.settings_load import Loader  # which makes Settings, and so stands above this module
-
         variables = dict(os.environ if environ is None else environ)
-        return Loader(variables, env_file, explicit).load(allow_plaintext)
+        return cls(allow_plaintext=allow_plaintext, **Loader(variables, env_file, explicit).load())
 
     @property
     def files(self) -> dict[str, str]:
@@ -142,8 +93,6 @@ class Settings:
             for name, path in self.files.items()
             if getattr(self, name) is None or Path(path).expanduser().is_file()
         }
-        from z4j_probes.settings_load import Loader, kept
-
         loader = Loader(dict(self.environ), None, {f"{name}_file": path for name, path in paths.items()})
         found = {v: loader.find(v) for v in VARIABLES if v.attribute in paths}
         held: dict[str, Any] = {v.attribute: kept(text, v) for v, text in found.items() if text}
@@ -201,11 +150,6 @@ class Settings:
         if self.remarks:
             shown["remarks"] = list(self.remarks)
         return shown
-
-
-def host_name() -> str:
-    """This machine's name, which an agent is called by where it has no other."""
-    return socket.gethostname() or "localhost"
 
 
 def _without_secrets(url: str) -> str:

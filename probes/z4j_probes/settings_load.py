@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,13 +18,27 @@ from z4j_probes.given import Unusable, as_text
 from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.redact import REDACTED, Secret, is_secret_as_file_name
 from z4j_probes.result import Step
-from z4j_probes.settings import VARIABLES, Settings, Unreadable, Variable, host_name
 from z4j_probes.source import ARGUMENT, Kind, Source
+from z4j_probes.variables import VARIABLES, Variable
 
 # What --env-file may set besides Z4J_*: the service would have these from the same file.
 _COMPANIONS = frozenset(
     {"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "TMPDIR", "HOME"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that should have held settings and could not be read.
+
+    `steps` say what to do where another look at the path would not tell, or would hang.
+    """
+
+    attribute: str
+    variable: str
+    path: str
+    reason: str
+    steps: tuple[Step, ...] = ()
 
 
 class Loader:
@@ -53,7 +68,8 @@ class Loader:
         if env_file is not None:
             self._overlay(os.fspath(env_file))
 
-    def load(self, allow_plaintext: bool) -> Settings:
+    def load(self) -> dict[str, Any]:
+        """The fields of `Settings` that come from outside of the program."""
         values: dict[str, Any] = {}
         for variable in VARIABLES:
             value = self.find(variable)
@@ -62,18 +78,18 @@ class Loader:
         if "agent_name" not in values:
             values["agent_name"] = host_name()
             self.sources["agent_name"] = Source(Kind.HOST_NAME)
-        return Settings(
+        return {
             **values,
-            allow_plaintext=allow_plaintext,
-            sources=MappingProxyType(self.sources),
-            unreadable=tuple(self.unreadable),
-            unusable=tuple(self.unusable),
-            misplaced=tuple(self.misplaced),
-            remarks=tuple(self.remarks),
-            environ=MappingProxyType(self.environ),
-        )
+            "sources": MappingProxyType(self.sources),
+            "unreadable": tuple(self.unreadable),
+            "unusable": tuple(self.unusable),
+            "misplaced": tuple(self.misplaced),
+            "remarks": tuple(self.remarks),
+            "environ": MappingProxyType(self.environ),
+        }
 
     def find(self, variable: Variable) -> str | Secret | None:
+        """The value of one setting; None where it has none, or its file can't be read."""
         attribute = variable.attribute
         if attribute in {unusable.attribute for unusable in self.unusable}:
             self.sources[attribute] = ARGUMENT
@@ -166,3 +182,8 @@ def _misplaced(variable: Variable) -> Unreadable:
             ),
         ),
     )
+
+
+def host_name() -> str:
+    """This machine's name, which an agent is called by where it has no other."""
+    return socket.gethostname() or "localhost"

@@ -14,7 +14,7 @@ from z4j_fastapi.health import DOCTOR_EVERY_S
 from z4j_fastapi.reports import FORMATS, openmetrics
 from z4j_probes import Report, default_registry
 from z4j_probes.codes import CATALOGUE
-from z4j_probes.settings import VARIABLES
+from z4j_probes.variables import VARIABLES
 
 PROBES = {row.probe for row in CATALOGUE.values()}
 

@@ -15,7 +15,6 @@ from z4j_fastapi.agent.agent import PREFLIGHT_BUDGET_S
 from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, Step, outcome, select
 from z4j_probes import ladder as ladder_module
 from z4j_probes.climb import LiveSession
-from z4j_probes.codes import lookup
 
 Run = Callable[[Climb], Awaitable[ProbeResult]]
 Closer = Callable[[Climb, ProbeResult], Awaitable[ProbeResult]]
@@ -192,11 +191,12 @@ async def test_a_pass_that_a_strict_start_would_not_wait_for_is_a_warning_with_a
         await waited.wait()
         return outcome("a.ok", "fine")
 
-    (result,) = (await ladder([rung("a", slow)]).run()).results
+    climbing = ladder([rung("a", slow)])
+    (result,) = (await climbing.run()).results
     assert (result.code, result.status) == ("a.slow", Status.WARN)
     assert result.message == "fine (after 0.0 s: a strict start gives up after 0.01 s)"
     assert result.details["passed_as"] == "a.ok"
-    assert result.steps == lookup("a.slow").steps
+    assert result.steps == climbing.registry.catalogue["a.slow"].steps
 
 
 def test_what_counts_as_slow_is_what_a_strict_start_has() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from z4j_probes import Settings
-from z4j_probes.settings import VARIABLES, Variable
+from z4j_probes.variables import VARIABLES, Variable
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

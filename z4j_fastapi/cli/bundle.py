@@ -23,8 +23,8 @@ from z4j_fastapi.reports import table
 from z4j_probes import Report, Settings
 from z4j_probes.endpoint import InvalidURL, parse_endpoint
 from z4j_probes.proxy import InvalidProxy, find_proxy
-from z4j_probes.settings import VARIABLES
 from z4j_probes.trust import load_trust
+from z4j_probes.variables import VARIABLES
 
 README = """A support bundle of z4j-fastapi. Tokens, secrets and proxy credentials are not in it.
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
-from z4j_probes.settings import VARIABLES, Settings, Variable
+from z4j_probes.settings import Settings
 from z4j_probes.source import ARGUMENT, Kind
 from z4j_probes.systemd_unit import unit_of
+from z4j_probes.variables import VARIABLES, Variable
 
 # For an assignment whose value only the reader knows.
 _EXAMPLE_URL = "https://brain.example"

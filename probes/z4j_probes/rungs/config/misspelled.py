@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from z4j_probes.settings import VARIABLES
+from z4j_probes.variables import VARIABLES
 
 # Z4J_PROJECT and Z4J_TOKN are close enough; Z4J_SECRET, a brain's own setting, is not.
 _CLOSE = 0.75
