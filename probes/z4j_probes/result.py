@@ -113,7 +113,8 @@ class ProbeResult:
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
         """The result that `to_dict`, of this version or an older one, made this element of."""
         fields = {name: row[name] for name in ("name", "code", "message", "duration_ms", "details")}
-        advice = [Step(**step) for step in row["steps"]] if "steps" in row else row["hint"]
+        known = row.get("steps")
+        advice = row["hint"] if known is None else [Step(step["text"], step["command"]) for step in known]
         return cls(status=Status(row["status"]), hint=advice, **fields)
 
     def to_dict(self) -> dict[str, Any]:
