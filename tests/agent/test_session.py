@@ -14,7 +14,7 @@ import pytest
 from tests.support.agents import agent_of, errors, status_with, until
 from tests.support.hostile_relay import as_it_was, hostile_relay
 from tests.support.relay import relay_to
-from z4j_fastapi.agent import session
+from z4j_fastapi.agent import in_flight, session
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer.event_log import EventLog, Row
 from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
@@ -185,7 +185,7 @@ async def test_a_signed_command_of_an_earlier_session_is_not_answered_again(tmp_
 async def test_a_brain_that_acknowledges_nothing_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "ACK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(in_flight, "ACK_TIMEOUT_S", 0.2)
     limits = Limits(heartbeat_interval_s=0.1)
     async with DevBrain(limits=limits) as brain, agent_of(brain, tmp_path) as agent:
         brain.misbehaviour = Misbehaviour(drop_acks=NEVER)
@@ -251,8 +251,8 @@ async def test_a_peer_that_reads_nothing_any_more_is_noticed(
     """A stopped brain, a stuck proxy: every send waits then, that of a ping too."""
     monkeypatch.setattr(session, "PING_INTERVAL_S", 0.2)
     monkeypatch.setattr(session, "PING_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(session, "ACK_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(session, "IN_FLIGHT", 50)  # enough for the kernel's buffers on this side
+    monkeypatch.setattr(in_flight, "ACK_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(in_flight, "MAX_BATCHES", 50)  # enough for the kernel's buffers on this side
     async with (
         DevBrain(limits=Limits(heartbeat_interval_s=0.1)) as brain,
         relay_to(brain.port) as relay,

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.agents import agent_of, closed_port, errors, status_with, until, warnings
 from tests.support.namespaces import run_python_with_mount
-from z4j_fastapi.agent import session
+from z4j_fastapi.agent import in_flight
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.reconnect import Schedule
 from z4j_fastapi.agent.status import State
@@ -226,7 +226,7 @@ async def test_a_hosts_log_handler_that_raises_costs_a_line(tmp_path: Path) -> N
 async def test_a_batch_whose_acknowledgement_is_lost_is_sent_again_whatever_comes_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "ACK_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(in_flight, "ACK_TIMEOUT_S", 0.5)
     limits = Limits(heartbeat_interval_s=0.1)
     async with DevBrain(limits=limits) as brain, agent_of(brain, tmp_path) as agent:
         brain.misbehaviour = Misbehaviour(drop_acks=brain.seen.batches + 1)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
-from z4j_fastapi.agent.in_flight import Pace
+from z4j_fastapi.agent.in_flight import InFlight
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.buffer import Batch, EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
@@ -24,13 +24,10 @@ from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.protocol import CloseCode, answers, meaning_of, new_frame_id, timestamp
 from z4j_probes.transport import hang_up
 
-# Enough to hide the round trip to a brain that takes a while to store a batch; more would only queue there.
-IN_FLIGHT = 4
 # After a batch that was not full, how long the next one's events wait for company.
 COMPANY_S = 0.05
-# A brain that acknowledges nothing for this long has lost what it was sent, or the path to it is dead. One
-# that is busy takes seconds: 1.13.0 needs 6 to 9 ms an event.
-ACK_TIMEOUT_S = 60.0
+# How often at least it is seen whether acknowledgements are overdue.
+WATCH_EVERY_S = 15.0
 # A peer that vanished without a word is noticed within the sum. The brain has patience for 90 s.
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
@@ -47,7 +44,9 @@ class SessionEnd:
     close_code: int | None = None
 
 
-class _Over(Exception):
+class SessionOver(Exception):
+    """Ends the tasks of a session; `end` says why."""
+
     def __init__(self, end: SessionEnd) -> None:
         super().__init__(end.reason)
         self.end = end
@@ -74,10 +73,7 @@ class Session:
         self._commands = commands
         self._rejections = rejections
         self._health = health
-        self._in_flight: dict[str, tuple[Batch, float]] = {}
-        self._pace = Pace()
-        self._acknowledged_s = 0.0
-        self._passed_s = 0.0
+        self._in_flight = InFlight[Batch]()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
@@ -100,11 +96,12 @@ class Session:
                 group.create_task(self._heartbeat(), name="z4j heartbeat")
                 group.create_task(self._reply(), name="z4j reply")
                 group.create_task(self._watch(), name="z4j watch")
-        except* _Over as over:
-            errors = [error for error in over.exceptions if isinstance(error, _Over)]
+        except* SessionOver as over:
+            errors = [error for error in over.exceptions if isinstance(error, SessionOver)]
             end = errors[0].end
         finally:
-            self._buffer.release_all()
+            for batch in self._in_flight.release():
+                self._buffer.release(batch)
             self._drained.set()  # whoever waits in `finish` waits for nothing now
             hang_up(self._websocket.transport)
         return end
@@ -128,7 +125,7 @@ class Session:
                 # errors too: what anybody on the path can write is no reason to do or to forget anything
                 await self._handle(self._live.verifier.verify(await self._websocket.recv()))
         except ConnectionClosed as exc:
-            raise _Over(_why_closed(exc)) from None
+            raise SessionOver(_why_closed(exc)) from None
         except FrameRejected as exc:
             await self._refuse(CloseCode.FORBIDDEN, "signing.brain_signature_invalid", str(exc))
         except ProtocolError as exc:
@@ -136,7 +133,7 @@ class Session:
 
     async def _refuse(self, close: int, code: str, reason: str) -> NoReturn:
         await self._websocket.close(close, "frame refused")
-        raise _Over(SessionEnd(code, f"a frame of the brain was refused: {reason}", close))
+        raise SessionOver(SessionEnd(code, f"a frame of the brain was refused: {reason}", close))
 
     async def _handle(self, frame: Mapping[str, Any]) -> None:
         kind, payload = frame["type"], frame["payload"]
@@ -146,18 +143,13 @@ class Session:
             self._commands.received(frame["id"], payload)
         elif kind == "error" and payload.get("fatal"):
             reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
-            raise _Over(SessionEnd("auth.closed", reason))
+            raise SessionOver(SessionEnd("auth.closed", reason))
 
     def _acknowledged(self, payload: Mapping[str, Any]) -> None:
-        frame_id = payload.get("acked_id")
-        if not isinstance(frame_id, str) or frame_id not in self._in_flight:
-            return
-        batch, sent_s = self._in_flight.pop(frame_id)
-        self._passed_s = sent_s
         now_s = time.monotonic()
-        # a brain works on one batch of a session at a time: its turn came with the end of the last
-        self._pace.acknowledged(len(batch), now_s - max(sent_s, self._acknowledged_s))
-        self._acknowledged_s = now_s
+        batch = self._in_flight.acknowledged(payload.get("acked_id"), now_s)
+        if batch is None:
+            return
         self._buffer.forget(batch)
         if self._rejections.acknowledged(len(batch), payload.get("rejected"), now_s):
             log.warning("the brain rejects every event, %d so far; its log says why", self._rejections.count)
@@ -173,7 +165,7 @@ class Session:
                 await self._websocket.send(self._live.signer.sign(reply.kind, payload, reply.command_id))
                 self._commands.sent(reply)
         except ConnectionClosed as exc:
-            raise _Over(_why_closed(exc)) from None
+            raise SessionOver(_why_closed(exc)) from None
 
     async def _send(self) -> NoReturn:
         try:
@@ -185,16 +177,19 @@ class Session:
                     await self._all_acknowledged()
                     self._drained.set()
         except ConnectionClosed as exc:
-            raise _Over(_why_closed(exc)) from None
+            raise SessionOver(_why_closed(exc)) from None
 
     async def _send_all(self) -> None:
         limit = self._live.ack.max_frame_size_bytes - ENVELOPE_BYTES
         while True:
-            while len(self._in_flight) >= IN_FLIGHT:
+            while not self._in_flight.has_room:
                 self._room.clear()
                 await self._room.wait()
+            frame_id = (
+                new_frame_id()
+            )  # first: a batch that is claimed is on its way, or is lost to this session
             # a comma a row, and the brackets, are in the envelope's reserve
-            wanted = self._pace.events
+            wanted = self._in_flight.wanted_events
             batch = self._buffer.claim(wanted, limit - wanted)
             if not batch:
                 return
@@ -205,10 +200,9 @@ class Session:
                 )
                 self._buffer.forget(batch, dropped=True)
                 continue
+            self._in_flight.sent(frame_id, batch, time.monotonic())
             body = f'{{"events":[{",".join(batch.payloads)}]}}'
-            frame_id = new_frame_id()
             frame = self._live.signer.sign_rendered("event_batch", body, frame_id)
-            self._in_flight[frame_id] = (batch, time.monotonic())
             await self._websocket.send(frame)
             if len(batch) < wanted and not self._finishing:
                 await asyncio.sleep(COMPANY_S)
@@ -234,24 +228,17 @@ class Session:
                     self._wake.set()
                 await asyncio.sleep(interval_s)
         except ConnectionClosed as exc:
-            raise _Over(_why_closed(exc)) from None
+            raise SessionOver(_why_closed(exc)) from None
 
     async def _watch(self) -> NoReturn:
         """In a task that sends nothing: where the peer reads nothing, every send waits, and pings too."""
         while True:
-            await asyncio.sleep(min(self._live.ack.heartbeat_interval_seconds, ACK_TIMEOUT_S / 4))
-            self._check_acknowledgements()
-
-    def _check_acknowledgements(self) -> None:
-        if not self._in_flight:
-            return
-        oldest_s = min(sent_s for _, sent_s in self._in_flight.values())
-        # in their order: one that was passed over does not profit from what came after it
-        is_passed_over = oldest_s < self._passed_s
-        waited_s = time.monotonic() - (oldest_s if is_passed_over else max(oldest_s, self._acknowledged_s))
-        if waited_s > ACK_TIMEOUT_S:
-            reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
-            raise _Over(SessionEnd("signing.no_reply", reason))
+            await asyncio.sleep(min(self._live.ack.heartbeat_interval_seconds, WATCH_EVERY_S))
+            now_s = time.monotonic()
+            if self._in_flight.is_overdue(now_s):
+                waited_s = self._in_flight.waited_s(now_s)
+                reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
+                raise SessionOver(SessionEnd("signing.no_reply", reason))
 
 
 def _why_closed(exc: ConnectionClosed) -> SessionEnd:
