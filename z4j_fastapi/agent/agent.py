@@ -12,16 +12,16 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.host import log_fault, monkey_patching, reloader_that_watches
-from z4j_fastapi.agent.status import AgentStatus, State
-from z4j_fastapi.agent.thread import AgentThread, dead
+from z4j_fastapi.agent.host import monkey_patching, reloader_that_watches
+from z4j_fastapi.agent.status import AgentStatus, State, StatusBoard
+from z4j_fastapi.agent.thread import AgentThread
 from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.log import log
@@ -120,32 +120,16 @@ class Z4JAgent:
         self._introduction = introduction.with_engine(engine, self.settings.commands)
         self._engine = engine.name if engine else _names(engines)[0] if engines else framework
         self._encoder = EventEncoder(tuple(redact_keys))
-        self._status = AgentStatus(State.STOPPED, datetime.now(UTC))
-        self._missed = 0
+        self._board = StatusBoard()
         self._thread: AgentThread | None = None
         self._entered_pid: int | None = None
 
     @property
     def status(self) -> AgentStatus:
         """A snapshot, from any thread."""
-        status = self._snapshot()
-        return replace(status, dropped=status.dropped + self._missed, log_fault=log_fault(log.logger))
-
-    def _snapshot(self) -> AgentStatus:
-        status = self._status
-        if self._is_forked:
-            status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
         thread = self._thread
-        if thread is not None and not thread.look():
-            status = dead(status, "the agent's thread has died; it is started again")
-        buffer = thread.kept if thread else None
-        if thread:
-            status = replace(status, rejected=thread.rejected)
-        if buffer:
-            status = replace(status, buffered=buffer.depth, dropped=buffer.dropped)
-        if thread and thread.commands:
-            status = replace(status, commands=thread.commands.counts)
-        return status
+        is_dead = thread is not None and not thread.look()
+        return self._board.snapshot(is_forked=self._is_forked, is_dead=is_dead)
 
     def emit(
         self,
@@ -170,7 +154,7 @@ class Z4JAgent:
             thread.look()
         buffer = thread.buffer if thread else None
         if thread is None or buffer is None:
-            self._missed += 1
+            self._board.missed += 1
             return False
         where: dict[str, Any] = {"task_id": task_id, "engine": engine or self._engine}
         try:
@@ -178,9 +162,9 @@ class Z4JAgent:
         except Exception as exc:  # a host's own __str__ may do anything; the event still happened
             event = self._encoder.encode(kind, data={"unreadable": type(exc).__name__}, **where)
         if not buffer.append(event):
-            self._missed += buffer.closed  # the buffer has counted any other
+            self._board.missed += buffer.closed  # the buffer has counted any other
             return False
-        thread.nudge()
+        thread.wake()
         return True
 
     async def __aenter__(self) -> Self:
@@ -192,19 +176,20 @@ class Z4JAgent:
         if self.settings.log_level:
             with contextlib.suppress(ValueError):  # config.invalid_value says so
                 logging.getLogger("z4j").setLevel(self.settings.log_level.upper())
+        self._board = board = StatusBoard(missed=self._board.missed)
         if self.settings.is_disabled:
-            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason="Z4J_DISABLED is set"))
+            board.change(State.DISABLED, reason="Z4J_DISABLED is set")
             return self
         unfit = monkey_patching()
         if unfit:
             log.error("the agent can't run here: %s", unfit)
-            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=unfit))
-            self._insist()
+            board.change(State.DISABLED, reason=unfit)
+            self._require_session()
             return self
         thread = AgentThread(
             self.settings,
             self._introduction,
-            lambda status: self._publish(status, thread),
+            board,
             bounds=self._bounds,
             preflight_budget_s=self._preflight_budget_s,
             shutdown_budget_s=self._shutdown_budget_s,
@@ -212,24 +197,24 @@ class Z4JAgent:
             host_loop=_running_loop(),
         )
         self._thread, self._entered_pid = thread, os.getpid()
-        self._publish(AgentStatus(State.STARTING, datetime.now(UTC)))
+        board.change(State.STARTING)
         try:
             asyncio.get_running_loop()  # what waits for the thread is asyncio's: no host of another kind can
             thread.start()
         except RuntimeError as exc:  # or no more threads: the host is in trouble, and goes first
             self._thread = self._entered_pid = None
             log.error("the agent can't start: %s", exc)
-            self._publish(AgentStatus(State.DISABLED, datetime.now(UTC), reason=str(exc)))
-            self._insist()
+            board.change(State.DISABLED, reason=str(exc))
+            self._require_session()
             return self
         try:
             await thread.decided()
-        except asyncio.CancelledError:  # nobody leaves what was never quite entered
+        except asyncio.CancelledError:  # no host leaves what it has not quite entered
             await self.__aexit__()
             raise
         self._warn_of_reloader()
         try:
-            self._insist()
+            self._require_session()
         except PreflightError:
             await self.__aexit__()
             raise
@@ -247,18 +232,15 @@ class Z4JAgent:
         try:
             await self._thread.stop()
         finally:
-            status = self._snapshot()
             self._thread = self._entered_pid = None
-            if status.state is not State.DISABLED:
-                status = replace(status, state=State.STOPPED, since=datetime.now(UTC))
-            self._publish(status)
+            self._board.close()
 
     @property
     def _is_forked(self) -> bool:
         return self._entered_pid is not None and self._entered_pid != os.getpid()
 
     def _warn_of_reloader(self) -> None:
-        path = self._status.buffer_path
+        path = self._board.snapshot().buffer_path
         watched = reloader_that_watches(Path(path), sys.argv) if path else ""
         if watched:
             log.warning(
@@ -268,15 +250,11 @@ class Z4JAgent:
                 watched,
             )
 
-    def _insist(self) -> None:
+    def _require_session(self) -> None:
         """Raise PreflightError where the host wants a session or no start at all, and there is none."""
-        status = self._status
+        status = self._board.snapshot()
         if self.settings.preflight == "strict" and status.state is not State.ONLINE:
             raise PreflightError(status.report, status.reason or "it has not ended in time")
-
-    def _publish(self, status: AgentStatus, thread: AgentThread | None = None) -> None:
-        if thread is self._thread or thread is None:  # one that outlived its budget has no say any more
-            self._status = status
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -1,14 +1,22 @@
-"""What an agent says of itself: its state, since when, why, and what it holds."""
+"""What an agent says of itself: its state, since when, why, what it holds; and the board that writes it."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from z4j_fastapi.agent.host import log_fault
+from z4j_fastapi.log import log
 from z4j_probes import Report
+
+if TYPE_CHECKING:
+    from z4j_fastapi.agent.rejections import Rejections
+    from z4j_fastapi.commands.dispatch import Dispatcher
 
 
 class State(StrEnum):
@@ -71,3 +79,114 @@ class AgentStatus:
             "commands": dict(self.commands),
             "report": self.report.to_dict() if self.report else None,
         }
+
+
+class Counts(Protocol):
+    """What a buffer counts; after it is closed, too."""
+
+    @property
+    def depth(self) -> int:
+        """How many events wait or are on their way."""
+
+    @property
+    def dropped(self) -> int:
+        """How many were lost for want of room."""
+
+
+class StatusBoard:
+    """Writes the status of one life of an agent; supervisor, thread and agent tell it what they know.
+
+    Each change replaces a frozen snapshot in one step, so any thread, signal handler or destructor may read
+    it. `missed` counts events that no buffer was there to take.
+    """
+
+    def __init__(self, *, missed: int = 0) -> None:
+        self._status = AgentStatus(State.STOPPED, datetime.now(UTC))
+        self._counts: Counts | None = None
+        self._rejections: Rejections | None = None
+        self._commands: Dispatcher | None = None
+        self._closed = False
+        self.missed = missed
+        self.decided: concurrent.futures.Future[None] = concurrent.futures.Future()
+        """Done once the first climb has its verdict, or none is waited for."""
+
+    @property
+    def state(self) -> State:
+        """The state that was written last."""
+        return self._status.state
+
+    def snapshot(self, *, is_forked: bool = False, is_dead: bool = False) -> AgentStatus:
+        """The status now. `is_forked`: in a child process; `is_dead`: the thread that would write is gone."""
+        status = self._status
+        if is_forked:
+            status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
+        if is_dead:
+            reason = "the agent's thread has died; it is started again"
+            status = replace(
+                status, state=State.OFFLINE, since=datetime.now(UTC), code="", reason=reason, session_id=None
+            )
+        status = self._counted(status)
+        return replace(status, dropped=status.dropped + self.missed, log_fault=log_fault(log.logger))
+
+    def _counted(self, status: AgentStatus) -> AgentStatus:
+        if self._counts is not None:
+            status = replace(status, buffered=self._counts.depth, dropped=self._counts.dropped)
+        if self._rejections is not None:
+            status = replace(status, rejected=self._rejections.count)
+        if self._commands is not None:
+            status = replace(status, commands=self._commands.counts)
+        return status
+
+    def change(
+        self,
+        state: State,
+        code: str = "",
+        reason: str = "",
+        *,
+        report: Report | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """A new state, since now. Without a report the last one stays."""
+        if self._closed:
+            return
+        self._status = replace(
+            self._status,
+            state=state,
+            since=datetime.now(UTC),
+            code=code,
+            reason=reason,
+            report=report or self._status.report,
+            session_id=session_id,
+        )
+        if state is not State.STARTING:
+            self.decide()
+
+    def opened(self, counts: Counts, path: str | None, worker_id: str) -> None:
+        """The buffer is open: where it is, what it counts, and the id that comes of its slot."""
+        self._counts = counts
+        self._status = replace(self._status, buffer_path=path, worker_id=worker_id)
+
+    def counts_too(self, rejections: Rejections, commands: Dispatcher) -> None:
+        """Show what these count, as long as this life lasts."""
+        self._rejections, self._commands = rejections, commands
+
+    def renamed(self, worker_id: str) -> None:
+        """The brain knows this worker by another id from now on."""
+        self._status = replace(self._status, worker_id=worker_id)
+
+    def buffer_failed(self, code: str) -> None:
+        """The disk takes no events, for the reason with that code; with an empty one, it does again."""
+        self._status = replace(self._status, buffer_fault=code)
+
+    def decide(self) -> None:
+        """Nothing waits for a verdict any longer."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self.decided.set_result(None)
+
+    def close(self) -> None:
+        """The agent was left. A thread that outlived its budget has no say from here on."""
+        if self.state is not State.DISABLED:
+            self.change(State.STOPPED, self._status.code, self._status.reason)
+        self._status = self._counted(self._status)
+        self._counts = self._rejections = self._commands = None
+        self._closed = True

@@ -10,15 +10,14 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.reconnect import Backoff, may_heal, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
-from z4j_fastapi.agent.status import AgentStatus, State
+from z4j_fastapi.agent.status import State, StatusBoard
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log, traceback_text
@@ -48,7 +47,7 @@ ADOPT_EVERY_S = 30.0
 
 
 class Supervisor:
-    """One agent's connection over time. `publish` is called with each new status."""
+    """One agent's connection over time. `board` is told what becomes of it."""
 
     def __init__(
         self,
@@ -60,7 +59,7 @@ class Supervisor:
         directory: StateDirectory | None,
         buffer: EventBuffer,
         commands: Dispatcher,
-        publish: Callable[[AgentStatus], None],
+        board: StatusBoard,
         backoff: Backoff | None = None,
     ) -> None:
         self._registry = registry
@@ -74,7 +73,7 @@ class Supervisor:
         self._directory = directory.path if directory else None
         self._buffer = buffer
         self._commands = commands
-        self._publish = publish
+        self._board = board
         self._backoff = backoff or Backoff()
         self._started_at = datetime.now(UTC)
         self._session: Session | None = None
@@ -84,9 +83,9 @@ class Supervisor:
         self._said = ""
         self._warned: set[str] = set()
         self._finishing = False
-        self.status = AgentStatus(
-            State.STARTING, self._started_at, buffer_path=self._buffer_path(), worker_id=self._worker_id
-        )
+        board.opened(buffer, self._buffer_path(), self._worker_id)
+        board.counts_too(self.rejections, commands)
+        board.change(State.STARTING)
 
     def wake(self) -> None:
         """There may be events to send."""
@@ -110,7 +109,7 @@ class Supervisor:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
             commanded = group.create_task(self._commands.run(), name="z4j commands")
             end = await self._attempt(self._connect(preflight_budget_s))
-            while not self._finishing and self.status.state is not State.DISABLED:
+            while not self._finishing and self._board.state is not State.DISABLED:
                 await asyncio.sleep(self._backoff.next_s(end.code, end.close_code))
                 end = await self._attempt(self._reconnect())
             adopting.cancel()
@@ -148,8 +147,8 @@ class Supervisor:
             self._said = end.reason
             text = traceback_text(exc, self.settings.redactor())
             log.error("the connection ended by an error of ours; will try again; please report it\n%s", text)
-        if self.status.state is not State.DISABLED:
-            self._change(State.OFFLINE, end.code, end.reason, self.status.report)
+        if self._board.state is not State.DISABLED:
+            self._board.change(State.OFFLINE, end.code, end.reason)
         return end
 
     async def _connect(self, budget_s: float) -> SessionEnd:
@@ -188,8 +187,10 @@ class Supervisor:
         can_heal = may_heal(failure, self.settings.files)
         self.keeps_events = can_heal or (self._directory is not None and names_a_buffer(failure))
         self._say(failure.code, f"{failure.message}. {failure.hint}", will_retry=can_heal)
+        if not self.keeps_events:
+            self._buffer.close()  # before the host goes on: `emit` is not to promise what nothing keeps
         state = State.OFFLINE if can_heal else State.DISABLED
-        self._change(state, failure.code, failure.message, report)
+        self._board.change(state, failure.code, failure.message, report=report)
 
     async def _introduce(self, climb: Climb) -> Hello:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
@@ -198,7 +199,7 @@ class Supervisor:
         self._session = Session(live, self._buffer, self._commands, self.rejections, self._health)
         started_s = time.monotonic()
         try:
-            self._change(State.ONLINE, "", "", report, session_id=live.ack.session_id)
+            self._board.change(State.ONLINE, report=report, session_id=live.ack.session_id)
             self._remember()
             self._said = ""
             self._warn(report)
@@ -218,7 +219,7 @@ class Supervisor:
             self._note_replacement()
         reason = self.settings.redactor().excerpt(end.reason)  # it may quote the brain
         self._say(end.code, reason)
-        self._change(State.OFFLINE, end.code, reason, report)
+        self._board.change(State.OFFLINE, end.code, reason, report=report)
         return end
 
     async def _adopt(self) -> None:
@@ -240,21 +241,6 @@ class Supervisor:
     def _health(self) -> Mapping[str, str]:
         return {"buffer": self._buffer.fault or ("memory" if self._directory is None else "ok")}
 
-    def _change(
-        self, state: State, code: str, reason: str, report: Report | None, *, session_id: str | None = None
-    ) -> None:
-        self.status = replace(
-            self.status,
-            state=state,
-            since=datetime.now(UTC),
-            code=code,
-            reason=reason,
-            report=report,
-            worker_id=self._worker_id,
-            session_id=session_id,
-        )
-        self._publish(self.status)
-
     def _say(self, code: str, text: str, *, will_retry: bool = True) -> None:
         """Log a failure once, and again only when it has become another one."""
         if code == self._said:
@@ -270,8 +256,7 @@ class Supervisor:
             log.error("%s: %s (python -m z4j_fastapi explain %s)", code, said, code)
         else:
             log.warning("%s", said)
-        self.status = replace(self.status, buffer_fault=self._buffer.fault)
-        self._publish(self.status)
+        self._board.buffer_failed(self._buffer.fault)
         self.wake()
 
     def _warn(self, report: Report) -> None:
@@ -298,6 +283,7 @@ class Supervisor:
         now_s = time.monotonic()
         if self._replaced_s is not None and now_s - self._replaced_s < DOUBLE_WITHIN_S:
             self._worker_id = f"{self._stable_worker_id()}.{secrets.token_hex(3)}"
+            self._board.renamed(self._worker_id)
             log.warning(
                 "another process has the worker id of this one (a cloned machine?); using %s from here on",
                 self._worker_id,

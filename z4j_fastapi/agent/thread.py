@@ -13,13 +13,11 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.status import AgentStatus, State
+from z4j_fastapi.agent.status import State, StatusBoard
 from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log, traceback_text
 from z4j_probes import Settings
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from z4j_fastapi.buffer.open import OpenedBuffer
     from z4j_fastapi.commands.dispatch import Dispatcher
 
-# How long the first event of a batch waits for company. It also bounds how often `nudge` wakes this thread,
+# How long the first event of a batch waits for company. It also bounds how often `wake` wakes this thread,
 # which costs a caller more than keeping the event does.
 LINGER_S = 0.05
 # What a disk gets at the least: a host that waits for nothing does not mean memory alone.
@@ -42,7 +40,7 @@ RESTART_EVERY_S = 60.0
 
 
 class AgentThread:
-    """One life of an agent, from start to stop. `publish` gets each new status, in the thread.
+    """One life of an agent, from start to stop. `board` is told each new status, in the thread.
 
     `engine` acts in `host_loop`. Whatever ends what runs in the thread is logged, and it starts again, with
     the buffer that is open. Where the thread itself is gone, `look` sees it.
@@ -52,7 +50,7 @@ class AgentThread:
         self,
         settings: Settings,
         introduction: Introduction,
-        publish: Callable[[AgentStatus], None],
+        board: StatusBoard,
         *,
         bounds: Mapping[str, int],
         preflight_budget_s: float,
@@ -62,7 +60,7 @@ class AgentThread:
     ) -> None:
         self._settings = settings
         self._introduction = introduction
-        self._publish_outside = publish
+        self._board = board
         self._bounds = bounds
         self._preflight_budget_s = preflight_budget_s
         self._shutdown_budget_s = shutdown_budget_s
@@ -78,20 +76,12 @@ class AgentThread:
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         self._stop = asyncio.Event()  # the same for the loop: each loop needs its own
-        self._nudged = False
-        self._verdict: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._is_waking = False
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.buffer: EventBuffer | None = None
         """What takes events: there from the first moment that it does to the last."""
-        self.kept: EventBuffer | None = None
-        """The same for whoever counts, after it is closed too."""
         self.commands: Dispatcher | None = None
-        """What acts on the brain's commands; stays for whoever counts."""
-
-    @property
-    def rejected(self) -> int:
-        """How many events brains have rejected in this life."""
-        return self._supervisor.rejections.count if self._supervisor else 0
+        """What acts on the brain's commands."""
 
     def start(self) -> None:
         """Start the thread. RuntimeError where this process can have no more of them."""
@@ -135,7 +125,7 @@ class AgentThread:
 
     async def decided(self) -> None:
         """Wait for the first climb's verdict (with preflight "off", for the buffer), within the budget."""
-        await _wait(self._verdict, self._preflight_budget_s + _GRACE_S)
+        await _wait(self._board.decided, self._preflight_budget_s + _GRACE_S)
 
     async def stop(self) -> None:
         """Have it flush and end, and wait for that within the shutdown budget."""
@@ -149,16 +139,16 @@ class AgentThread:
                 loop.call_soon_threadsafe(self._stop.set)
         await _wait(self._ended, self._shutdown_budget_s + 2 * _GRACE_S)
 
-    def nudge(self) -> None:
+    def wake(self) -> None:
         """There is an event to send; from any thread."""
         loop = self._loop  # the thread that ends takes it away
-        if not self._nudged and loop is not None:
-            self._nudged = True
+        if not self._is_waking and loop is not None:
+            self._is_waking = True
             with contextlib.suppress(RuntimeError):  # it has just stopped; the event is on disk
-                loop.call_soon_threadsafe(loop.call_later, LINGER_S, self._rouse)
+                loop.call_soon_threadsafe(loop.call_later, LINGER_S, self._wake_session)
 
-    def _rouse(self) -> None:
-        self._nudged = False  # before the session looks: what comes after its look rouses it again
+    def _wake_session(self) -> None:
+        self._is_waking = False  # before the session looks: what comes after its look wakes it again
         if self._supervisor is not None:
             self._supervisor.wake()
 
@@ -169,8 +159,8 @@ class AgentThread:
         self.buffer = None
         if self._opened is not None:
             self._opened.buffer.close()
-        _settle(self._verdict)
-        _settle(self._ended)
+        self._board.decide()
+        self._ended.set_result(None)
 
     def _lived(self) -> bool:
         """Live once; whether that is the end."""
@@ -186,16 +176,15 @@ class AgentThread:
         return True
 
     def _died(self, exc: BaseException) -> None:
-        status, settings = AgentStatus(State.OFFLINE, datetime.now(UTC)), self._settings
-        if self._supervisor is not None:
-            status, settings = self._supervisor.status, self._supervisor.settings
+        settings = self._settings if self._supervisor is None else self._supervisor.settings
         text = traceback_text(exc, settings.redactor())
         log.error("the agent was ended by an error of its own; it starts again; please report it\n%s", text)
-        reason = f"{type(exc).__name__} in the agent's thread; it starts again"
-        self._publish(dead(status, reason))
+        self._board.change(
+            State.OFFLINE, reason=f"{type(exc).__name__} in the agent's thread; it starts again"
+        )
 
     async def _main(self) -> None:
-        self._stop, self._nudged = asyncio.Event(), False
+        self._stop, self._is_waking = asyncio.Event(), False
         self._loop = asyncio.get_running_loop()
         if self._stopping.is_set():
             self._stop.set()
@@ -226,12 +215,11 @@ class AgentThread:
             directory=opened.directory,
             buffer=opened.buffer,
             commands=self.commands,
-            publish=self._publish,
+            board=self._board,
         )
-        self.buffer = self.kept = opened.buffer
-        self._publish(supervisor.status)
+        self.buffer = opened.buffer
         if self._settings.preflight == "off":
-            _settle(self._verdict)  # the buffer is open, so `emit` keeps its promise
+            self._board.decide()  # the buffer is open, so `emit` keeps its promise
         await self._live(supervisor, max(0.0, deadline_s - time.monotonic()))
         self.buffer = None
         self.commands.close()
@@ -253,25 +241,6 @@ class AgentThread:
                 await life
         finally:
             stopping.cancel()
-
-    def _publish(self, status: AgentStatus) -> None:
-        if status.state is State.DISABLED and not (self._supervisor and self._supervisor.keeps_events):
-            self.buffer = None
-        self._publish_outside(status)
-        if status.state is not State.STARTING:
-            _settle(self._verdict)
-
-
-def dead(status: AgentStatus, reason: str) -> AgentStatus:
-    """What that status has become when the thread that reported it has died."""
-    return replace(
-        status, state=State.OFFLINE, since=datetime.now(UTC), code="", reason=reason, session_id=None
-    )
-
-
-def _settle(future: concurrent.futures.Future[None]) -> None:
-    with contextlib.suppress(concurrent.futures.InvalidStateError):
-        future.set_result(None)
 
 
 async def _wait(future: concurrent.futures.Future[None], seconds: float) -> None:
