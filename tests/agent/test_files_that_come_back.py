@@ -13,11 +13,10 @@ import trustme
 
 from tests.support.agents import agent_of, errors, status_with, until
 from z4j_fastapi.agent.agent import Z4JAgent
-from z4j_fastapi.agent.reconnect import Schedule, may_heal, names_a_buffer
+from z4j_fastapi.agent.reconnect import Schedule
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import Credentials, DevBrain
 from z4j_fastapi.health.doctor import ResidentDoctor
-from z4j_probes.codes import outcome
 
 
 @pytest.fixture(autouse=True)
@@ -160,29 +159,3 @@ async def test_broken_settings_without_a_disk_keep_nothing(tmp_path: Path) -> No
     async with DevBrain() as brain, agent_of(brain, tmp_path, **arguments) as agent:
         assert agent.status.state is State.DISABLED
         assert agent.emit("task.sent", task_id="1") is False
-
-
-@pytest.mark.parametrize(
-    ("problems", "heals", "is_named"),
-    [
-        ([("config.ca_unreadable", "ca_file")], True, True),
-        ([("config.secret_unreadable", "token")], True, True),
-        ([("config.token_malformed", "token"), ("config.unknown_variable", "hmac_secret")], True, True),
-        ([("config.secret_malformed", "hmac_secret")], False, True),
-        ([("config.ca_unreadable", "ca_file"), ("config.invalid_url", "brain_url")], False, False),
-        ([("config.invalid_value", "proxy")], False, True),
-        ([("config.missing", "brain_url")], False, False),
-        (
-            [],
-            True,
-            True,
-        ),  # no thread or descriptor for the look at the settings, a mount that does not answer
-    ],
-)
-def test_what_may_heal(problems: list[tuple[str, str]], heals: bool, is_named: bool) -> None:
-    listed = [{"code": code, "setting": setting} for code, setting in problems]
-    failure = outcome(
-        "config.unexpected" if not listed else listed[0]["code"], "", details={"problems": listed}
-    )
-    assert may_heal(failure, {"token"}) is heals
-    assert names_a_buffer(failure) is is_named

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from z4j_fastapi.agent.reconnect import Backoff, Schedule
+from z4j_probes.codes import Heals
 
 Draw = Callable[[float, float], float]
 
@@ -76,7 +77,7 @@ class Ours(Policy):
         self._backoff = Backoff(draw)
 
     def next_s(self, *, limited: bool) -> float:
-        return self._backoff.next_s("auth.rate_limited" if limited else "tcp.refused")
+        return self._backoff.next_s(Heals.BY_WAITING if limited else Heals.BY_ITSELF)
 
 
 class Upstream(Policy):

@@ -26,6 +26,29 @@ def test_a_code_is_explained_as_json(tmp_path: Path) -> None:
     assert (row["code"], row["probe"], row["severity"]) == ("dns.nxdomain", "dns", "fail")
 
 
+@pytest.mark.parametrize(
+    ("code", "heals", "words"),
+    [
+        ("tcp.refused", "by_itself", "every 30 s at most"),
+        ("auth.rate_limited", "by_waiting", "every 2 minutes at most"),
+        ("auth.token_rejected", "by_a_person", "every 10 minutes at most"),
+        ("auth.version_skew", "by_an_upgrade", "every hour at most"),
+        ("config.invalid_url", "not_in_this_process", "stays off until it is restarted"),
+    ],
+)
+def test_it_is_said_whether_a_fault_heals(tmp_path: Path, code: str, heals: str, words: str) -> None:
+    assert json.loads(run("explain", code, "--json", home=tmp_path).stdout)["heals"] == heals
+    said = " ".join(run("explain", code, home=tmp_path).stdout.split())
+    assert "A running agent: " in said
+    assert words in said
+
+
+@pytest.mark.parametrize("code", ["tcp.ok", "dns.skipped", "command.busy"])
+def test_what_ends_no_connection_does_not_heal(tmp_path: Path, code: str) -> None:
+    assert json.loads(run("explain", code, "--json", home=tmp_path).stdout)["heals"] is None
+    assert "A running agent" not in run("explain", code, home=tmp_path).stdout
+
+
 def test_a_code_may_be_shouted(tmp_path: Path) -> None:
     shouted, said = (run("explain", code, home=tmp_path) for code in ("TLS.EXPIRED", "tls.expired"))
 

@@ -1,4 +1,4 @@
-"""When to climb again: one schedule per kind of failure, with full random jitter.
+"""When to climb again: one schedule for each way in which a fault heals, with full random jitter.
 
 The numbers are those that a simulated fleet of 10,000 agents does best with (docs/benchmarks.md).
 """
@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from z4j_probes import ProbeResult
-from z4j_probes.protocol import meaning_of
+from z4j_probes import ProbeResult, Status
+from z4j_probes.codes import Heals, lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,64 +39,53 @@ SLOW = Schedule(base_s=10.0, cap_s=600.0)
 UPGRADE = Schedule(base_s=120.0, cap_s=3600.0)
 
 _SCHEDULES = {
-    "auth.token_rejected": SLOW,
-    "auth.address_refused": SLOW,
-    "auth.project_mismatch": SLOW,
-    "signing.secret_missing": SLOW,
-    "signing.secret_wrong": SLOW,
-    "signing.clock_skew": SLOW,
-    "auth.rate_limited": LIMITED,
-    "auth.protocol_unsupported": UPGRADE,
-    "auth.version_skew": UPGRADE,
+    Heals.BY_ITSELF: QUICK,
+    Heals.BY_WAITING: LIMITED,
+    Heals.BY_A_PERSON: SLOW,
+    Heals.BY_AN_UPGRADE: UPGRADE,
 }
 
 # A session that lived this long was a good one: the next failure is the first of its kind again.
 STABLE_S = 30.0
 
-
-def schedule_for(code: str, close_code: int | None = None) -> Schedule:
-    """The schedule for a failure with this code of the catalogue, where the brain closed with that one."""
-    # what a brain says by its close code says more than the step at which it came
-    meant = meaning_of(close_code).before_hello_ack
-    return _SCHEDULES.get(meant) or _SCHEDULES.get(code, QUICK)
-
-
 # What the buffer's place on disk is made from. One that changes has another buffer.
 _IDENTITY = frozenset({"brain_url", "project_id", "agent_name"})
-# They stand among a failure's problems, and keep no agent from connecting.
-_WARNINGS = ("config.disabled", "config.unknown_variable")
 
 
-def may_heal(failure: ProbeResult, files: Collection[str]) -> bool:
-    """Whether a later climb of this process can succeed where one failed like this.
+def healing_of(failure: ProbeResult, files: Collection[str]) -> Heals:
+    """What ends this failure of a climb: what its code says, unless what is wrong comes from a file.
 
-    Arguments and environment stay as they are. Files change: the CA file, and those of the settings in
-    `files`. So do the network, the brain, and the limits of this process.
+    Arguments and environment stay as they are, and files are read again before each climb. `files` are the
+    settings that come from one. Of several faults, the one that lasts longest counts.
     """
-    return _broken(failure) <= {*files, "ca_file"}
+    faults = [
+        Heals.BY_ITSELF if setting in files else lookup(code).heals for code, setting in _broken(failure)
+    ]
+    return max(faults or [lookup(failure.code).heals], key=list(Heals).index)
 
 
 def names_a_buffer(failure: ProbeResult) -> bool:
     """Whether URL, project and name are sound, so that a start with corrected settings finds the events."""
-    return not _broken(failure) & _IDENTITY
+    return not _IDENTITY & {setting for _, setting in _broken(failure)}
 
 
-def _broken(failure: ProbeResult) -> set[str]:
-    """The settings that the `config` probe found wrong."""
+def _broken(failure: ProbeResult) -> list[tuple[str, str]]:
+    """What the `config` probe found wrong: code and setting. Warnings keep no agent from connecting."""
     problems = failure.details.get("problems", ()) if failure.name == "config" else ()
-    return {problem["setting"] for problem in problems if problem["code"] not in _WARNINGS}
+    found = [(problem["code"], problem["setting"]) for problem in problems]
+    return [(code, setting) for code, setting in found if lookup(code).status is Status.FAIL]
 
 
 class Backoff:
-    """Counts failures of one kind in a row, and says how long to wait; tests have a `draw` of their own."""
+    """Counts failures in a row by schedule, and says how long to wait; tests have a `draw` of their own."""
 
     def __init__(self, draw: Callable[[float, float], float] = random.uniform) -> None:
         self._draw = draw
         self._failures: Counter[Schedule] = Counter()
 
-    def next_s(self, code: str, close_code: int | None = None) -> float:
-        """Seconds until the next climb, after a failure with this code."""
-        schedule = schedule_for(code, close_code)
+    def next_s(self, heals: Heals) -> float:
+        """Seconds until the next climb, after a failure that ends like this."""
+        schedule = _SCHEDULES[heals]
         self._failures[schedule] += 1  # each on its own: an hour's wait is not for what has failed once
         return schedule.delay_s(self._failures[schedule], self._draw)
 

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 
 from z4j_fastapi.agent.hello import Introduction
-from z4j_fastapi.agent.reconnect import Backoff, may_heal, names_a_buffer
+from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
 from z4j_fastapi.agent.status import State, StatusBoard
@@ -32,6 +32,7 @@ from z4j_probes import (
     Status,
     StorageError,
 )
+from z4j_probes.codes import Heals, lookup
 from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
 from z4j_probes.storage import StateDirectory, remember_hello
@@ -108,10 +109,10 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
             commanded = group.create_task(self._commands.run(), name="z4j commands")
-            end = await self._attempt(self._connect(preflight_budget_s))
-            while not self._finishing and self._board.state is not State.DISABLED:
-                await asyncio.sleep(self._backoff.next_s(end.code, end.close_code))
-                end = await self._attempt(self._reconnect())
+            heals = await self._attempt(self._connect(preflight_budget_s))
+            while not self._finishing and heals is not Heals.NOT_IN_THIS_PROCESS:
+                await asyncio.sleep(self._backoff.next_s(heals))
+                heals = await self._attempt(self._reconnect())
             adopting.cancel()
             commanded.cancel()
             if not self._finishing and self.keeps_events:
@@ -123,8 +124,10 @@ class Supervisor:
         if self._session is not None:
             await self._session.finish(budget_s)
 
-    async def _attempt(self, attempt: Coroutine[None, None, SessionEnd]) -> SessionEnd:
+    async def _attempt(self, attempt: Coroutine[None, None, Heals]) -> Heals:
         """Run it in a task of its own, and survive whatever ends it but our own cancellation.
+
+        Returns what it does: what ends the fault that has ended the attempt.
 
         Before Python 3.13 a TaskGroup that was left with an error keeps its task's `cancelling()` above zero.
         In that task `asyncio.timeout` of 3.11.2 ends as a cancellation that nothing has asked for.
@@ -139,23 +142,25 @@ class Supervisor:
         try:
             return task.result()
         except (Exception, asyncio.CancelledError) as exc:
-            return self._went_wrong(exc)
+            self._went_wrong(exc)
+            return Heals.BY_ITSELF
 
-    def _went_wrong(self, exc: BaseException) -> SessionEnd:
-        end = SessionEnd("signing.unexpected", f"{type(exc).__name__} in the agent")
-        if self._said != end.reason:
-            self._said = end.reason
+    def _went_wrong(self, exc: BaseException) -> None:
+        reason = f"{type(exc).__name__} in the agent"
+        if self._said != reason:
+            self._said = reason
             text = traceback_text(exc, self.settings.redactor())
             log.error("the connection ended by an error of ours; will try again; please report it\n%s", text)
-        if self._board.state is not State.DISABLED:
-            self._board.change(State.OFFLINE, end.code, end.reason)
-        return end
+        self._board.change(State.OFFLINE, "signing.unexpected", reason)
 
-    async def _connect(self, budget_s: float) -> SessionEnd:
+    async def _connect(self, budget_s: float) -> Heals:
         report, live = await self._climb(budget_s)
-        return _end_of(report) if live is None else await self._live(live, report)
+        if live is None:
+            return healing_of(_failure_of(report), self.settings.files)
+        end = await self._live(live, report)
+        return lookup(end.code).heals
 
-    async def _reconnect(self) -> SessionEnd:
+    async def _reconnect(self) -> Heals:
         with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
             async with asyncio.timeout(REREAD_S):
                 self.settings = await in_daemon_thread(self.settings.reread)
@@ -184,7 +189,7 @@ class Supervisor:
 
     def _failed(self, report: Report) -> None:
         failure = _failure_of(report)
-        can_heal = may_heal(failure, self.settings.files)
+        can_heal = healing_of(failure, self.settings.files) is not Heals.NOT_IN_THIS_PROCESS
         self.keeps_events = can_heal or (self._directory is not None and names_a_buffer(failure))
         self._say(failure.code, f"{failure.message}. {failure.hint}", will_retry=can_heal)
         if not self.keeps_events:
@@ -294,8 +299,3 @@ class Supervisor:
 def _failure_of(report: Report) -> ProbeResult:
     """Why there is no session; events can do without a disk."""
     return next(r for r in report.results if not r.ok and r.name != "buffer")
-
-
-def _end_of(report: Report) -> SessionEnd:
-    failure = _failure_of(report)
-    return SessionEnd(failure.code, failure.message, failure.details.get("close_code"))

@@ -9,8 +9,8 @@ from typing import Any
 
 from z4j_fastapi.cli.output import emit, usage_error
 from z4j_fastapi.signals import interruptible
-from z4j_probes import Code, default_registry
-from z4j_probes.codes import CATALOGUE
+from z4j_probes import Code, Status, default_registry
+from z4j_probes.codes import CATALOGUE, Heals
 from z4j_probes.plugins import add_plugins
 
 
@@ -32,6 +32,17 @@ def run(code: str | None, *, as_json: bool) -> int:
     return 0
 
 
+# What an agent that runs does about it.
+_HEALS = {
+    Heals.BY_ITSELF: "tries again, every 30 s at most",
+    Heals.BY_WAITING: "tries again, every 2 minutes at most: the server asks for fewer attempts",
+    Heals.BY_A_PERSON: "tries again, every 10 minutes at most, until the cause is fixed",
+    Heals.BY_AN_UPGRADE: "tries again, every hour at most, until it or the brain is upgraded",
+    Heals.NOT_IN_THIS_PROCESS: "stays off until it is restarted with corrected settings (values that come "
+    "from a file are read again, every 30 s at most)",
+}
+
+
 def _as_dict(row: Code) -> dict[str, Any]:
     return {
         "code": row.code,
@@ -41,7 +52,13 @@ def _as_dict(row: Code) -> dict[str, Any]:
         "causes": list(row.causes),
         "remedy": row.remedy,
         "steps": [asdict(step) for step in row.steps],
+        "heals": row.heals.value if _heals(row) else None,
     }
+
+
+def _heals(row: Code) -> bool:
+    """Whether that is a question: a command that was refused is over, and a pass is no fault."""
+    return row.status in (Status.FAIL, Status.WARN) and row.probe != "command"
 
 
 def _document(value: dict[str, Any]) -> str:
@@ -61,6 +78,8 @@ def _page(row: Code) -> str:
         lines += ["", "What to do:"]
     for step in row.steps:
         lines += [f"{'    ' if is_command else '  '}{line}" for line, is_command in step_lines(step, 76)]
+    if _heals(row) and row.status is Status.FAIL:  # a warning keeps no agent from connecting
+        lines += ["", "A running agent:", *(f"  {line}" for line in wrap(_HEALS[row.heals], 76))]
     return "\n".join(lines) + "\n"
 
 

@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from z4j_probes.codes import auth, buffer, command, config, dns, signing, tcp, tls, websocket
-from z4j_probes.codes._code import Code
+from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 
-__all__ = ["CATALOGUE", "Code", "common", "lookup", "outcome", "reading"]
+__all__ = ["CATALOGUE", "Code", "Heals", "common", "lookup", "outcome", "reading"]
 
 
 def common(probe: str) -> tuple[Code, ...]:

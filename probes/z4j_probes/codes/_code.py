@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from z4j_probes.result import Advice, Status, Step, as_steps, in_one_line
+
+
+class Heals(StrEnum):
+    """What ends a fault for an agent that runs: all that decides whether and when it tries again."""
+
+    BY_ITSELF = "by_itself"
+    """A network, a server, or a file changes, and the agent need not be touched."""
+    BY_WAITING = "by_waiting"
+    """The server asks to be asked less often."""
+    BY_A_PERSON = "by_a_person"
+    """The brain refuses this agent until someone changes that; brains limit how often they may be asked."""
+    BY_AN_UPGRADE = "by_an_upgrade"
+    """Of this package or of the brain."""
+    NOT_IN_THIS_PROCESS = "not_in_this_process"
+    """Arguments and environment variables stay as they were at the start; what is in a file may change."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -13,7 +29,8 @@ class Code:
     """What one code means.
 
     `title` completes the sentence "the doctor says …"; `causes` are the usual ones, likeliest first;
-    `steps` are what to do where the rung knows nothing more precise.
+    `steps` are what to do where the rung knows nothing more precise. `heals` is what ends the fault; the code
+    of a plug-in that says nothing heals by itself.
     """
 
     code: str
@@ -21,6 +38,7 @@ class Code:
     status: Status
     causes: tuple[str, ...]
     steps: tuple[Step, ...]
+    heals: Heals
 
     def __init__(
         self,
@@ -31,11 +49,12 @@ class Code:
         remedy: Advice | None = None,
         *,
         steps: Iterable[Step] = (),
+        heals: Heals = Heals.BY_ITSELF,
     ) -> None:
         """`remedy` is what to do, as a text or as steps; where it is given, it replaces `steps`."""
         steps = as_steps(steps if remedy is None else remedy)
-        values = {"code": code, "title": title, "status": status, "causes": causes, "steps": steps}
-        for name, value in values.items():
+        values = {"code": code, "title": title, "status": status, "causes": causes}
+        for name, value in {**values, "steps": steps, "heals": heals}.items():
             object.__setattr__(self, name, value)
 
     @property

@@ -1,6 +1,6 @@
 """The codes of the `auth` probe."""
 
-from z4j_probes.codes._code import Code
+from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status
 
 # No command: on an index, the name of this distribution may be another project's.
@@ -17,6 +17,7 @@ CODES = (
             "the agent was minted again, which gives it a new token",
         ),
         remedy="Create the agent's token on the brain's dashboard, and set Z4J_TOKEN to it",
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "auth.address_refused",
@@ -26,24 +27,28 @@ CODES = (
             "a proxy hides the address, and the brain sees the proxy's",
         ),
         remedy="Add this machine's address, as the brain sees it, to the brain's allowlist",
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "auth.project_mismatch",
         "the token belongs to another project",
         causes=("Z4J_PROJECT_ID and Z4J_TOKEN come from different projects",),
         remedy="Set Z4J_PROJECT_ID to the token's project, or use a token of the intended project",
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "auth.protocol_unsupported",
         "the brain speaks another version of the protocol",
         causes=("the brain is much newer or much older than this agent",),
         remedy=_UPGRADE,
+        heals=Heals.BY_AN_UPGRADE,
     ),
     Code(
         "auth.version_skew",
         "the brain does not support this build of the agent",
         causes=("the agent is outside of the range of versions that the brain supports",),
         remedy=_UPGRADE,
+        heals=Heals.BY_AN_UPGRADE,
     ),
     Code(
         "auth.rate_limited",
@@ -53,6 +58,7 @@ CODES = (
             "more than 64 workers connected as one agent",
         ),
         remedy="Find what connects so often, or create further agents and distribute the workers over them",
+        heals=Heals.BY_WAITING,
     ),
     Code(
         "auth.hello_rejected",
@@ -65,6 +71,7 @@ CODES = (
         "the token was revoked, or its project archived, at this moment",
         causes=("an administrator revoked the agent", "the project was archived"),
         remedy="Create the agent's token on the brain's dashboard, and set Z4J_TOKEN to it",
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "auth.no_reply",

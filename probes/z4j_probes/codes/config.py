@@ -1,6 +1,6 @@
 """The codes of the `config` probe."""
 
-from z4j_probes.codes._code import Code
+from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -20,6 +20,7 @@ CODES = (
         ),
         remedy="Set Z4J_BRAIN_URL, Z4J_TOKEN, and Z4J_HMAC_SECRET where the service gets its environment "
         "(the last two can be in files, with their paths in Z4J_TOKEN_FILE and Z4J_HMAC_SECRET_FILE)",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.invalid_url",
@@ -30,18 +31,21 @@ CODES = (
             "it has a query, a fragment, a user name, or a port that is none",
         ),
         remedy="Set Z4J_BRAIN_URL to the dashboard's address, for instance https://brain.example",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.unsupported_scheme",
         "the brain URL is for another protocol",
         causes=("a database's or a queue's URL was put there", "a typing error: htps://"),
         remedy="Use an https:// URL (http, ws, and wss are accepted too)",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.insecure_url",
         "the brain URL would carry the token in plain text over a network",
         causes=("http:// was written where https:// is meant", "the brain has no TLS in front of it"),
         remedy=(Step("Use https://"), Step("If the network is trusted, pass allow_plaintext=True in code")),
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.token_malformed",
@@ -53,6 +57,7 @@ CODES = (
             "a placeholder from the documentation",
         ),
         remedy="Copy the token from the dashboard again, without anything around it",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.secret_malformed",
@@ -63,6 +68,7 @@ CODES = (
             "the token was put in its place",
         ),
         remedy="Copy the HMAC secret from where the agent was created: a new agent has a new one",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.secret_unreadable",
@@ -73,6 +79,7 @@ CODES = (
             "the path is relative to another directory",
         ),
         remedy="Make the file readable for the user that the service runs as, or correct its path",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.disabled",
@@ -80,6 +87,7 @@ CODES = (
         status=Status.WARN,
         causes=("Z4J_DISABLED is set on purpose", "Z4J_DISABLED was left from tests or from an incident"),
         remedy="Unset Z4J_DISABLED if the service needs its agent",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.unknown_variable",
@@ -87,6 +95,7 @@ CODES = (
         status=Status.WARN,
         causes=("a typing error", "a name from another program or version"),
         remedy="Rename the variable, or unset it",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(
         "config.ca_unreadable",
@@ -107,5 +116,6 @@ CODES = (
             "a proxy variable that is no http:// URL",
         ),
         remedy="Correct the setting that is named, or unset it for its default",
+        heals=Heals.NOT_IN_THIS_PROCESS,
     ),
 )

@@ -1,6 +1,6 @@
 """The codes of the `signing` probe."""
 
-from z4j_probes.codes._code import Code
+from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status, Step
 
 _SET_THE_CLOCK = Step(
@@ -14,6 +14,7 @@ CODES = (
         "there is no secret to sign with",
         causes=("Z4J_HMAC_SECRET is not set: the dashboard shows it once, beside the token",),
         remedy="Set Z4J_HMAC_SECRET, or Z4J_HMAC_SECRET_FILE, to what the dashboard showed with the token",
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "signing.secret_wrong",
@@ -24,6 +25,7 @@ CODES = (
             "the brain's master secret was changed",
         ),
         remedy="Create the agent again on the dashboard, and copy token and secret from the same page",
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "signing.clock_skew",
@@ -33,6 +35,7 @@ CODES = (
             "a virtual machine that was asleep",
         ),
         remedy=_SET_THE_CLOCK,
+        heals=Heals.BY_A_PERSON,
     ),
     Code(
         "signing.no_reply",

@@ -1,6 +1,6 @@
 """The codes of the `websocket` probe."""
 
-from z4j_probes.codes._code import Code
+from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status, Step
 
 _PASS_UPGRADE = (
@@ -94,6 +94,7 @@ CODES = (
         "too many requests from this address",
         causes=("an agent that restarts in a loop", "many agents behind one address"),
         remedy="Wait, and find what connects so often, or raise the proxy's limit for /ws/agent",
+        heals=Heals.BY_WAITING,
     ),
     Code(
         "websocket.tls_expected",
