@@ -61,6 +61,7 @@ class Settings:
         environ: Mapping[str, str] | None = None,
         env_file: str | os.PathLike[str] | None = None,
         allow_plaintext: bool = False,
+        read_files: bool = True,
         **explicit: Any,
     ) -> Settings:
         """Collect the settings.
@@ -68,13 +69,15 @@ class Settings:
         `environ` replaces the process's environment; what `env_file` says goes above it, since it was
         named on purpose. `explicit` takes the attributes above, and `token_file` and `hmac_secret_file`, in
         any type that has an obvious text (see `given`); None means "not given". Never raises for what a
-        person configured: what could not be read is in `unreadable`, what has no text in `unusable`.
+        person configured: what could not be read is in `unreadable`, what has no text in `unusable`. Without
+        `read_files` the secrets that are in files are not read: `reread` does that.
         """
         known = {v.attribute for v in VARIABLES} | {"token_file", "hmac_secret_file"}
         if not explicit.keys() <= known:
             raise TypeError(f"unknown setting: {', '.join(sorted(explicit.keys() - known))}")
         variables = dict(os.environ if environ is None else environ)
-        return cls(allow_plaintext=allow_plaintext, **Loader(variables, env_file, explicit).load())
+        loader = Loader(variables, env_file, explicit, read_files=read_files)
+        return cls(allow_plaintext=allow_plaintext, **loader.load())
 
     @property
     def files(self) -> dict[str, str]:

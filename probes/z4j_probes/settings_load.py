@@ -49,8 +49,11 @@ class Loader:
         environ: dict[str, str],
         env_file: str | os.PathLike[str] | None,
         explicit: Mapping[str, Any],
+        *,
+        read_files: bool = True,
     ) -> None:
         self.environ = environ
+        self.read_files = read_files
         self.env_files: dict[str, str] = {}
         self.explicit: dict[str, str | Secret] = {}
         self.unusable: list[Unusable] = []
@@ -116,6 +119,9 @@ class Loader:
 
     def _from_file(self, variable: Variable, path: str, source: Source) -> str | None:
         self.sources[variable.attribute] = replace(source, secret_file=path)
+        # what looks like the secret itself is looked up at once: until then no report may show it
+        if not self.read_files and not is_secret_as_file_name(path):
+            return None
         text = self._read(variable.attribute, variable.file_name, path)
         if text is None and path in self.absent and is_secret_as_file_name(path):
             self.misplaced.append(Secret(path))

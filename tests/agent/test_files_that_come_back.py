@@ -102,9 +102,8 @@ async def test_a_secret_from_a_pipe_is_read_once(tmp_path: Path, secret: SecretF
             target=secret.path.write_text, args=(getattr(credentials, secret.attribute),), daemon=True
         )
         writer.start()
-        agent = secret.agent(brain, tmp_path, credentials)
-        writer.join()
-        async with agent:
+        async with secret.agent(brain, tmp_path, credentials) as agent:
+            writer.join()
             assert agent.status.state is State.ONLINE
             brain.drop_connections()
             await until(lambda: brain.seen.connections == 2, "it connected again")

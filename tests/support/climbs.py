@@ -22,7 +22,7 @@ def settings(environ: Mapping[str, str] | None = None, **explicit: str | None) -
     """Settings that are in order, from an environment that has these variables alone."""
     variables = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
     variables |= environ or {}
-    return Settings.load(environ=variables, env_file=None, allow_plaintext=False, **explicit)
+    return Settings.load(environ=variables, env_file=None, allow_plaintext=False, read_files=True, **explicit)
 
 
 def ladder(probes: Iterable[Probe], given: Settings | None = None, *, timeout_s: float = 5.0) -> Ladder:

@@ -44,13 +44,15 @@ class Z4JAgent:
             …
 
     Every argument that is left out comes from its `Z4J_*` variable, then from its default. Constructing one
-    opens nothing and raises nothing for bad settings: those make the agent `disabled` when it is entered,
+    opens no file and raises nothing for bad settings: those make the agent `disabled` when it is entered,
     except files that are away or wrong (`Z4J_TOKEN_FILE`, `ca_file`): it looks at them again.
 
     `preflight` says what a failed first climb does: "warn" (default) logs one error and goes on, "strict"
-    raises PreflightError, "off" waits for the buffer alone. Settings may be of any type that has an obvious
-    text: pydantic's SecretStr and HttpUrl, UUID, bytes, int, Path, an enum. `role` is web, task, scheduler,
-    beat or other.
+    raises PreflightError, "off" waits for the buffer only. A first climb that takes longer than
+    `preflight_budget_s` goes on in the background, unless the host is strict.
+
+    Settings may be of any type that has an obvious text: pydantic's SecretStr and HttpUrl, UUID, bytes, int,
+    Path, an enum. `role` is web, task, scheduler, beat or other.
     `redact_keys` adds words to those that mark a value as secret. `allow_plaintext` permits ws:// to a host
     that is not this machine. `engine` does what the brain asks, in the event loop in which this agent is
     entered; `commands` says what it may ask: "default", "all", "none" or names (see docs/agent.md).
@@ -94,6 +96,7 @@ class Z4JAgent:
             preflight=preflight,
             allow_plaintext=allow_plaintext,
             commands=None if commands is None else ",".join(_names(commands)) or "none",
+            read_files=False,
         )
         introduction = Introduction(
             role,
@@ -109,7 +112,7 @@ class Z4JAgent:
             "shutdown": as_seconds("shutdown_budget_s", shutdown_budget_s),
         }
         unusable = (number for number in numbers.values() if isinstance(number, Unusable))
-        self.settings = replace(settings, unusable=(*settings.unusable, *unusable))
+        self._settings = replace(settings, unusable=(*settings.unusable, *unusable))
         usable = {name: number for name, number in numbers.items() if isinstance(number, int | float)}
         self._bounds: dict[str, int] = {
             name: int(usable[name]) for name in ("max_events", "max_bytes") if name in usable
@@ -117,12 +120,20 @@ class Z4JAgent:
         self._preflight_budget_s = usable.get("preflight", PREFLIGHT_BUDGET_S)
         self._shutdown_budget_s = usable.get("shutdown", SHUTDOWN_BUDGET_S)
         self._commanded = engine
-        self._introduction = introduction.with_engine(engine, self.settings.commands)
+        self._introduction = introduction.with_engine(engine, settings.commands)
         self._engine = engine.name if engine else _names(engines)[0] if engines else framework
         self._encoder = EventEncoder(tuple(redact_keys))
         self._board = StatusBoard()
         self._thread: AgentThread | None = None
         self._entered_pid: int | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """As read last: on entry, in the agent's thread, and then before each attempt to connect.
+
+        Before the entry, and while a file does not answer, they lack the secrets that stand in files.
+        """
+        return self._settings if self._thread is None else self._thread.settings
 
     @property
     def status(self) -> AgentStatus:
@@ -187,7 +198,7 @@ class Z4JAgent:
             self._require_session()
             return self
         thread = AgentThread(
-            self.settings,
+            self._settings,
             self._introduction,
             board,
             bounds=self._bounds,
@@ -197,7 +208,7 @@ class Z4JAgent:
             host_loop=_running_loop(),
         )
         self._thread, self._entered_pid = thread, os.getpid()
-        board.change(State.STARTING)
+        board.change(State.STARTING, reason="still connecting")
         try:
             asyncio.get_running_loop()  # what waits for the thread is asyncio's: no host of another kind can
             thread.start()
@@ -232,6 +243,7 @@ class Z4JAgent:
         try:
             await self._thread.stop()
         finally:
+            self._settings = self._thread.settings
             self._thread = self._entered_pid = None
             self._board.close()
 
@@ -253,8 +265,13 @@ class Z4JAgent:
     def _require_session(self) -> None:
         """Raise PreflightError where the host wants a session or no start at all, and there is none."""
         status = self._board.snapshot()
+        reason = status.reason
+        if status.state is State.STARTING:
+            reason = f"{reason} after {self._preflight_budget_s:g} s (preflight_budget_s)"
         if self.settings.preflight == "strict" and status.state is not State.ONLINE:
-            raise PreflightError(status.report, status.reason or "it has not ended in time")
+            raise PreflightError(status.report, reason)
+        if status.state is State.STARTING and self.settings.preflight != "off":
+            log.warning("%s; the attempt goes on in the background", reason)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

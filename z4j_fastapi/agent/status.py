@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -169,6 +169,11 @@ class StatusBoard:
     def counts_too(self, rejections: Rejections, commands: Dispatcher) -> None:
         """Show what these count, as long as this life lasts."""
         self._rejections, self._commands = rejections, commands
+
+    def waits_for(self, probes: Sequence[str]) -> None:
+        """The probes that the first climb has still to pass; while a later one lasts the status stays."""
+        if probes and self.state is State.STARTING:
+            self._status = replace(self._status, reason=f"still connecting: waiting for {probes[0]}")
 
     def renamed(self, worker_id: str) -> None:
         """The brain knows this worker by another id from now on."""

@@ -65,7 +65,7 @@ class Supervisor:
     ) -> None:
         self._registry = registry
         self.settings = settings
-        """As read last: before each climb but the first."""
+        """As read last: before each climb."""
         self.keeps_events = True
         """False once settings are so broken that no later start would look for events in this place."""
         self._introduction = introduction
@@ -86,18 +86,15 @@ class Supervisor:
         self._finishing = False
         board.opened(buffer, self._buffer_path(), self._worker_id)
         board.counts_too(self.rejections, commands)
-        board.change(State.STARTING)
+        board.change(State.STARTING, reason="still connecting")
 
     def wake(self) -> None:
         """There may be events to send."""
         if self._session is not None:
             self._session.wake()
 
-    async def run(self, preflight_budget_s: float) -> None:
-        """Climb and live until cancelled, or until the settings turn out to be of no use for the buffer too.
-
-        The first climb has the budget that a host's start allows it; later ones have the doctor's.
-        """
+    async def run(self) -> None:
+        """Climb and live until cancelled, or until the settings are of no use for the buffer either."""
         loop = asyncio.get_running_loop()
 
         def tell(code: str, said: str) -> None:
@@ -109,10 +106,10 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
             commanded = group.create_task(self._commands.run(), name="z4j commands")
-            heals = await self._attempt(self._connect(preflight_budget_s))
+            heals = await self._attempt(self._connect())
             while not self._finishing and heals is not Heals.NOT_IN_THIS_PROCESS:
                 await asyncio.sleep(self._backoff.next_s(heals))
-                heals = await self._attempt(self._reconnect())
+                heals = await self._attempt(self._connect())
             adopting.cancel()
             commanded.cancel()
             if not self._finishing and self.keeps_events:
@@ -153,32 +150,34 @@ class Supervisor:
             log.error("the connection ended by an error of ours; will try again; please report it\n%s", text)
         self._board.change(State.OFFLINE, "signing.unexpected", reason)
 
-    async def _connect(self, budget_s: float) -> Heals:
-        report, live = await self._climb(budget_s)
+    async def _connect(self) -> Heals:
+        with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
+            async with asyncio.timeout(REREAD_S):
+                self.settings = await in_daemon_thread(self.settings.reread)
+        self._commands.hmac_secret = self.settings.hmac_secret
+        report, live = await self._climb()
         if live is None:
             return healing_of(_failure_of(report), self.settings.files)
         end = await self._live(live, report)
         return lookup(end.code).heals
 
-    async def _reconnect(self) -> Heals:
-        with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
-            async with asyncio.timeout(REREAD_S):
-                self.settings = await in_daemon_thread(self.settings.reread)
-        return await self._connect(RUN_BUDGET_S)
-
-    async def _climb(self, budget_s: float) -> tuple[Report, LiveSession | None]:
+    async def _climb(self) -> tuple[Report, LiveSession | None]:
         ladder = Ladder(
             self._registry,
             self.settings,
             introduce=self._introduce,
-            timeout_s=min(PROBE_TIMEOUT_S, budget_s),
-            budget_s=budget_s,
+            timeout_s=PROBE_TIMEOUT_S,
+            budget_s=RUN_BUDGET_S,
             look_closer=False,
         )
         async with ladder.start() as climb:
             if self._state_directory and not self._buffer.fault:
                 climb.directory = self._state_directory
-            results = [result async for result in ladder.climb(climb)]
+            results, waiting = list[ProbeResult](), list(self._registry.names)
+            async for result in ladder.climb(climb):
+                results.append(result)
+                waiting.remove(result.name)
+                self._board.waits_for(waiting)
             report = ladder.report(climb, results)
             # the buffer's verdict is reported, but memory carries events as well
             connected = all(result.ok for result in results if result.name != "buffer")

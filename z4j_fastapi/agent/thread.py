@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 LINGER_S = 0.05
 # What a disk gets at the least: a host that waits for nothing does not mean memory alone.
 _DISK_S = 0.5
-# On top of a budget, for the thread itself, before the host goes on without waiting for it.
-_GRACE_S = 0.5
+# On top of the shutdown budget, for the thread itself, before the host goes on without waiting for it.
+_GRACE_S = 1.0
 # How often it starts again: an error at each start would fill the log. The first restart does not wait.
 RESTART_EVERY_S = 60.0
 
@@ -123,9 +123,14 @@ class AgentThread:
         except RuntimeError as exc:
             log.error("the agent's thread can't be started: %s; will try again", exc)
 
+    @property
+    def settings(self) -> Settings:
+        """As read last."""
+        return self._settings if self._supervisor is None else self._supervisor.settings
+
     async def decided(self) -> None:
         """Wait for the first climb's verdict (with preflight "off", for the buffer), within the budget."""
-        await _wait(self._board.decided, self._preflight_budget_s + _GRACE_S)
+        await _wait(self._board.decided, self._preflight_budget_s)
 
     async def stop(self) -> None:
         """Have it flush and end, and wait for that within the shutdown budget."""
@@ -137,7 +142,7 @@ class AgentThread:
         if loop is not None:  # else it will see this when it gets there
             with contextlib.suppress(RuntimeError):  # it has ended by itself
                 loop.call_soon_threadsafe(self._stop.set)
-        await _wait(self._ended, self._shutdown_budget_s + 2 * _GRACE_S)
+        await _wait(self._ended, self._shutdown_budget_s + _GRACE_S)
 
     def wake(self) -> None:
         """There is an event to send; from any thread."""
@@ -176,8 +181,7 @@ class AgentThread:
         return True
 
     def _died(self, exc: BaseException) -> None:
-        settings = self._settings if self._supervisor is None else self._supervisor.settings
-        text = traceback_text(exc, settings.redactor())
+        text = traceback_text(exc, self.settings.redactor())
         log.error("the agent was ended by an error of its own; it starts again; please report it\n%s", text)
         self._board.change(
             State.OFFLINE, reason=f"{type(exc).__name__} in the agent's thread; it starts again"
@@ -188,7 +192,6 @@ class AgentThread:
         self._loop = asyncio.get_running_loop()
         if self._stopping.is_set():
             self._stop.set()
-        deadline_s = time.monotonic() + self._preflight_budget_s
         # websockets, sqlite3 and ssl load here, not where a web service imports us
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.open import open_buffer
@@ -209,7 +212,7 @@ class AgentThread:
             self.commands.count_on(earlier.counts)
         self._supervisor = supervisor = Supervisor(
             default_registry(),
-            self._settings,
+            self.settings,
             self._introduction,
             identity=opened.identity,
             directory=opened.directory,
@@ -220,14 +223,14 @@ class AgentThread:
         self.buffer = opened.buffer
         if self._settings.preflight == "off":
             self._board.decide()  # the buffer is open, so `emit` keeps its promise
-        await self._live(supervisor, max(0.0, deadline_s - time.monotonic()))
+        await self._live(supervisor)
         self.buffer = None
         self.commands.close()
         opened.buffer.close()
         await asyncio.sleep(0)  # what it has told is logged
 
-    async def _live(self, supervisor: Supervisor, budget_s: float) -> None:
-        life = asyncio.create_task(supervisor.run(budget_s), name="z4j supervisor")
+    async def _live(self, supervisor: Supervisor) -> None:
+        life = asyncio.create_task(supervisor.run(), name="z4j supervisor")
         stopping = asyncio.create_task(self._stop.wait(), name="z4j stop")
         try:
             await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -117,7 +117,8 @@ class Dispatcher:
         self._loop = loop
         self._allowed = frozenset(allowed)
         self._memory = memory
-        self._hmac_secret = hmac_secret
+        self.hmac_secret = hmac_secret
+        """What confirmation tokens are checked with; it changes when the settings are read again."""
         self._waiting: deque[_Job] = deque()
         self._jobs: dict[str, _Job] = {}
         self._work = asyncio.Semaphore(0)
@@ -299,7 +300,7 @@ class Dispatcher:
     async def _act(self, job: _Job) -> Outcome:
         engine = self._engine
         assert engine is not None  # noqa: S101 - `objection` has seen to it
-        secret = decode_secret(self._hmac_secret.reveal().strip()) if self._hmac_secret else b""
+        secret = decode_secret(self.hmac_secret.reveal().strip()) if self.hmac_secret else b""
         started = False
 
         async def acting() -> Mapping[str, Any]:
