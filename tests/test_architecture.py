@@ -25,6 +25,14 @@ MAY_IMPORT_ONLY = {
     "z4j_probes.codes": {"z4j_probes.codes", "z4j_probes.result"},
     "z4j_probes.protocol": {"z4j_probes.protocol", "z4j_probes.errors"},
     "z4j_probes.storage": {"z4j_probes.storage", "z4j_probes.errors"},
+    "z4j_fastapi.agent": {
+        "z4j_fastapi.agent",
+        "z4j_fastapi.buffer",
+        "z4j_fastapi.commands",
+        "z4j_fastapi.errors",
+        "z4j_fastapi.log",
+        "z4j_probes",
+    },
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
     "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.result"},
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.signals", "z4j_probes"},
@@ -39,6 +47,10 @@ MAY_BE_IMPORTED_ONLY_BY = {
         "z4j_fastapi.workers",
         "z4j_fastapi.health",
     },
+    "z4j_fastapi.agent.in_flight": {"z4j_fastapi.agent.session"},
+    "z4j_fastapi.agent.session": {"z4j_fastapi.agent.supervisor"},
+    "z4j_fastapi.agent.supervisor": {"z4j_fastapi.agent.thread"},
+    "z4j_fastapi.agent.thread": {"z4j_fastapi.agent.agent"},
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.cli"},
     "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
@@ -118,12 +130,17 @@ def test_rooms_import_each_other_in_one_direction(imports: grimp.ImportGraph, pa
         pytest.fail(" -> ".join(reversed(circle.args[1])))
 
 
-def test_the_protocol_is_plain_data_with_no_socket_in_sight(imports: grimp.ImportGraph) -> None:
+@pytest.mark.parametrize(
+    "subject", ["z4j_probes.protocol", "z4j_fastapi.agent.in_flight", "z4j_fastapi.agent.reconnect"]
+)
+def test_what_decides_is_apart_from_what_does(imports: grimp.ImportGraph, subject: str) -> None:
+    """Plain data with no socket in sight, and so tested without one."""
     used = {
         imported
-        for module in _inside(imports, "z4j_probes.protocol")
+        for module in _inside(imports, subject)
         for imported in imports.find_modules_directly_imported_by(module)
     }
+    assert used
     assert not used & IO_MODULES
 
 

@@ -21,7 +21,7 @@ from z4j_probes.protocol import render, timestamp
 
 # A brain takes frames of 1 MiB; one event must leave room for others and for a smaller limit.
 MAX_EVENT_BYTES = 64 * 1024
-# A traceback fits; a file that somebody passed as an argument does not.
+# A traceback fits; a file that was passed as an argument does not.
 MAX_TEXT = 8 * 1024
 MAX_ITEMS = 200
 # All values of an event together, and all characters: about a millisecond's work.
@@ -29,7 +29,7 @@ MAX_VALUES = 1000
 MAX_CHARACTERS = MAX_EVENT_BYTES
 MAX_NAME = 512
 MAX_DEPTH = 8
-# Python's own JSON parser refuses integers of more than 4,300 digits; nobody needs a tenth of that.
+# Python's own JSON parser refuses integers of more than 4,300 digits; no host needs a tenth of that.
 MAX_INT_BITS = 1024
 
 REDACTED = "[redacted]"
@@ -170,7 +170,7 @@ def _uuid4() -> str:
 
 def _foreign(value: Any) -> Any:
     """A value that JSON has no form for. Never its repr: that may hold anything, a secret too."""
-    from decimal import Decimal  # half a megabyte for a type that few hosts use; whoever does has loaded it
+    from decimal import Decimal  # half a megabyte for a type that few hosts use; those that do have loaded it
 
     if isinstance(value, Enum):
         return _text(_str(value.value))

@@ -31,7 +31,7 @@ class Schedule:
 # A network that comes back, a brain that restarts. When a proxy reloads, all agents are cut off at once and
 # the first try of each succeeds: it is the first ceiling, not the later ones, that spreads them.
 QUICK = Schedule(base_s=5.0, cap_s=30.0)
-# Too many connects from one address: asking more often gets nobody in sooner, and keeps the brain busy.
+# Too many connects from one address: asking more often gets none of them in sooner, and keeps the brain busy.
 LIMITED = Schedule(base_s=10.0, cap_s=120.0)
 # Refused for what we are: only a person heals that, and the brain limits how often it may be asked.
 SLOW = Schedule(base_s=10.0, cap_s=600.0)

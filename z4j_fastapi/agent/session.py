@@ -102,7 +102,7 @@ class Session:
         finally:
             for batch in self._in_flight.release():
                 self._buffer.release(batch)
-            self._drained.set()  # whoever waits in `finish` waits for nothing now
+            self._drained.set()  # what waits in `finish` waits for nothing now
             hang_up(self._websocket.transport)
         return end
 

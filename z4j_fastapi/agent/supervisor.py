@@ -1,7 +1,7 @@
 """Keeps an agent in session: climb, live, wait, climb again.
 
 There is one way to connect, the doctor's ladder; a session is what `climb.detach()` hands over. Everything
-here runs in the agent's own event loop (see `agent`), where blocking for a moment harms nobody else.
+here runs in the agent's own event loop (see `agent`), where blocking for a moment harms no other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from z4j_probes.transport import hang_up
 DOUBLE_WITHIN_S = 60.0
 # How long an attempt to connect waits for files that hold secrets before it goes on with what it has.
 REREAD_S = 5.0
-# How often buffers of processes that are no more are looked for.
+# How often buffers of exited processes are looked for.
 ADOPT_EVERY_S = 30.0
 
 
@@ -232,14 +232,14 @@ class Supervisor:
             try:
                 adopted = await in_daemon_thread(self._buffer.adopt)
             except RuntimeError as exc:  # no more threads, for the moment
-                log.warning("events of processes that are no more wait: %s", exc)
+                log.warning("events of exited processes wait: %s", exc)
                 continue
             except Exception as exc:  # a disk may fail in any way; the connection does not depend on it
                 text = traceback_text(exc, self.settings.redactor())
                 log.error("events of exited processes wait; please report it\n%s", text)
                 continue
             if adopted:
-                log.info("adopted %d events of processes that are no more", adopted)
+                log.info("recovered %d events of exited processes", adopted)
                 self.wake()
 
     def _health(self) -> Mapping[str, str]:
