@@ -163,10 +163,16 @@ async def test_a_reload_is_the_same_worker_again(tmp_path: Path) -> None:
     async with DevBrain() as brain, Uvicorn(settings_of(brain), tmp_path, "--reload"):
         await brain.wait_for_workers(1)
 
-        def changed() -> bool:  # again and again: the reloader may not have taken its first look yet
-            (tmp_path / "app.py").write_text(APP + f"\n# {time.time()}\n")
+        written_s = 0.0
+
+        def changed() -> bool:
+            nonlocal written_s
+            # again: the reloader may not have taken its first look yet; not at once: each change ends a start
+            if time.monotonic() - written_s > 5.0:
+                written_s = time.monotonic()
+                (tmp_path / "app.py").write_text(APP + f"\n# {written_s}\n")
             return len(brain.seen.hellos) >= 2
 
-        await until(changed, "it came again")
+        await until(changed, "it came again", timeout_s=60)
         await brain.wait_for_workers(1)
         assert len({hello.worker_id for hello in brain.seen.hellos}) == 1
