@@ -23,6 +23,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert {name: str(source) for name, source in settings.sources.items()} == {
         "project_id": "default",
         "preflight": "default",
+        "commands": "default",
         "agent_name": "default (host name)",
     }
 
