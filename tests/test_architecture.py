@@ -21,6 +21,7 @@ HEAVY = {"cryptography", "dns", "fastapi", "rich", "typer"}
 MAY_IMPORT_ONLY = {
     "z4j_probes": {"z4j_probes"},
     "z4j_probes.errors": set[str](),
+    "z4j_probes.invocation": set[str](),
     "z4j_probes.result": set[str](),
     "z4j_probes.codes": {"z4j_probes.codes", "z4j_probes.result"},
     "z4j_probes.protocol": {"z4j_probes.protocol", "z4j_probes.errors"},
@@ -34,7 +35,7 @@ MAY_IMPORT_ONLY = {
         "z4j_probes",
     },
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
-    "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.result"},
+    "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.invocation", "z4j_probes.result"},
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.signals", "z4j_probes"},
 }
 """Of this project's modules; each entry stands for what is inside it too."""

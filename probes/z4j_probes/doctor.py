@@ -28,8 +28,8 @@ class Observer(Protocol):
     def head(self, report: Report) -> None:
         """A climb begins; the report has the settings and no results yet."""
 
-    def running(self, name: str, question: str) -> None:
-        """That probe's result is the next one to come."""
+    def running(self, name: str, waits_for: str, budget_s: float) -> None:
+        """That probe's result is the next one to come; what it waits for, and for how long at most."""
 
     def row(self, result: ProbeResult) -> None:
         """A probe has ended."""
@@ -40,7 +40,7 @@ class _LooksAway:
 
     def head(self, report: Report) -> None: ...
 
-    def running(self, name: str, question: str) -> None: ...
+    def running(self, name: str, waits_for: str, budget_s: float) -> None: ...
 
     def row(self, result: ProbeResult) -> None: ...
 
@@ -105,7 +105,8 @@ class Examination:
     def _tell_next(self, probes: Iterator[Probe]) -> None:
         probe = next(probes, None)
         if probe is not None:
-            self._observer.running(probe.name, probe.question)
+            waits_for = self._ladder.waits_for(probe, self._state)
+            self._observer.running(probe.name, waits_for, self._ladder.budget_of(probe))
 
 
 def was_replaced(results: Iterable[ProbeResult]) -> bool:

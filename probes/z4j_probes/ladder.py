@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from z4j_probes._version import __version__
 from z4j_probes.climb import Climb, set_deadline
 from z4j_probes.codes import outcome, reading
+from z4j_probes.invocation import as_started
 from z4j_probes.probe import Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status, Step
@@ -98,6 +99,18 @@ class Ladder:
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
+    def waits_for(self, probe: Probe, climb: Climb) -> str:
+        """What a probe that runs waits for; its question where that is not known."""
+        try:
+            said = probe.question if probe.waits_for is None else probe.waits_for(climb)
+        except LookupError:  # a rung below it failed: it will not run
+            said = probe.question
+        return self._redactor.text(said)
+
+    def budget_of(self, probe: Probe) -> float:
+        """The seconds that a probe may take, unless the whole climb's budget ends before."""
+        return min(self._timeout_s, self._budget_s)
+
     async def run(self) -> Report:
         """Climb, release everything, and report."""
         async with self.start() as climb:
@@ -142,7 +155,8 @@ class Ladder:
         return replace(
             result,
             message=hide(result.message),
-            steps=tuple(Step(hide(step.text), hide(step.command)) for step in result.steps),
+            headline=hide(result.headline),
+            steps=tuple(Step(hide(step.text), hide(as_started(step.command))) for step in result.steps),
             details=self._redactor.value(result.details),
         )
 
@@ -160,7 +174,7 @@ class Ladder:
 
     async def _run(self, probe: Probe, climb: Climb, deadline_s: float) -> ProbeResult:
         started_s = time.monotonic()
-        budget_s = max(0.0, min(self._timeout_s, deadline_s - started_s))
+        budget_s = max(0.0, min(self.budget_of(probe), deadline_s - started_s))
         set_deadline(started_s + budget_s)
         try:
             async with asyncio.timeout(budget_s * _BACKSTOP) as backstop:

@@ -19,7 +19,8 @@ class Probe:
 
     `needs` must have succeeded before `run` is called; `after` must merely have ended. `timeout_code` is the
     verdict where `run` outlives its budget. `network` is False for a probe that touches this machine only.
-    `codes` are the catalogue's rows of a probe that is not built in.
+    `codes` are the catalogue's rows of a probe that is not built in. `waits_for` says, from what the rungs
+    below have left, what the probe waits for while it runs: "connecting to 203.0.113.7:443".
 
     `run` is what an agent does to connect. `look_closer` is for the doctor only: it is called where `run` has
     passed (a warning included), with what is left of the same budget, and gives that result or another one.
@@ -35,3 +36,4 @@ class Probe:
     after: tuple[str, ...] = ()
     codes: tuple[Code, ...] = ()
     look_closer: Callable[[Climb, ProbeResult], Awaitable[ProbeResult]] | None = None
+    waits_for: Callable[[Climb], str] | None = None

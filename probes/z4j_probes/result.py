@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 SCHEMA = "z4j.doctor/1"
+# A headline fits on a terminal of 80 columns, behind the name of its probe.
+ROW_WIDTH = 60
 
 
 class Status(StrEnum):
@@ -63,7 +65,8 @@ class ProbeResult:
     """One rung's answer.
 
     `code` starts with the probe's name and is public API. `message` says what was seen, `steps` what to do
-    about it (empty where nothing is to be done), `details` is the evidence, JSON values only.
+    about it (empty where nothing is to be done), `details` is the evidence, JSON values only. `headline` is
+    the short form of a message that a table's row has no room for; empty where `message` is short itself.
     """
 
     name: str
@@ -73,6 +76,7 @@ class ProbeResult:
     steps: tuple[Step, ...]
     duration_ms: float
     details: Mapping[str, Any]
+    headline: str
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class ProbeResult:
         details: Mapping[str, Any] | None = None,
         *,
         steps: Iterable[Step] = (),
+        headline: str = "",
     ) -> None:
         """`hint` is what to do, as a text or as steps; where it is given, it replaces `steps`."""
         values = {
@@ -95,6 +100,7 @@ class ProbeResult:
             "steps": as_steps(steps if hint is None else hint),
             "duration_ms": duration_ms,
             "details": {} if details is None else details,
+            "headline": headline,
         }
         for field_name, value in values.items():
             object.__setattr__(self, field_name, value)
@@ -115,7 +121,8 @@ class ProbeResult:
         fields = {name: row[name] for name in ("name", "code", "message", "duration_ms", "details")}
         known = row.get("steps")
         advice = row["hint"] if known is None else [Step(step["text"], step["command"]) for step in known]
-        return cls(status=Status(row["status"]), hint=advice, **fields)
+        headline = row.get("headline", "")
+        return cls(status=Status(row["status"]), hint=advice, headline=headline, **fields)
 
     def to_dict(self) -> dict[str, Any]:
         """This result as one element of the report's `probes`."""
@@ -124,6 +131,7 @@ class ProbeResult:
             "status": self.status.value,
             "ok": self.ok,
             "code": self.code,
+            "headline": self.headline,
             "message": self.message,
             "hint": self.hint,
             "steps": [asdict(step) for step in self.steps],

@@ -19,7 +19,7 @@ from z4j_probes.given import Unusable
 from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import REDACTED, Redactor, Secret, is_secret_as_url
 from z4j_probes.settings_load import Loader, Unreadable, host_name, kept
-from z4j_probes.source import Source
+from z4j_probes.source import ENVIRONMENT, Source
 from z4j_probes.variables import VARIABLES
 
 
@@ -149,10 +149,18 @@ class Settings:
             else:
                 shown[variable.attribute] = value
         shown["agent_name"] = self.filled_agent_name
+        shown["settings_from"] = self._origin()
         shown["sources"] = {name: str(source) for name, source in self.sources.items()}
         if self.remarks:
             shown["remarks"] = list(self.remarks)
         return shown
+
+    def _origin(self) -> str:
+        """Where the values that are not defaults came from, in a phrase."""
+        found = [source.origin for source in self.sources.values() if source.origin]
+        whose = f" of {self.acting_as.unit}" if self.acting_as and self.acting_as.unit else ""
+        named = [f"{origin}{whose}" if origin == ENVIRONMENT else origin for origin in dict.fromkeys(found)]
+        return " and ".join(named) or f"{ENVIRONMENT}{whose}"
 
 
 def _without_secrets(url: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+ENVIRONMENT = "the environment"
+
 
 class Kind(StrEnum):
     """What gave the value."""
@@ -34,6 +36,13 @@ class Source:
         """As reports have it: `env Z4J_TOKEN`, `file /etc/web.env Z4J_TOKEN`, `argument (/run/token)`."""
         file = f"({self.secret_file})" if self.secret_file is not None else None
         return " ".join(filter(None, (self.kind.value, self.env_file, self.variable, file)))
+
+    @property
+    def origin(self) -> str:
+        """What a list of places calls it; empty for a default."""
+        if self.kind is Kind.ENV_FILE:
+            return self.env_file or ""
+        return {Kind.ARGUMENT: "arguments", Kind.ENVIRONMENT: ENVIRONMENT}.get(self.kind, "")
 
     def name_of(self, attribute: str) -> str:
         """What a sentence calls the place: Z4J_TOKEN, Z4J_TOKEN in /etc/web.env, the argument token, …"""

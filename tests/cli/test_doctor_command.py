@@ -286,7 +286,7 @@ def test_ctrl_c_on_a_terminal_shows_the_rows_and_the_sum(tmp_path: Path) -> None
     assert b"Interrupted" in seen
     assert b"config.missing" in seen
     assert b"Traceback" not in seen
-    assert seen.rstrip().endswith(b"dashboard.") or b"Do first" in seen
+    assert seen.rfind(b"1 failed, 8 not run") > seen.rfind(b"  fix   ") > 0
 
 
 def test_wait_tries_again_until_green(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_wait_says_a_reason_once(tmp_path: Path) -> None:
     done = run("doctor", "--only", "config", "--wait", "1.5", "--json", home=tmp_path)
 
     assert done.stderr.count("not yet (config.missing)") == 2
-    assert done.stderr.count("Z4J_TOKEN is not set") == 1
+    assert done.stderr.count("Z4J_HMAC_SECRET are not set") == 1
 
 
 def test_watch_with_json_prints_a_document_a_line_until_ctrl_c(tmp_path: Path) -> None:
@@ -379,12 +379,13 @@ def test_a_working_directory_that_has_been_removed_is_said_to_be(tmp_path: Path)
     assert "a directory that has been removed" in report["probes"][0]["hint"]
 
 
-def test_an_ascii_locale_is_no_traceback(tmp_path: Path) -> None:
-    done = run("doctor", home=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
+def test_an_ascii_locale_is_no_traceback(tmp_path: Path, env: dict[str, str]) -> None:
+    done = run("doctor", home=tmp_path, env=env)
 
     assert done.returncode == 1
     assert "config.missing" in done.stdout
-    assert "  x FAIL  config" in done.stdout
+    assert "  x config" in done.stdout
     assert "\\u2" not in done.stdout
     assert done.stderr == ""
 

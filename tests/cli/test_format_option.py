@@ -49,7 +49,9 @@ def test_a_plug_in_is_ok_where_the_brain_is_reached(
 ) -> None:
     done = run("doctor", "--format", "nagios", home=tmp_path, env=green_environment)
 
-    assert done.stdout.startswith(f"Z4J OK - {green_environment['Z4J_BRAIN_URL']} can be reached (7 passed")
+    assert done.stdout.startswith(
+        f"Z4J OK - the agent can connect to {green_environment['Z4J_BRAIN_URL']} (7 passed"
+    )
     assert done.returncode == 0
 
 

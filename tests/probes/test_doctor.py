@@ -40,7 +40,7 @@ class Watching:
             self.brain.misbehaviour = Misbehaviour()
         self.seen.append("head")
 
-    def running(self, name: str, question: str) -> None:
+    def running(self, name: str, waits_for: str, budget_s: float) -> None:
         self.seen.append(f"{name}?")
 
     def row(self, result: ProbeResult) -> None:

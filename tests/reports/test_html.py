@@ -36,9 +36,9 @@ def url(report: Report, directory: Path) -> str:
 @pytest.mark.parametrize(
     ("made", "title"),
     [
-        (green(), "Everything is in order: the agent can come online."),
-        (warned(), "Nothing failed: the agent can come online. Look at the warnings when you can."),
-        (replace(green(), interrupted=True), "Interrupted: what is here is all that is known."),
+        (green(), "The agent can connect."),
+        (warned(), "The agent can connect."),
+        (replace(green(), interrupted=True), "Interrupted: the result is incomplete."),
         (expired_certificate(), f"tls failed: {EXPIRED}"),
         (
             replace(warned(), strict=True),
@@ -50,10 +50,10 @@ def test_the_headline_is_the_verdict(made: Report, title: str) -> None:
     assert text(page(made).find(".//h1")) == title
 
 
-def test_the_first_thing_to_do_stands_on_top_with_its_command() -> None:
+def test_the_fix_stands_on_top_with_its_command() -> None:
     first = page(expired_certificate()).find(".//div[@class='first']")
 
-    assert text(first).startswith("Do first")
+    assert text(first).startswith("Fix")
     assert first is not None
     assert text(first.find(".//pre")).startswith("sudo certbot renew")
 

@@ -67,8 +67,8 @@ def test_settings_are_called_as_on_the_page_for_people() -> None:
 @pytest.mark.parametrize(
     ("report", "title"),
     [
-        (green(), "✅ z4j doctor: green"),
-        (warned(), "⚠️ z4j doctor: green, with warnings"),
+        (green(), "✅ z4j doctor: passed"),
+        (warned(), "⚠️ z4j doctor: passed, with warnings"),
         (replace(warned(), strict=True), "❌ z4j doctor: tcp.partial"),
         (expired_certificate(), "❌ z4j doctor: tls.expired"),
         (replace(green(), interrupted=True), "❔ z4j doctor: interrupted"),

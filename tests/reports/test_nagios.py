@@ -76,7 +76,7 @@ def test_the_long_output_has_a_line_for_each_probe_and_what_to_do() -> None:
 
     assert "[OK] dns: in order" in long
     assert "[not run] auth: tls failed" in long
-    assert any(line.startswith("  do: Renew it on the brain's proxy") for line in long)
+    assert any(line.startswith("  fix: Renew it on the brain's proxy") for line in long)
 
 
 def test_a_peer_that_talks_much_leaves_room_for_the_numbers() -> None:

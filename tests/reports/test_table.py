@@ -9,43 +9,145 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import on_terminal, run
-from tests.support.reports import NAMES, expired_certificate, green, passed, report
+from tests.support.reports import (
+    NAMES,
+    expired_certificate,
+    green,
+    partial_addresses,
+    passed,
+    report,
+    skipped,
+    warned,
+)
 from z4j_fastapi.reports import FORMATS, render, table
-from z4j_probes import ProbeResult, Status, Step
+from z4j_fastapi.reports.printers import PlainPrinter
+from z4j_probes import ProbeResult, Report, Status, Step
 
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def test_every_probe_has_its_row_with_a_word_and_a_symbol() -> None:
-    text = table.render(expired_certificate())
+UNTRUSTED = """\
+z4j doctor 0.1.0 · user app (1000) · settings from the environment
+  ✓ config     https://brain.example, project default, agent web-1
+  ✓ buffer     /var/lib/app/z4j is writable (20 GiB free)
+  ✓ dns        brain.example → 203.0.113.7
+  ✓ tcp        connected to 203.0.113.7:443 in 12 ms
+  ✗ tls        CA not trusted: "Corp Root CA"
+  - not run    websocket, auth, signing
+error[tls.unknown_ca]: "Corp Root CA", which issued the certificate of
+                       brain.example, is not trusted on this machine
+  fix   Get its root certificate from its administrator, then set:
+            export Z4J_CA_FILE=/path/to/corp-root-ca.pem
+  more  python -m z4j_fastapi explain tls.unknown_ca
+1 failed, 4 passed, 3 not run in 0.2 s
+"""
 
-    assert re.search(r"^  ✓ pass  config ", text, re.MULTILINE)
-    assert re.search(r"^  ✗ FAIL  tls ", text, re.MULTILINE)
-    assert re.search(r"^  - skip  auth       not run: tls failed$", text, re.MULTILINE)
+
+def untrusted() -> Report:
+    """The private CA of a company."""
+    messages = (
+        "https://brain.example, project default, agent web-1",
+        "/var/lib/app/z4j is writable (20 GiB free)",
+        "brain.example → 203.0.113.7",
+        "connected to 203.0.113.7:443 in 12 ms",
+    )
+    told = '"Corp Root CA", which issued the certificate of brain.example, is not trusted on this machine'
+    trust = Step(
+        "Get its root certificate from its administrator, then set",
+        "export Z4J_CA_FILE=/path/to/corp-root-ca.pem",
+    )
+    row = ProbeResult(
+        "tls",
+        Status.FAIL,
+        "tls.unknown_ca",
+        told,
+        hint=trust,
+        headline='CA not trusted: "Corp Root CA"',
+    )
+    rows = map(passed, NAMES, messages)
+    return report(*rows, row, *(skipped(name, "tls failed") for name in NAMES[5:]))
 
 
-def test_the_last_lines_say_what_to_do_first() -> None:
+def test_the_report_is_read_from_the_first_line_to_the_last() -> None:
+    assert table.render(untrusted()) == UNTRUSTED
+
+
+def test_an_encoding_without_symbols_has_ascii_ones() -> None:
+    shown: list[str] = []
+    printer = PlainPrinter(shown.append, width=80, verbose=False, encoding="ascii")
+    printer.finish(untrusted())
+    text = "".join(shown)
+    assert text.isascii()
+    assert "  x tls        CA not trusted" in text
+    assert "brain.example -> 203.0.113.7" in text
+
+
+def test_the_fix_stands_once_below_its_diagnosis() -> None:
     lines = table.render(expired_certificate()).splitlines()
 
-    assert "explain tls.expired" in lines[-3]
-    assert lines[-2].startswith("Do first: Renew it on the brain's proxy:")
+    assert lines[-5:-1] == [
+        "  fix   Renew it on the brain's proxy:",
+        "            sudo certbot renew --cert-name brain.example --deploy-hook 'systemctl reload nginx'",
+        "        Leave the brain running: it needs no restart.",
+        "  more  python -m z4j_fastapi explain tls.expired",
+    ]
+    assert lines[-1] == "1 failed, 4 passed, 3 not run in 0.2 s"
+
+
+def test_what_is_to_be_fixed_first_stands_before_warnings() -> None:
+    row = expired_certificate().results[4]
+    codes = re.findall(
+        r"^(error|warning)\[(\S+)\]", table.render(report(partial_addresses(), row)), re.MULTILINE
+    )
+    assert codes == [("error", "tls.expired"), ("warning", "tcp.partial")]
+
+
+def test_what_was_not_run_is_one_line_with_the_option_that_excluded_it() -> None:
+    rows = [passed("config"), skipped("buffer", "excluded by --skip buffer"), skipped("tls", "tcp failed")]
+    text = table.render(report(*rows))
+    assert text.splitlines()[2] == "  - not run    buffer (--skip buffer); tls"
 
 
 def test_green_says_so_last() -> None:
-    assert table.render(green()).splitlines()[-1] == "Everything is in order: the agent can come online."
+    last = table.render(green()).splitlines()[-1]
+    assert last == "8 passed in 0.2 s. The agent can connect."
 
 
-def test_an_agent_that_is_switched_off_is_not_said_to_come_online() -> None:
+def test_warnings_are_counted_and_do_not_keep_the_agent_from_connecting() -> None:
+    last = table.render(warned()).splitlines()[-1]
+    assert last == "7 passed, 1 warning in 0.2 s. The agent can connect."
+
+
+def test_an_agent_that_is_disabled_is_not_said_to_connect() -> None:
     off = ProbeResult("config", Status.WARN, "config.disabled", "switched off", hint="unset Z4J_DISABLED")
     last = table.render(report(off, *map(passed, NAMES[1:]))).splitlines()[-1]
-    assert last == "Nothing failed, but the agent is switched off: it will not connect."
+    assert last == "7 passed, 1 warning in 0.2 s. The agent is disabled and will not connect."
 
 
-def test_the_settings_are_shown_with_their_sources() -> None:
-    text = table.render(green())
+@pytest.mark.parametrize("length", [30, 60, 300])
+def test_a_long_value_is_shortened_in_its_middle(length: int) -> None:
+    path = f"/start/{'p' * length}/end"
+    row = table.render(report(passed("buffer", f"{path} is writable (20 GiB free)"))).splitlines()[1]
+    assert len(row) <= 80
+    assert re.search(r"  /start/p+(…p+)?/end is writable \(20 GiB free\)$", row)
+
+
+def test_the_row_that_waits_says_for_what_and_how_long() -> None:
+    waiting = table.Table(80, verbose=False).waiting
+    early = table.plain([waiting("⠹", "tcp", "connecting to 203.0.113.7:443", 0.4, 5.0)])
+    later = table.plain([waiting("⠹", "tcp", "connecting to 203.0.113.7:443", 3.2, 5.0)])
+    long = table.plain([waiting("⠹", "dns", f"resolving {'a' * 200}.example", 3.2, 12.0)])
+    assert early == "  ⠹ tcp        connecting to 203.0.113.7:443\n"
+    assert later == "  ⠹ tcp        connecting to 203.0.113.7:443 … 3 of 5 s\n"
+    assert len(long) <= 80
+    assert long.endswith(".example … 3 of 12 s\n")
+
+
+def test_the_settings_are_shown_with_their_sources_where_they_are_asked_for() -> None:
+    text = table.render(green(), verbose=True)
 
     assert "https://brain.example  (env Z4J_BRAIN_URL)" in text
-    assert "app (uid 1000)" in text
+    assert "user app (1000)" in text
     assert re.search(r"secret +missing", text)
 
 
@@ -70,26 +172,25 @@ def test_verbose_shows_the_evidence() -> None:
         assert evidence in text
 
 
-def test_what_a_peer_sends_can_neither_colour_nor_move_nor_forge_a_row() -> None:
-    evil = "220 \x1b[2Jhello\r\n  ✓ pass  [bold]x[/bold] \u202eevil\x07"
+def test_what_a_peer_sends_can_neither_color_nor_move_nor_forge_a_row() -> None:
+    evil = "220 \x1b[2Jhello\r\n  ✓ dns      [bold]x[/bold] \u202eevil\x07"
     row = ProbeResult("tls", Status.FAIL, "tls.not_tls", evil, hint=evil, details={"banner": evil})
     text = table.render(report(row), verbose=True)
 
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
     assert "[bold]x[/bold]" in text
-    assert not re.search(r"^  ✓ pass", text, re.MULTILINE)
+    assert not re.search(r"^  ✓ ", text, re.MULTILINE)
 
 
-def test_steps_are_shown_one_by_one_and_the_first_again_last() -> None:
-    # nothing is taken apart: what joined steps once may stand in a path, and backticks in a text
+def test_steps_are_shown_one_by_one() -> None:
+    # nothing is parsed: what joined steps once may stand in a path, and backticks in a text
     path = "/srv/it's; or, and `here`"
     steps = (Step(f"Give {path} to the service", f"chown 33 '{path}'"), Step("If that fails, set Z4J_HOME"))
     row = ProbeResult("tcp", Status.FAIL, "tcp.refused", "refused", hint=steps)
     lines = [line.strip() for line in table.render(report(row)).splitlines()]
 
-    told = [f"> Give {path} to the service:", f"chown 33 '{path}'", "> If that fails, set Z4J_HOME"]
+    told = [f"fix   Give {path} to the service:", f"chown 33 '{path}'", "If that fails, set Z4J_HOME."]
     assert lines[lines.index(told[0]) :][:3] == told
-    assert lines[-2:] == [f"Do first: Give {path} to the service:", f"chown 33 '{path}'"]
 
 
 def test_sizes_are_for_people() -> None:
@@ -103,16 +204,16 @@ def test_the_evidence_does_not_repeat_the_row() -> None:
         "config", Status.FAIL, "config.missing", "no token", details={"problems": [{"message": "no token"}]}
     )
 
-    assert table.render(report(row), verbose=True).count("no token") == 2  # the row, and what to do first
+    assert table.render(report(row), verbose=True).count("no token") == 2  # the row and its diagnosis
 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 59])
 def test_on_a_narrow_terminal_rows_stand_below_their_probe(width: int) -> None:
     lines = table.render(expired_certificate(), width=width, verbose=True).splitlines()
 
-    assert "  ✗ FAIL  tls" in lines
+    assert "  ✗ tls" in lines
     if width >= 40:
-        prose = lines[lines.index("  ✗ FAIL  tls") :][:3]
+        prose = lines[lines.index("  ✗ tls") :][:3]
         assert max(map(len, prose)) <= width
 
 
@@ -120,8 +221,8 @@ def test_a_warning_has_its_hint_and_is_no_failure() -> None:
     worn = ProbeResult("tls", Status.WARN, "tls.expiring_soon", "3 days left", hint="renew it")
     text = table.render(report(passed("config"), worn))
 
-    assert "> renew it" in text
-    assert "can come online" in text.splitlines()[-1]
+    assert "warning[tls.expiring_soon]: 3 days left\n  fix   renew it.\n" in text
+    assert text.splitlines()[-1].endswith("The agent can connect.")
 
 
 def test_every_format_renders_every_report() -> None:
@@ -131,15 +232,15 @@ def test_every_format_renders_every_report() -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_on_a_terminal_rows_are_coloured_and_keep_to_its_width(tmp_path: Path, columns: int) -> None:
+def test_on_a_terminal_rows_are_colored_and_keep_to_its_width(tmp_path: Path, columns: int) -> None:
     status, seen = on_terminal("doctor", home=tmp_path, columns=columns)
 
     assert status == 1
     assert b"\x1b[1;31m" in seen
     shown = ESCAPE.sub(b"", seen).decode()
-    assert all(f" {name} " in shown for name in NAMES)
+    assert re.search(r"not run +buffer, dns, tcp, tls, websocket, auth, signing", shown)
     lines = [line.rpartition("\r")[2] for line in shown.replace("\r\n", "\n").split("\n")]
-    assert max(map(len, lines)) <= columns
+    assert max(len(line) for line in lines if "explain" not in line) <= columns
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
@@ -147,10 +248,10 @@ def test_a_terminal_that_wants_no_escape_codes_gets_none(tmp_path: Path, env: di
     _, seen = on_terminal("doctor", home=tmp_path, columns=80, env=env)
 
     assert b"\x1b" not in seen
-    assert "✗ FAIL  config".encode() in seen
+    assert "✗ config".encode() in seen
 
 
-def test_a_pipe_gets_no_escape_codes_even_if_colours_are_forced(tmp_path: Path) -> None:
+def test_a_pipe_gets_no_escape_codes_even_if_colors_are_forced(tmp_path: Path) -> None:
     done = run("doctor", home=tmp_path, env={"FORCE_COLOR": "1"})
 
     assert "\x1b" not in done.stdout
@@ -160,6 +261,6 @@ def test_a_long_source_has_a_line_of_its_own() -> None:
     made = green()
     path = "/etc/a-service/with/a/rather/long/path.env"
     long = replace(made, config={**made.config, "sources": {"brain_url": f"file {path} Z4J_BRAIN_URL"}})
-    text = table.render(long, width=80)
+    text = table.render(long, verbose=True, width=80)
     assert path in text
     assert max(map(len, text.splitlines())) <= 80

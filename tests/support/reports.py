@@ -16,6 +16,7 @@ CONFIG: dict[str, Any] = {
     "hmac_secret": "missing",
     "user": "app (uid 1000)",
     "buffer_dir": "/home/app/.z4j",
+    "settings_from": "the environment",
     "sources": {
         "brain_url": "env Z4J_BRAIN_URL",
         "token": "file /etc/web.env",

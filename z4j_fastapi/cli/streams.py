@@ -10,6 +10,9 @@ from typing import TextIO
 
 from z4j_fastapi.signals import interruptible, is_pending
 
+# The variables that name the characters' encoding; the first that is set does (POSIX.1-2017 §8.2).
+_LOCALES = ("LC_ALL", "LC_CTYPE", "LANG")
+
 _readerless: list[TextIO] = []
 
 
@@ -53,7 +56,13 @@ def write_stdout(text: str) -> None:
 
 
 def stdout_encoding() -> str:
-    """How stdout's characters are encoded."""
+    """How stdout's characters are encoded, as its reader expects them.
+
+    Python writes UTF-8 in the C locale too (PEP 540), where a terminal may show each byte as a character.
+    """
+    locale = next((value for name in _LOCALES if (value := os.environ.get(name))), "")
+    if locale in ("C", "POSIX") and "PYTHONIOENCODING" not in os.environ:
+        return "ascii"
     return (sys.stdout.encoding if sys.stdout is not None else None) or "utf-8"
 
 

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 from z4j_fastapi.reports.page import advice, document, text
 from z4j_fastapi.reports.wording import (
-    EXPLAIN,
     INTERRUPTED,
     SETTINGS,
     closing_word,
     counts,
     culprit,
+    explain,
     flat,
     message,
+    took,
 )
 from z4j_probes.result import ProbeResult, Report, Status
 
@@ -36,7 +37,7 @@ def render(report: Report) -> str:
 
 
 def sections(report: Report) -> Iterable[str]:
-    """The parts of the page: the verdict and what to do first, the ladder, the settings."""
+    """The parts of the page: the verdict and its fix, the checks, the settings."""
     return _verdict(report), _ladder(report), _settings(report)
 
 
@@ -57,34 +58,34 @@ def _verdict(report: Report) -> str:
     moment = text(f"{report.started_at:%Y-%m-%d %H:%M:%S} UTC")
     parts = [
         f"<h1>{title}</h1>",
-        f'<p class="facts">{text(counts(report))} in {report.duration_ms / 1000:.2f} s · '
+        f'<p class="facts">{text(counts(report))} in {took(report.duration_ms)} · '
         f'<time datetime="{started}">{moment}</time></p>',
     ]
     if worst is not None and worst.steps:
         first = advice(worst.steps[:1])
-        parts.append(f'<div class="first"><h2>Do first</h2><div class="advice">{first}</div></div>')
+        parts.append(f'<div class="first"><h2>Fix</h2><div class="advice">{first}</div></div>')
     return f'<header class="verdict {_tone(report)}">{"".join(parts)}</header>'
 
 
 def _ladder(report: Report) -> str:
     rungs = "\n".join(map(_rung, report.results))
-    return f'<section><h2>The ladder, rung by rung</h2><ol class="ladder">\n{rungs}\n</ol></section>'
+    return f'<section><h2>Checks</h2><ol class="ladder">\n{rungs}\n</ol></section>'
 
 
 def _rung(result: ProbeResult) -> str:
     status = result.status
     troubled = status in (Status.FAIL, Status.WARN)
-    took = "" if status is Status.SKIP else f'<span class="took">{result.duration_ms:.1f} ms</span>'
+    time = "" if status is Status.SKIP else f'<span class="took">{result.duration_ms:.1f} ms</span>'
     code = f'<span class="code">{text(result.code)}</span>' if troubled else ""
     mark = f'<svg viewBox="0 0 24 24"><path d="{_SHAPES[status]}"/></svg>'
-    head = f'<h3>{text(result.name)}</h3><span class="status">{_WORDS[status]}</span>{code}{took}'
+    head = f'<h3>{text(result.name)}</h3><span class="status">{_WORDS[status]}</span>{code}{time}'
     parts = [
         f'<span class="mark" aria-hidden="true">{mark}</span><div class="head">{head}</div>',
         f"<p>{text(message(result))}</p>",
     ]
     if troubled:
-        why = f'<p class="facts">Why: <code>{text(f"{EXPLAIN} {result.code}")}</code></p>'
-        parts.append(f'<div class="advice">{advice(result.steps)}{why}</div>')
+        more = f'<p class="facts">More: <code>{text(explain(result.code))}</code></p>'
+        parts.append(f'<div class="advice">{advice(result.steps)}{more}</div>')
     if result.details:
         unfolded = " open" if status is Status.FAIL else ""
         parts.append(f"<details{unfolded}><summary>Evidence</summary>{pairs(flat(result.details))}</details>")

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from z4j_fastapi.reports.text import printable, sentence
-from z4j_fastapi.reports.wording import EXPLAIN, INTERRUPTED, counts, flat, is_failure
+from z4j_fastapi.reports.wording import INTERRUPTED, counts, explain, flat, is_failure
 from z4j_probes.result import ProbeResult, Report, Status
 
 SUITE = "z4j.doctor"
@@ -73,9 +73,9 @@ def _output(result: ProbeResult) -> list[str]:
 def _advice(result: ProbeResult) -> list[str]:
     lines = []
     for step in result.steps:
-        lines += [f"what to do: {printable(sentence(step))}"] if step.text else []
+        lines += [f"fix: {printable(sentence(step))}"] if step.text else []
         lines += [f"    {printable(step.command)}"] if step.command else []
-    return [*lines, f"why: {EXPLAIN} {result.code}"]
+    return [*lines, f"more: {explain(result.code)}"]
 
 
 def _element(parent: ET.Element | None, tag: str, **attributes: Any) -> ET.Element:

@@ -9,14 +9,15 @@ import re
 
 from z4j_fastapi.reports.text import printable, sentence
 from z4j_fastapi.reports.wording import (
-    EXPLAIN,
-    INTERRUPTED,
     SETTINGS,
     closing_word,
     counts,
     culprit,
+    diagnoses,
+    explain,
     flat,
     message,
+    took,
 )
 from z4j_probes.result import ProbeResult, Report, Status
 
@@ -34,7 +35,7 @@ _SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|:(?=//|\w+:)|(?<=www)\.")
 def render(report: Report) -> str:
     """The document."""
     blocks = [f"## {_headline(report)}", _summary(report), _table(report)]
-    blocks += [_trouble(result) for result in report.results if result.status in (Status.FAIL, Status.WARN)]
+    blocks += [_diagnosis(result) for result in diagnoses(report)]
     blocks += [_settings(report), _evidence(report)]
     return "\n\n".join(blocks) + "\n"
 
@@ -45,41 +46,38 @@ def _headline(report: Report) -> str:
         return f"❌ z4j doctor: {_code(worst.code)}"
     if report.interrupted:
         return "❔ z4j doctor: interrupted"
-    return "⚠️ z4j doctor: green, with warnings" if report.summary["warn"] else "✅ z4j doctor: green"
+    return "⚠️ z4j doctor: passed, with warnings" if report.summary["warn"] else "✅ z4j doctor: passed"
 
 
 def _summary(report: Report) -> str:
-    said = f"{counts(report)} in {report.duration_ms / 1000:.2f} s."
-    if report.interrupted:
-        return f"{said} {INTERRUPTED}"
-    return f"{said} {closing_word(report)}" if report.ok else said
+    return f"{counts(report)} in {took(report.duration_ms)}. {closing_word(report)}".rstrip()
 
 
 def _table(report: Report) -> str:
-    rows = ["| Probe | Verdict | What was seen | Took |", "|---|---|---|---:|"]
+    rows = ["| Check | Result | Message | Time |", "|---|---|---|---:|"]
     for result in report.results:
-        took = "" if result.status is Status.SKIP else f"{result.duration_ms:.1f} ms"
-        rows.append(f"| {_code(result.name)} | {_LOOK[result.status]} | {_text(message(result))} | {took} |")
+        time = "" if result.status is Status.SKIP else f"{result.duration_ms:.1f} ms"
+        rows.append(f"| {_code(result.name)} | {_LOOK[result.status]} | {_text(message(result))} | {time} |")
     return "\n".join(rows)
 
 
-def _trouble(result: ProbeResult) -> str:
+def _diagnosis(result: ProbeResult) -> str:
     """What to do about one row, with each command in a block from which it can be copied."""
     blocks = [f"### {_code(result.code)}", _text(result.message)]
-    label = "**What to do:** "
+    label = "**Fix:** "
     for step in result.steps:
         if step.text:
             blocks.append(label + _text(sentence(step)))
             label = ""
         if step.command:
             blocks.append(_fenced(printable(step.command), "sh"))
-    blocks.append(f"Why: {_code(f'{EXPLAIN} {result.code}')}")
+    blocks.append(f"More: {_code(explain(result.code))}")
     return "\n\n".join(blocks)
 
 
 def _settings(report: Report) -> str:
     sources = report.config.get("sources", {})
-    rows = ["| Setting | Value | From |", "|---|---|---|"]
+    rows = ["| Setting | Value | Source |", "|---|---|---|"]
     for label, key in SETTINGS:
         value = report.config.get(key)
         if value is not None:
@@ -102,7 +100,7 @@ def _folded(title: str, block: str) -> str:
 
 def _text(text: str) -> str:
     escaped = _SPECIAL.sub(lambda special: f"\\{special[0]}", printable(text))
-    # GitHub mentions people even in escaped text: a joiner that nobody sees parts the sign from the name
+    # GitHub mentions people even in escaped text: an invisible joiner parts the sign from the name
     return re.sub(r"@(?=\w)", "@\u2060", escaped)
 
 

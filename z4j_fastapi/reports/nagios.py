@@ -44,7 +44,11 @@ def verdict(status: int, text: str) -> str:
 def _headline(report: Report) -> str:
     reason = culprit(report) or next((r for r in report.results if r.status is Status.WARN), None)
     if reason is None:
-        said = INTERRUPTED if report.interrupted else f"{report.config.get('brain_url')} can be reached"
+        said = (
+            INTERRUPTED
+            if report.interrupted
+            else f"the agent can connect to {report.config.get('brain_url')}"
+        )
         return f"{said} ({counts(report)})"
     said = reason.message
     if len(said) > _HEADLINE_LENGTH:
@@ -57,7 +61,7 @@ def _rows(report: Report, result: ProbeResult) -> list[str]:
     rows = [_plain(f"[{word}] {result.name}: {message(result)}")]
     if result.status in (Status.FAIL, Status.WARN):
         rows[0] += f" ({result.code})"
-        rows += [f"  do: {_plain(str(step))}" for step in result.steps[:1]]
+        rows += [f"  fix: {_plain(str(step))}" for step in result.steps[:1]]
     return rows
 
 

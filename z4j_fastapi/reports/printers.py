@@ -1,4 +1,4 @@
-"""Showing a table while its probes run: in colour with a spinner on a terminal, as plain text elsewhere.
+"""Showing a table while its probes run: in color with a spinner on a terminal, as plain text elsewhere.
 
 A printer sees a climb as it happens (`head`, `running`, `row`), and `finish` prints whatever of the report
 has not been shown yet: a printer that saw nothing prints the whole of it.
@@ -6,16 +6,21 @@ has not been shown yet: a printer that saw nothing prints the whole of it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from z4j_fastapi.reports.table import INDENT, NAME_WIDTH, Line, Table, plain
-from z4j_fastapi.reports.text import printable
+from z4j_fastapi.reports.table import Line, Table, plain
 from z4j_probes.result import ProbeResult, Report
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.status import Status
+    from rich.live import Live
+    from rich.text import Text
+
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_ASCII_FRAMES = "-\\|/"
+_FRAMES_A_SECOND = 10
 
 
 class PlainPrinter:
@@ -35,7 +40,7 @@ class PlainPrinter:
             self._begun = True
             self._print(self._table.head(report))
 
-    def running(self, name: str, question: str) -> None:
+    def running(self, name: str, waits_for: str, budget_s: float) -> None:
         """That probe's row is the next one: here there is nothing to show of it."""
 
     def row(self, result: ProbeResult) -> None:
@@ -56,42 +61,54 @@ class PlainPrinter:
 
 
 class TerminalPrinter(PlainPrinter):
-    """The same in the colours of the terminal's theme, with a spinner on the probe that runs."""
+    """The same in the colors of the terminal's theme; the probe that runs says what it waits for."""
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self, *, verbose: bool, encoding: str) -> None:
         from rich.console import Console
+        from rich.live import Live
 
         # nothing in a text is markup, a number to highlight or an emoji code
         self._console: Console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._status: Status = self._console.status("", spinner="dots" if self._is_utf8 else "line")
-        encoding = self._console.encoding
         super().__init__(lambda text: None, width=self._console.width, verbose=verbose, encoding=encoding)
+        self._running: tuple[str, str, float] | None = None
+        self._since_s = 0.0
+        self._live: Live = Live(
+            get_renderable=self._waiting,
+            console=self._console,
+            refresh_per_second=_FRAMES_A_SECOND,
+            transient=True,
+        )
 
-    def running(self, name: str, question: str) -> None:
+    def running(self, name: str, waits_for: str, budget_s: float) -> None:
         """Spin until that probe's row comes."""
-        if name in self._shown:
-            return
-        from rich.text import Text
-
-        room = max(self._console.width - INDENT - 1, 0)
-        asked = Text(printable(question), "dim")
-        asked.truncate(room, overflow="ellipsis" if self._is_utf8 else "crop")
-        name_and_question = Text.assemble(f"{'':6}{name:<{NAME_WIDTH}}  ", asked, no_wrap=True)
-        self._status.update(name_and_question)
-        self._status.start()
+        if name not in self._shown:
+            self._running, self._since_s = (name, waits_for, budget_s), time.monotonic()
+            self._live.start()
 
     def finish(self, report: Report) -> None:
         """Take the spinner away; print what is missing, and the sum of it."""
-        self._status.stop()
+        self._running = None
+        self._live.stop()
         super().finish(report)
 
-    def _print(self, lines: Iterator[Line]) -> None:
-        from rich.text import Text
+    def _waiting(self) -> Text:
+        if self._running is None:
+            return _styled([])
+        name, waits_for, budget_s = self._running
+        waited_s = time.monotonic() - self._since_s
+        frames = _ASCII_FRAMES if self._table.ascii else _FRAMES
+        frame = frames[int(waited_s * _FRAMES_A_SECOND) % len(frames)]
+        text = _styled(self._table.waiting(frame, name, waits_for, waited_s, budget_s))
+        text.truncate(self._console.width, overflow="crop")
+        return text
 
+    def _print(self, lines: Iterator[Line]) -> None:
         for line in lines:
             # wrapped already; a command that is too long is the terminal's to wrap, so that it can be pasted
-            self._console.print(Text.assemble(*((piece.text, piece.style) for piece in line)))
+            self._console.print(_styled(line))
 
-    @property
-    def _is_utf8(self) -> bool:
-        return self._console.encoding.lower().startswith("utf")
+
+def _styled(line: Line) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*((piece.text, piece.style) for piece in line), no_wrap=True)

@@ -1,7 +1,7 @@
-"""The table that people read: one row a probe, and under each failed row why and what to do.
+"""The table that people read: one row a probe, and below the rows what failed, why, and how to fix it.
 
-The rows are laid out here, as lines of styled pieces; `printers` shows them while the probes run. The
-status is a word and a symbol: the colour only repeats it.
+Lines are laid out here as pieces with styles; `printers` shows them while the probes run. The verdict is a
+symbol, and a word in the diagnosis: color only repeats it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from z4j_fastapi.reports.text import amount, printable, step_lines, wrap
-from z4j_fastapi.reports.wording import EXPLAIN, SETTINGS, closing_word, counts, culprit, flat
-from z4j_probes.result import ProbeResult, Report, Status, Step
+from z4j_fastapi.reports.text import amount, in_ascii, printable, shorten, step_lines, wrap
+from z4j_fastapi.reports.wording import (
+    SETTINGS,
+    closing_word,
+    counts,
+    diagnoses,
+    explain,
+    flat,
+    headline,
+    message,
+    took,
+)
+from z4j_probes.result import ProbeResult, Report, Status
 
 # Lines longer than this are hard to read, however wide the terminal is.
 _WIDEST = 110
@@ -27,22 +37,23 @@ class Piece(NamedTuple):
 
 Line = list[Piece]
 
-# Symbol, word and style. The 16 colours of the terminal's own theme, so that they suit light and dark ones.
+# Symbol and style. The 16 colors of the terminal's own theme, so that they suit light and dark ones.
 _LOOK = {
-    Status.PASS: ("✓", "pass", "green"),
-    Status.WARN: ("!", "WARN", "yellow"),
-    Status.FAIL: ("✗", "FAIL", "bold red"),
-    Status.SKIP: ("-", "skip", "dim"),
+    Status.PASS: ("✓", "green"),
+    Status.WARN: ("!", "bold yellow"),
+    Status.FAIL: ("✗", "bold red"),
+    Status.SKIP: ("-", "dim"),
 }
 _ASCII_SYMBOLS = {"✓": "+", "✗": "x"}
-# Before the probes run; the buffer's row names the directory, and the first line the user.
-_SETTINGS = SETTINGS[:5]
 # Narrower than this, what a row says has its own lines below the probe's name.
 _NARROW = 60
 _NARROW_INDENT = 4
 NAME_WIDTH = 9
-INDENT = 2 + 2 + 6 + NAME_WIDTH + 2
-_FIRST = "Do first: "
+INDENT = 2 + 2 + NAME_WIDTH + 2
+# Below a diagnosis: "  fix   " and "  more  ".
+_LABEL_WIDTH = 8
+# Where a code leaves its message less room than this, the message's next lines begin further to the left.
+_LEAST_ROOM = 30
 
 
 def render(report: Report, *, verbose: bool = False, width: int = PLAIN_WIDTH) -> str:
@@ -61,78 +72,128 @@ def plain(lines: Iterable[Line]) -> str:
 
 
 class Table:
-    """Lays reports out as lines for a given width."""
+    """Lays reports out as lines for a given width, in characters that the encoding has."""
 
     def __init__(self, width: int, verbose: bool, encoding: str = "utf-8") -> None:
-        self._symbols = _ASCII_SYMBOLS if not _can_encode("✓✗", encoding) else {}
+        self.ascii = not _can_encode("✓✗…·→", encoding)
         self._width = min(width, _WIDEST)
         self._indent = INDENT if width >= _NARROW else _NARROW_INDENT
         self._verbose = verbose
 
     def head(self, report: Report) -> Iterator[Line]:
-        """Who asks, which brain, and where each setting came from."""
-        user = report.config.get("user")
-        who = f", as {printable(str(user))}" if user else ""
-        yield [Piece(f"z4j doctor {report.version}", "bold"), Piece(who)]
-        yield []
+        """Which doctor looks, as which user, at whose settings; with `verbose` the settings."""
+        title = f"z4j doctor {report.version}"
+        facts = []
+        if report.config.get("user"):
+            facts.append(f"user {report.config['user']}".replace("(uid ", "("))
+        if report.config.get("settings_from"):
+            facts.append(f"settings from {report.config['settings_from']}")
+        rest = "".join(f" · {printable(fact)}" for fact in facts)
+        shown = shorten(f"{title}{rest}", self._width)
+        yield from self._lines([[Piece(title, "bold"), Piece(shown.removeprefix(title), "dim")]])
+        if self._verbose:
+            yield from self._lines(self._settings(report))
+
+    def row(self, result: ProbeResult) -> Iterator[Line]:
+        """A probe's verdict; with `verbose` the evidence. What was not run is told by the foot."""
+        if result.code != f"{result.name}.skipped":
+            yield from self._lines(self._row(result))
+
+    def foot(self, report: Report) -> Iterator[Line]:
+        """What was not run; each diagnosis with its fix; and the sum of it."""
+        yield from self._lines(self._not_run(report))
+        for result in diagnoses(report):
+            yield from self._lines(self._diagnosis(result))
+        yield from self._lines(self._sum(report))
+
+    def waiting(self, spinner: str, name: str, what: str, waited_s: float, budget_s: float) -> Line:
+        """The row of the probe that runs: what it waits for and, after a second, for how long."""
+        clock = f" … {int(waited_s)} of {budget_s:g} s" if waited_s >= 1 else ""
+        start = f"  {spinner} {name:<{NAME_WIDTH}}  "
+        shown = shorten(printable(what), self._width - len(start) - len(clock) - 1)
+        line = [
+            Piece(f"  {spinner} ", "cyan"),
+            Piece(f"{name:<{NAME_WIDTH}}  "),
+            Piece(f"{shown}{clock}", "dim"),
+        ]
+        return next(self._lines([line]))
+
+    def _lines(self, lines: Iterable[Line]) -> Iterator[Line]:
+        for line in lines:
+            yield [Piece(in_ascii(text), style) for text, style in line] if self.ascii else line
+
+    def _settings(self, report: Report) -> Iterator[Line]:
         sources: Mapping[str, str] = report.config.get("sources", {})
-        for label, key in _SETTINGS:
+        for label, key in SETTINGS[:5]:
             value = report.config.get(key)
             shown = printable(str(value)) if value else "missing"
             source = printable(sources.get(key, ""))
-            missing = shown == "missing"
-            line = [Piece(f"  {label.lower():<9}"), Piece(shown, "yellow" if missing else "bold")]
-            if not source:
+            line = [Piece(f"  {label.lower():<9}"), Piece(shown, "yellow" if shown == "missing" else "")]
+            if source and 11 + len(shown) + len(source) + 4 > self._width:
                 yield line
-            elif 11 + len(shown) + len(source) + 4 <= self._width:
-                yield [*line, Piece(f"  ({source})", "dim")]
-            else:
-                yield line
-                yield [Piece(f"{'':<11}({source})", "dim")]
-        yield []
+                line = [Piece(" " * 11)]
+            yield [*line, Piece(f"  ({source})", "dim")] if source else line
 
-    def row(self, result: ProbeResult) -> Iterator[Line]:
-        """A probe's verdict; what to do about it; with `verbose` the evidence."""
-        symbol, word, style = _LOOK[result.status]
+    def _row(self, result: ProbeResult) -> Iterator[Line]:
+        symbol, style = _LOOK[result.status]
+        if self.ascii:
+            symbol = _ASCII_SYMBOLS.get(symbol, symbol)
         troubled = result.status in (Status.FAIL, Status.WARN)
-        code = f"({result.code})" if troubled else ""
-        text_style = "dim" if result.status is Status.SKIP else ""
         start = [
-            Piece(f"  {self._symbols.get(symbol, symbol)} {word}  ", style),
-            Piece(f"{result.name:<{NAME_WIDTH}}  ", "bold" if troubled else text_style),
+            Piece(f"  {symbol} ", style),
+            Piece(f"{result.name:<{NAME_WIDTH}}  ", "bold" if troubled else ""),
         ]
+        said = headline(result) if troubled else message(result)
         if self._indent < INDENT:
             yield start
             start = [Piece(" " * self._indent)]
-        for line in wrap(f"{result.message} {code}".rstrip(), self._width - self._indent):
-            yield [*start, *_message(line, code, text_style)]
+        room = self._width - self._indent
+        for line in wrap(shorten(printable(said), room), room):
+            yield [*start, Piece(line, "dim" if result.status is Status.SKIP else "")]
             start = [Piece(" " * self._indent)]
-        if troubled:
-            yield from self._steps(result.steps)
         if self._verbose:
             yield from self._evidence(result)
 
-    def foot(self, report: Report) -> Iterator[Line]:
-        """The sum of it, and as the last line what to do first."""
-        yield []
-        seconds = f"in {report.duration_ms / 1000:.2f} s"
-        style = "bold green" if report.ok else "bold red"
-        yield [Piece(counts(report), style), Piece(f" {seconds}", "dim")]
-        if report.interrupted:
-            yield [Piece("Interrupted: what is above is all that is known.", "bold red")]
-        first = culprit(report)
-        if first is not None:
-            yield [Piece("Why: ", "bold"), Piece(f"{EXPLAIN} {first.code}")]
-            step = first.steps[0] if first.steps else Step(first.message)
-            yield from _advice(Piece(_FIRST, "bold"), step_lines(step, self._width - len(_FIRST)))
-        elif report.ok:
-            yield [Piece(closing_word(report))]
+    def _not_run(self, report: Report) -> Iterator[Line]:
+        """One line for all: a reason stands behind the names of what was left out on purpose."""
+        by_reason: dict[str, list[str]] = {}
+        for result in report.results:
+            if result.code == f"{result.name}.skipped":
+                reason = message(result)
+                reason = "" if reason.endswith(" failed") else reason.removeprefix("excluded by ")
+                by_reason.setdefault(reason, []).append(result.name)
+        if not by_reason:
+            return
+        said = [
+            f"{', '.join(names)}{f' ({reason})' if reason else ''}" for reason, names in by_reason.items()
+        ]
+        start = f"  {_LOOK[Status.SKIP][0]} {'not run':<{NAME_WIDTH}}  "
+        for line in wrap("; ".join(said), self._width - len(start)):
+            yield [Piece(f"{start}{line}", "dim")]
+            start = " " * len(start)
 
-    def _steps(self, steps: Iterable[Step]) -> Iterator[Line]:
-        for step in steps:
-            lines = step_lines(step, self._width - self._indent - 2)
-            for line in _advice(Piece("> ", "cyan"), lines):
-                yield [Piece(" " * self._indent), *line]
+    def _diagnosis(self, result: ProbeResult) -> Iterator[Line]:
+        kind, style = ("error", "bold red") if result.status is Status.FAIL else ("warning", "bold yellow")
+        label = f"{kind}[{result.code}]: "
+        hang = len(label) if self._width - len(label) >= _LEAST_ROOM else 2
+        first, *more = wrap(f"{label}{message(result)}", self._width, hang=hang)
+        yield [Piece(first[: len(label)], style), Piece(first[len(label) :], "bold")]
+        for line in more:
+            yield [Piece(line, "bold")]
+        label = f"{'  fix':<{_LABEL_WIDTH}}"
+        for text, is_command in (
+            s for step in result.steps for s in step_lines(step, self._width - len(label))
+        ):
+            yield [Piece(label, "cyan"), Piece(f"    {text}", "bold") if is_command else Piece(text)]
+            label = " " * _LABEL_WIDTH
+        yield [Piece(f"{'  more':<{_LABEL_WIDTH}}{explain(result.code)}", "dim")]
+
+    def _sum(self, report: Report) -> Iterator[Line]:
+        style = "bold red" if not report.ok else "bold yellow" if report.summary["warn"] else "bold green"
+        said = f"{counts(report)} in {took(report.duration_ms)}"
+        word = closing_word(report)
+        for line in wrap(f"{said}. {word}" if word else said, self._width):
+            yield [Piece(line, style)]
 
     def _evidence(self, result: ProbeResult) -> Iterator[Line]:
         if result.status is not Status.SKIP:
@@ -157,20 +218,3 @@ def _can_encode(text: str, encoding: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _message(line: str, code: str, style: str) -> Iterator[Piece]:
-    # the code is for whoever looks it up: it does not compete with what it means
-    if code and line.endswith(code):
-        yield Piece(line.removesuffix(code), style)
-        yield Piece(code, "dim")
-    else:
-        yield Piece(line, style)
-
-
-def _advice(mark: Piece, lines: Iterable[tuple[str, bool]]) -> Iterator[Line]:
-    """What to do behind a mark, and what to paste under it."""
-    indent = " " * len(mark.text)
-    for number, (text, is_command) in enumerate(lines):
-        start = mark if number == 0 else Piece(indent)
-        yield [start, Piece(f"  {text}" if is_command and number else text, "bold" if is_command else "")]

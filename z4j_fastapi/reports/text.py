@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from z4j_probes.result import Step
 
 _NARROWEST = 20
+# A path that is cut below this says nothing any more.
+_SHORTEST = 16
+_IN_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "–": "-", "“": '"', "”": '"', "’": "'"})
 
 
 def printable(text: str) -> str:
@@ -15,13 +18,41 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns, except for words that are longer than that (URLs, paths)."""
+def wrap(text: str, width: int, *, hang: int = 0) -> list[str]:
+    """Lines of at most `width` columns, except for words that are longer than that (URLs, paths).
+
+    All lines but the first begin with `hang` spaces.
+    """
     width = max(width, _NARROWEST)
     lines: list[str] = []
     for paragraph in text.splitlines():
-        lines += textwrap.wrap(printable(paragraph), width, break_long_words=False, break_on_hyphens=False)
+        lines += textwrap.wrap(
+            printable(paragraph),
+            width,
+            initial_indent=" " * hang if lines else "",
+            subsequent_indent=" " * hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return lines or [""]
+
+
+def shorten(text: str, width: int) -> str:
+    """The text with its longest words (paths, URLs, names) cut in their middle until it fits, if it can."""
+    words = text.split(" ")
+    while (excess := len(" ".join(words)) - width) > 0:
+        place = max(range(len(words)), key=lambda i: len(words[i]))
+        word = words[place]
+        kept = max(len(word) - excess - 1, _SHORTEST)
+        if kept + 1 >= len(word):
+            break
+        words[place] = f"{word[: (kept + 1) // 2]}…{word[len(word) - kept // 2 :]}"
+    return " ".join(words)
+
+
+def in_ascii(text: str) -> str:
+    """The text without the few characters of ours that an old encoding lacks."""
+    return text.translate(_IN_ASCII)
 
 
 def step_lines(step: Step, width: int) -> Iterator[tuple[str, bool]]:
@@ -36,8 +67,10 @@ def step_lines(step: Step, width: int) -> Iterator[tuple[str, bool]]:
 
 
 def sentence(step: Step) -> str:
-    """What a step says, with a colon where its command follows."""
-    return f"{step.text}:" if step.command else step.text
+    """What a step says: with a colon where its command follows, else with a period."""
+    if step.command:
+        return f"{step.text}:"
+    return step.text if step.text.endswith((".", "!", "?", ":")) else f"{step.text}."
 
 
 def amount(size_bytes: float) -> str:

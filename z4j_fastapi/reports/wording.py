@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from z4j_probes.invocation import MODULE, as_started
 from z4j_probes.result import ProbeResult, Report, Status
 
-EXPLAIN = "python -m z4j_fastapi explain"
-INTERRUPTED = "Interrupted: what is here is all that is known."
+INTERRUPTED = "Interrupted: the result is incomplete."
 
 # How the settings of a report are called, and their names in it. The first five are what a person has set.
 SETTINGS = (
@@ -24,18 +24,28 @@ SETTINGS = (
 # Whatever else is in order, such an agent does not come online.
 _DISABLED = "config.disabled"
 
-_COUNTED = (
-    (Status.FAIL, "failed"),
-    (Status.WARN, "warned"),
-    (Status.PASS, "passed"),
-    (Status.SKIP, "not run"),
-)
+
+def explain(code: str) -> str:
+    """The command that says more about a code."""
+    return as_started(f"{MODULE} explain {code}")
 
 
 def counts(report: Report) -> str:
     """How many probes ended in which way: "1 failed, 4 passed, 3 not run"."""
     summary = report.summary
-    return ", ".join(f"{summary[status.value]} {word}" for status, word in _COUNTED if summary[status.value])
+    warnings = summary["warn"]
+    counted = (
+        (summary["fail"], "failed"),
+        (summary["pass"], "passed"),
+        (warnings, "warning" if warnings == 1 else "warnings"),
+        (summary["skip"], "not run"),
+    )
+    return ", ".join(f"{count} {word}" for count, word in counted if count)
+
+
+def took(duration_ms: float) -> str:
+    """How long a run took, for people: a tenth of a second at least."""
+    return f"{max(duration_ms / 1000, 0.1):.1f} s"
 
 
 def is_failure(report: Report, result: ProbeResult) -> bool:
@@ -44,9 +54,15 @@ def is_failure(report: Report, result: ProbeResult) -> bool:
 
 
 def culprit(report: Report) -> ProbeResult | None:
-    """The row that made the report red and has to be mended first."""
+    """The row that made the report red and is to be fixed first."""
     first_warning = next((r for r in report.results if r.status is Status.WARN), None)
     return report.first_failure or (first_warning if report.strict else None)
+
+
+def diagnoses(report: Report) -> list[ProbeResult]:
+    """The rows that something is to be done about: what is to be fixed first stands first."""
+    troubled = [result for result in report.results if result.status in (Status.FAIL, Status.WARN)]
+    return sorted(troubled, key=lambda result: result.status is not Status.FAIL)
 
 
 def message(result: ProbeResult) -> str:
@@ -54,15 +70,24 @@ def message(result: ProbeResult) -> str:
     return result.message.removeprefix("not run: ")
 
 
+def headline(result: ProbeResult) -> str:
+    """The short form of what a row says."""
+    return result.headline or message(result)
+
+
 def closing_word(report: Report) -> str:
-    """What a report that is not red comes to."""
+    """What a report comes to, behind its counts."""
+    if report.interrupted:
+        return INTERRUPTED
+    if report.first_failure is not None:
+        return ""
+    if not report.ok:
+        return "Warnings fail with --strict."
     if any(result.code == _DISABLED for result in report.results):
-        return "Nothing failed, but the agent is switched off: it will not connect."
+        return "The agent is disabled and will not connect."
     if any(result.code == f"{result.name}.skipped" for result in report.results):
-        return "Nothing failed among the probes that ran."
-    if report.summary["warn"]:
-        return "Nothing failed: the agent can come online. Look at the warnings when you can."
-    return "Everything is in order: the agent can come online."
+        return "No failure in the checks that ran."
+    return "The agent can connect."
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -84,14 +84,21 @@ def lookup(code: str) -> Code:
 
 
 def outcome(
-    code: str | Code, message: str, *, hint: Advice | None = None, details: Mapping[str, Any] | None = None
+    code: str | Code,
+    message: str,
+    *,
+    hint: Advice | None = None,
+    details: Mapping[str, Any] | None = None,
+    headline: str = "",
 ) -> ProbeResult:
-    """A probe's result for a code: its status and, unless a better one is given, its remedy.
+    """A probe's result for a code: its status and, unless better ones are given, its title and its remedy.
 
     KeyError for a code that is neither built in nor of a probe of the ladder that runs; a row itself
     needs no catalogue.
     """
     row = code if isinstance(code, Code) else lookup(code)
+    if row.status in (Status.WARN, Status.FAIL):
+        headline = headline or row.title
     return ProbeResult(
         name=row.probe,
         status=row.status,
@@ -99,4 +106,5 @@ def outcome(
         message=message,
         hint=row.steps if hint is None else hint,
         details=dict(details or {}),
+        headline=headline,
     )

@@ -153,7 +153,7 @@ def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> Prob
 def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
     if code in ("auth.token_rejected", "auth.revoked"):
         create = Step("Create the agent's token on the brain's dashboard")
-        return create, replace_secret(climb.settings, "token")
+        return create, *replace_secret(climb.settings, "token")
     if code in ("auth.no_reply", "auth.bad_reply"):
         look = ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
         return Step("See which server answers", look), *lookup(code).steps
@@ -170,9 +170,10 @@ def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
 
 PROBE = Probe(
     name="auth",
-    question="Does the brain accept this token, project and protocol version?",
+    question="Does the brain accept this token, project, and protocol version?",
     needs=("websocket",),
     run=run,
     timeout_code="auth.no_reply",
+    waits_for=lambda climb: f"handshake with {climb.endpoint.authority}",
     after=("buffer",),  # who introduces itself has its worker id from the state directory
 )

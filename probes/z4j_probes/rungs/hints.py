@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from z4j_probes.endpoint import Endpoint
+from z4j_probes.invocation import can_type
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
 from z4j_probes.settings import Settings
@@ -22,6 +24,10 @@ from z4j_probes.variables import VARIABLES, Variable
 
 # For an assignment whose value only the reader knows.
 _EXAMPLE_URL = "https://brain.example"
+# Where no one can type a secret: a pod, a CI job, a service's log.
+_UNATTENDED = "where the service gets its environment (in Kubernetes: a Secret, with envFrom)"
+# Behind the longest of the commands that read a secret.
+_COMMENT_COLUMN = 50
 _VARIABLES = {variable.attribute: variable for variable in VARIABLES}
 
 
@@ -77,37 +83,66 @@ def source_name(settings: Settings, attribute: str) -> str:
     return settings.sources.get(attribute, ARGUMENT).name_of(attribute)
 
 
-def replace_secret(settings: Settings, attribute: str) -> Step:
+def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     """How to write a secret, copied anew, to where it came from."""
     name, source = variable_of(attribute).name, settings.sources.get(attribute, ARGUMENT)
     if source.secret_file is not None:
-        return Step("Paste it into its file", type_file(source.secret_file))
+        path = shlex.quote(source.secret_file)
+        if can_type():
+            return (Step("Paste it into its file", type_file(source.secret_file)),)
+        return (Step(f"Write it into {path}, without quotes or spaces"),)
     if source.env_file is not None:
-        return Step(f"Write {name}=… without quotes or spaces into {source.env_file}")
+        return (Step(f"Write {name}=… without quotes or spaces into {source.env_file}"),)
     if source.kind is Kind.ARGUMENT:
-        return Step(
-            f"Pass it without anything around it ({attribute}=…), or drop the argument and set {name}"
-        )
+        return (Step(f"Pass it without anything around it ({attribute}=…), or remove it and set {name}"),)
     unit = unit_of(settings)
     if unit:
-        return _edit_unit(name, unit)
-    return Step(f"Paste it into {name}", type_variable(name))
+        return (_edit_unit(name, unit),)
+    if can_type():
+        return (Step(f"Paste it into {name}", type_variable(name)),)
+    return (Step(f"Set {name} {_UNATTENDED}"),)
 
 
-def set_missing(settings: Settings, attribute: str) -> Step:
+def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
     """How to set what is missing: where the other settings come from, or else in a shell."""
-    variable = variable_of(attribute)
-    or_file = f"; or a file's path in {variable.file_name}" if variable.secret else ""
-    named = f"{variable.name} ({variable.purpose}{or_file})"
+    variables = [variable_of(attribute) for attribute in attributes]
+    names = listed([variable.name for variable in variables])
     env_file = next((s.env_file for s in settings.sources.values() if s.env_file is not None), None)
+    from_dashboard = f"the dashboard{_shown_once(variables)}"
     if env_file is not None:
-        return Step(f"Write {named} into {env_file}")
+        return (Step(f"Add {names} to {env_file}, from {from_dashboard}"),)
     unit = unit_of(settings)
     if unit:
-        return _edit_unit(named, unit)
-    if variable.secret:
-        return Step(f"Set {named}", type_variable(variable.name))
-    return Step(f"Set {named}", f"export {variable.name}={_EXAMPLE_URL}")
+        return (_edit_unit(names, unit),)
+    if not can_type():
+        files = listed([variable.file_name for variable in variables if variable.secret])
+        or_files = f", or name mounted files in {files}" if files else ""
+        return (Step(f"Set {names} {_UNATTENDED}{or_files}"),)
+    text = (
+        f"Copy {'it' if len(variables) == 1 else 'them'} from the brain's dashboard{_shown_once(variables)}"
+    )
+    commands = [
+        f"{type_variable(v.name):<{_COMMENT_COLUMN}}  # paste, Enter"
+        if v.secret
+        else f"export {v.name}={_EXAMPLE_URL}"
+        for v in variables
+    ]
+    return (
+        *(Step("" if number else text, command) for number, command in enumerate(commands)),
+        Step("Already in a file? Add --env-file FILE"),
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: "A", "A and B", "A, B, and C"."""
+    if len(names) < 3:
+        return " and ".join(names)
+    return f"{', '.join(names[:-1])}, and {names[-1]}"
+
+
+def _shown_once(variables: Sequence[Variable]) -> str:
+    secrets = [variable.attribute.removeprefix("hmac_") for variable in variables if variable.secret]
+    return f" ({listed(secrets)} {'is' if len(secrets) == 1 else 'are'} shown once)" if secrets else ""
 
 
 def unreadable(path: str, variable: str) -> tuple[Step, ...]:

@@ -156,9 +156,10 @@ def _clocks(offset_s: float) -> str:
 
 PROBE = Probe(
     name="signing",
-    question="Does the brain accept a frame signed by this agent, and we one signed by it?",
+    question="Does the brain accept a signed frame, and is its answer signed correctly?",
     needs=("auth",),
     run=run,
     timeout_code="signing.no_reply",
     look_closer=refuse_delivered,
+    waits_for=lambda climb: "waiting for the brain to acknowledge a signed frame",
 )

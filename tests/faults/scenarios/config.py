@@ -23,7 +23,7 @@ def case(*, arguments: tuple[str, ...] = (), words: tuple[str, ...] = (), **vari
     "no settings at all",
     "Z4J_BRAIN_URL",
     "Z4J_TOKEN",
-    hint=("Z4J_BRAIN_URL", "Z4J_TOKEN_FILE"),
+    hint=("export Z4J_BRAIN_URL=", "read -rs Z4J_TOKEN &&", "read -rs Z4J_HMAC_SECRET &&"),
 )
 async def nothing_is_set(stage: Stage) -> Case:
     """no Z4J_* variable in the environment"""
@@ -32,7 +32,7 @@ async def nothing_is_set(stage: Stage) -> Case:
 
 @scenario(
     "config.missing",
-    "the token's variable is misspelt",
+    "the token's variable is misspelled",
     "Z4J_TOKEN is not set, but Z4J_TOKN is",
     hint=("rename Z4J_TOKN",),
 )
@@ -42,7 +42,10 @@ async def the_tokens_variable_is_misspelt(stage: Stage) -> Case:
 
 
 @scenario(
-    "config.missing", "the secret is not set", "Z4J_HMAC_SECRET is not set", hint=("Z4J_HMAC_SECRET_FILE",)
+    "config.missing",
+    "the secret is not set",
+    "Z4J_HMAC_SECRET is not set",
+    hint=("read -rs Z4J_HMAC_SECRET &&",),
 )
 async def the_secret_is_not_set(stage: Stage) -> Case:
     """an agent of the real brain, without Z4J_HMAC_SECRET"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,7 +32,7 @@ async def judged_bare(environ: Mapping[str, str]) -> ProbeResult:
 async def test_settings_in_order_name_brain_project_and_agent() -> None:
     result = await judged({"Z4J_PROJECT_ID": "shop", "Z4J_AGENT_NAME": "web-{pid}"})
     assert result.code == "config.ok"
-    assert result.message == f"brain https://brain.example, project shop, agent web-{os.getpid()}"
+    assert result.message == f"https://brain.example, project shop, agent web-{os.getpid()}"
     assert result.hint == ""
 
 
@@ -53,13 +54,33 @@ async def test_without_a_secret_no_agent_comes_online_so_the_settings_are_not_co
     assert "Z4J_HMAC_SECRET_FILE" in result.hint
 
 
-async def test_everything_that_is_missing_is_named_at_once() -> None:
+@pytest.fixture
+def at_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a person had started the doctor."""
+    monkeypatch.setattr(sys, "argv", ["/opt/app/bin/z4j-fastapi", "doctor"])
+    for name in ("CI", "KUBERNETES_SERVICE_HOST", "JOURNAL_STREAM"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("at_a_prompt")
+async def test_everything_that_is_missing_is_named_at_once_with_its_command() -> None:
     result = await judged_bare({})
     assert result.code == "config.missing"
-    assert "Z4J_BRAIN_URL is not set" in result.message
-    assert "Z4J_TOKEN is not set" in result.message
-    assert "Z4J_HMAC_SECRET is not set" in result.message
-    assert "Z4J_TOKEN_FILE" in result.hint
+    assert result.headline == "3 required settings are missing"
+    assert result.message == "Z4J_BRAIN_URL, Z4J_TOKEN, and Z4J_HMAC_SECRET are not set"
+    assert [step.command.partition("  #")[0].rstrip() for step in result.steps] == [
+        "export Z4J_BRAIN_URL=https://brain.example",
+        "read -rs Z4J_TOKEN && export Z4J_TOKEN",
+        "read -rs Z4J_HMAC_SECRET && export Z4J_HMAC_SECRET",
+        "",
+    ]
+
+
+async def test_where_no_one_can_type_a_missing_secret_is_not_asked_for() -> None:
+    result = await judged_bare({})
+    assert [step.command for step in result.steps] == [""]
+    assert "Set Z4J_BRAIN_URL, Z4J_TOKEN, and Z4J_HMAC_SECRET where" in result.hint
+    assert "Z4J_TOKEN_FILE and Z4J_HMAC_SECRET_FILE" in result.hint
     assert [p["setting"] for p in result.details["problems"]] == ["brain_url", "token", "hmac_secret"]
 
 
@@ -205,7 +226,7 @@ async def test_the_hint_for_a_token_names_the_file_it_came_from(tmp_path: Path) 
     bare = {"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_HMAC_SECRET": SECRET}
     result = await judged_bare(bare | {"Z4J_TOKEN_FILE": str(file)})
     assert result.code == "config.token_malformed"
-    assert f"> {file}" in result.hint
+    assert f"Write it into {file}" in result.hint
 
 
 async def test_the_hint_for_a_token_names_the_env_file(tmp_path: Path) -> None:
@@ -231,6 +252,7 @@ async def test_a_secret_from_an_env_file_is_written_to_that_file_whatever_its_di
     assert result.steps[-1] == Step(f"Write Z4J_TOKEN=… without quotes or spaces into {file}")
 
 
+@pytest.mark.usefixtures("at_a_prompt")
 @pytest.mark.parametrize("directory", ["app (prod)", "a; b", "it's, and `here`"])
 async def test_a_secret_from_a_file_is_written_to_that_file_whatever_its_directory_is_called(
     tmp_path: Path, directory: str
@@ -258,8 +280,7 @@ async def test_a_secret_file_that_is_not_there(tmp_path: Path) -> None:
     result = await judged_bare({"Z4J_TOKEN_FILE": str(path)})
     assert result.code == "config.secret_unreadable"
     assert f"{path} can't be read (Z4J_TOKEN_FILE): No such file or directory" in result.message
-    assert "Z4J_BRAIN_URL is not set" in result.message
-    assert "Z4J_TOKEN is not set" not in result.message
+    assert "Z4J_BRAIN_URL and Z4J_HMAC_SECRET are not set" in result.message
     assert f"`ls -la {tmp_path}`" in result.hint
 
 
@@ -285,14 +306,14 @@ async def test_an_empty_secret_file_is_said_to_be_empty(tmp_path: Path) -> None:
     path.touch()
     result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(path)})
     assert result.code == "config.missing"
-    assert f"({path}) is empty" in result.message
+    assert f"the file {path} (Z4J_TOKEN_FILE) is empty" in result.message
 
 
-async def test_an_env_file_that_can_not_be_read_is_the_first_thing_to_mend(tmp_path: Path) -> None:
+async def test_an_env_file_that_can_not_be_read_is_the_first_thing_to_fix(tmp_path: Path) -> None:
     given = Settings.load(environ={}, env_file=tmp_path / "absent.env")
     result = await climb_to("config", [config.PROBE], given)
     assert result.code == "config.secret_unreadable"
-    assert "absent.env can't be read (--env-file)" in result.message
+    assert result.message.endswith("absent.env can't be read (--env-file): No such file or directory")
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def verdict_on(
     if low:
         step = Step("Free space there", f"df -h {shlex.quote(str(chosen.path))}")
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=step, details=details)
-    return outcome("buffer.ok", f"uid {uid} can write {chosen.path} ({space})", details=details)
+    return outcome("buffer.ok", f"{chosen.path} is writable ({space})", details=details)
 
 
 def fix(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> tuple[Step, ...]:
@@ -269,4 +269,5 @@ PROBE = Probe(
     timeout_code="buffer.timeout",
     network=False,
     look_closer=look_closer,
+    waits_for=lambda climb: f"writing to {climb.settings.home or '~/.z4j'}",
 )

@@ -24,9 +24,9 @@ from z4j_probes.endpoint import Endpoint, parse_endpoint
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
-from z4j_probes.result import Advice, ProbeResult, Step, as_steps
-from z4j_probes.rungs.config.problems import Problem, find_problems
-from z4j_probes.rungs.hints import unreadable
+from z4j_probes.result import ROW_WIDTH, Advice, ProbeResult, Step, as_steps
+from z4j_probes.rungs.config.problems import NOT_SET, Problem, find_problems
+from z4j_probes.rungs.hints import listed, set_missing, unreadable, variable_of
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
 
@@ -68,14 +68,14 @@ async def run(climb: Climb) -> ProbeResult:
         ca_problem = _ca_problem(settings, "could not be read in time", step)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
     if any(p.code not in _WARNINGS for p in problems):
-        return _told(problems)
+        return _told(settings, problems)
 
     climb.endpoint = parse_endpoint(settings.brain_url or "")
     secret = settings.hmac_secret
     climb.hmac_secret = decode_secret(secret.reveal()) if secret else None
     climb.proxy = find_proxy(climb.endpoint, settings.environ)
     if problems:
-        return _told(problems)
+        return _told(settings, problems)
     return _in_order(settings, climb.endpoint, climb.proxy)
 
 
@@ -123,20 +123,36 @@ def _ca_problem(settings: Settings, reason: str, advice: Advice) -> list[Problem
     return [Problem("config.ca_unreadable", "ca_file", said, message, as_steps(advice))]
 
 
-def _told(problems: list[Problem]) -> ProbeResult:
+def _told(settings: Settings, problems: list[Problem]) -> ProbeResult:
     first = problems[0].code
     steps = dict.fromkeys(step for p in problems if p.code == first for step in p.steps)
+    missing = [p for p in problems if p.code == "config.missing"]
+    unset = [p for p in missing if p.message == f"{variable_of(p.setting).name} is {NOT_SET}"]
+    messages = [p.message for p in problems if p not in unset]
+    if unset:
+        names = listed([variable_of(p.setting).name for p in unset])
+        messages.insert(0, f"{names} {'is' if len(unset) == 1 else 'are'} {NOT_SET}")
+    if first == "config.missing":
+        together = [p for p in missing if p.steps == set_missing(settings, p.setting)]
+        steps = dict.fromkeys(step for p in missing if p not in together for step in p.steps)
+        if together:
+            steps |= dict.fromkeys(set_missing(settings, *(p.setting for p in together)))
+        number = len(missing)
+        headline = f"{number} required setting{' is' if number == 1 else 's are'} missing"
+    else:
+        headline = problems[0].message if len(problems[0].message) <= ROW_WIDTH else ""
     return outcome(
         first,
-        "; ".join(p.message for p in problems),
+        "; ".join(messages),
         hint=steps,
         details={"problems": [p.to_details() for p in problems]},
+        headline=headline,
     )
 
 
 def _in_order(settings: Settings, endpoint: Endpoint, proxy: Proxy | None) -> ProbeResult:
     url = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
-    message = f"brain {url}, project {settings.project_id}, agent {settings.filled_agent_name}"
+    message = f"{url}, project {settings.project_id}, agent {settings.filled_agent_name}"
     details = {
         "endpoint": endpoint.websocket_url,
         "proxy": proxy.authority if proxy else None,
@@ -152,4 +168,5 @@ PROBE = Probe(
     run=run,
     timeout_code="config.ca_unreadable",  # the CA file is all that it waits for
     network=False,
+    waits_for=lambda climb: "reading the settings",
 )

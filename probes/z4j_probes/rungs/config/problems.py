@@ -26,6 +26,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _AGENT_NAME_MAX = 128
 _EXAMPLE_URL = "https://brain.example"
+NOT_SET = "not set"
 # Without the secret nothing can be signed, and no brain listens to an agent that does not sign.
 _NEEDED = ("brain_url", "token", "hmac_secret")
 
@@ -65,7 +66,9 @@ def find_problems(settings: Settings) -> list[Problem]:
     ]
     problems += [_unusable(settings, argument) for argument in settings.unusable]
     unread = misspelled.unread(settings.environ)
-    for attribute in _NEEDED:
+    # a cause, and not what follows from it: the env file that can't be read may have all of them
+    needed = () if any(lost.attribute == "env_file" for lost in settings.unreadable) else _NEEDED
+    for attribute in needed:
         if not given(getattr(settings, attribute)) and attribute not in {p.setting for p in problems}:
             meant = misspelled.meant_for(variable_of(attribute).name, unread)
             problems.append(_missing(settings, attribute, meant))
@@ -98,17 +101,18 @@ def _problem(settings: Settings, code: str, attribute: str, message: str, advice
 
 def _missing(settings: Settings, attribute: str, meant: str | None) -> Problem:
     variable, source = variable_of(attribute), settings.sources.get(attribute)
+    steps: tuple[Step, ...]
     if source is not None and source.secret_file is not None:
-        message = f"the file of {source} is empty"
-        step = replace_secret(settings, attribute)
+        message = f"the file {source.secret_file} ({source.variable or variable.file_name}) is empty"
+        steps = replace_secret(settings, attribute)
     else:
         blank = source is not None or variable.name in settings.environ
-        message = f"{variable.name} is {'empty' if blank else 'not set'}"
-        step = set_missing(settings, attribute)
+        message = f"{variable.name} is {'empty' if blank else NOT_SET}"
+        steps = set_missing(settings, attribute)
     if meant is not None:
         message += f", but {meant} is (did you mean {variable.name}?)"
-        step = Step(f"Rename {meant} to {variable.name}")
-    return _problem(settings, "config.missing", attribute, message, step)
+        steps = (Step(f"Rename {meant} to {variable.name}"),)
+    return _problem(settings, "config.missing", attribute, message, steps)
 
 
 def _about_url(settings: Settings) -> Iterator[Problem]:
@@ -151,7 +155,7 @@ def _about_secrets(settings: Settings) -> Iterator[Problem]:
             message = f"the token in {source_name(settings, 'token')} {', '.join(faults)}"
             steps = (
                 Step("Copy the token from the dashboard again, without anything around it"),
-                replace_secret(settings, "token"),
+                *replace_secret(settings, "token"),
             )
             yield _problem(settings, "config.token_malformed", "token", message, steps)
     if settings.hmac_secret is not None and given(settings.hmac_secret):
@@ -164,7 +168,7 @@ def _about_secrets(settings: Settings) -> Iterator[Problem]:
             message = f"{source_name(settings, 'hmac_secret')}: {wrong}"
             steps = (
                 Step("Copy the HMAC secret from the dashboard again"),
-                replace_secret(settings, "hmac_secret"),
+                *replace_secret(settings, "hmac_secret"),
             )
             yield _problem(settings, "config.secret_malformed", "hmac_secret", message, steps)
 

@@ -283,9 +283,10 @@ def _is_literal(host: str) -> bool:
 
 PROBE = Probe(
     name="dns",
-    question="Does the host that will be dialled resolve, the way the runtime resolves it?",
+    question="Does the name of the host to connect to resolve, as it does for the agent?",
     needs=("config",),
     run=run,
     timeout_code="dns.timeout",
     look_closer=look_closer,
+    waits_for=lambda climb: f"resolving {(climb.proxy or climb.endpoint).host}",
 )

@@ -90,13 +90,20 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     )
 
 
+def _waits_for(climb: Climb) -> str:
+    first, *others = climb.addresses
+    more = f" and {len(others)} more" if others else ""
+    return f"connecting to {'the proxy ' if climb.proxy else ''}{first}{more}"
+
+
 PROBE = Probe(
     name="tcp",
-    question="Does one of the addresses (or the proxy) accept a connection?",
+    question="Does the brain (or the proxy) accept a connection at one of its addresses?",
     needs=("dns",),
     run=run,
     timeout_code="tcp.timeout",
     look_closer=look_closer,
+    waits_for=_waits_for,
 )
 
 

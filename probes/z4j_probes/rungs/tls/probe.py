@@ -185,9 +185,10 @@ def _short(rdns: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 PROBE = Probe(
     name="tls",
-    question="Does the certificate verify, for this name, with the trust store the runtime uses?",
+    question="Is the certificate valid for this name, and trusted by the agent?",
     needs=("tcp",),
     run=run,
     timeout_code="tls.timeout",
     look_closer=look_closer,
+    waits_for=lambda climb: f"TLS handshake with {climb.endpoint.authority}",
 )

@@ -141,8 +141,9 @@ def _evidence(climb: Climb, answer: Answer) -> dict[str, Any]:
 
 PROBE = Probe(
     name="websocket",
-    question="Does the path upgrade to WebSocket, through whatever proxy stands there?",
+    question="Does the path upgrade to WebSocket, through any proxy in between?",
     needs=("tls",),
     run=run,
     timeout_code="websocket.timeout",
+    waits_for=lambda climb: f"upgrading {climb.endpoint.websocket_url}",
 )
