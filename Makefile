@@ -62,10 +62,11 @@ coverage: setup brain apt ## Run all tests with coverage, subprocesses included,
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --sort=cover
 
-fault-table: setup brain apt ## Run the fault matrix, and write what the doctor said to docs/fault-matrix.md
+fault-table: setup brain apt ## Run the fault matrix, record what the doctor said, and write docs/probes
 	@rows=$$(mktemp -d) && trap 'rm -rf "$$rows"' EXIT && \
-		Z4J_FAULT_ROWS=$$rows $(BIN)/pytest -q $(PYTEST_ARGS) tests/faults/test_matrix.py -k 'not page' && \
-		$(BIN)/python -m tests.faults.table "$$rows" docs/fault-matrix.md
+		Z4J_FAULT_ROWS=$$rows $(BIN)/pytest -q $(PYTEST_ARGS) tests/faults/test_matrix.py -k 'not recorded' && \
+		$(BIN)/python -m tests.faults.table "$$rows"
+	@$(BIN)/python docs/write_probes.py
 
 demo: setup ## See the doctor green, then red, against an embedded brain
 	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demo.sh
@@ -75,7 +76,7 @@ pictures: setup ## Draw the pictures of the README from what the doctor really p
 
 docs: setup ## Build the documentation as a site, and fail on a warning
 	@$(BIN)/python $(PIP) install --group docs
-	@$(BIN)/python docs/write_codes.py
+	@$(BIN)/python docs/write_probes.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: open site/index.html"
 

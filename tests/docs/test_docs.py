@@ -6,13 +6,15 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support import cli
 from tests.support.pages import DOCS, PAGES, ROOT, blocks, load, rows
 from z4j_fastapi.agent import agent, reconnect
 from z4j_fastapi.buffer import event_buffer
 from z4j_fastapi.health import DOCTOR_EVERY_S
 from z4j_fastapi.reports import FORMATS, openmetrics
-from z4j_probes import Report, default_registry
+from z4j_probes import Code, Report, Step, default_registry
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.variables import VARIABLES
 
@@ -56,7 +58,7 @@ def test_every_code_that_is_named_is_in_the_catalogue() -> None:
 
 def test_every_variable_that_is_named_is_read() -> None:
     known = {name for v in VARIABLES for name in (v.name, v.file_name)} | {"Z4J_TEST_BRAIN"}
-    pages = [page for page in PAGES if page.name != "fault-matrix.md"]  # there, misspelled ones are the point
+    pages = [page for page in PAGES if page.parent.name != "probes"]  # there, misspelled ones are the point
     named = {
         (page.name, name) for page in pages for name in re.findall(r"\bZ4J_[A-Z_]+[A-Z]\b", page.read_text())
     }
@@ -67,7 +69,7 @@ def test_every_option_that_is_named_is_one(tmp_path: Path) -> None:
     helps = [cli.run(*words, "--help", home=tmp_path).stdout for words in ((), ("doctor",), ("dev-brain",))]
     real = set(re.findall(r"--[a-z][a-z-]+", "".join(helps)))
     for page in PAGES:
-        if page.name == "fault-matrix.md":
+        if page.parent.name == "probes":  # there, mistakes are the point
             continue
         text = page.read_text().replace('", "', " ")  # commands in YAML are lists
         commands = re.findall(r"(?:z4j_fastapi|z4j-fastapi) .*", text)
@@ -82,17 +84,36 @@ def test_the_reference_has_every_option_of_the_doctor(tmp_path: Path) -> None:
     assert {option for option in options if f"`{option}" not in text} == set()
 
 
-def test_the_page_of_codes_is_the_catalogue() -> None:
-    page = (DOCS / "codes.md").read_text()
-    assert page == load(DOCS / "write_codes.py").page(), "run `python docs/write_codes.py`"
+def test_the_pages_of_probes_are_written_from_catalogue_and_record() -> None:
+    written = load(DOCS / "write_probes.py").pages()
+    there = {path.name: path.read_text() for path in (DOCS / "probes").glob("*.md")}
+    assert there == written, "run `python docs/write_probes.py`"
+
+
+def test_each_prefix_has_a_page_with_an_anchor_for_each_code() -> None:
     for row in CATALOGUE.values():
-        assert f"{{ #{row.anchor} }}" in page
+        assert f"{{ #{row.anchor} }}" in (DOCS / "probes" / f"{row.probe}.md").read_text()
+
+
+def test_the_index_has_every_code_in_a_row() -> None:
+    codes = [row[0] for row in rows(DOCS / "probes" / "index.md") if row[0].startswith("[`")]
+    assert codes == [f"[`{row.code}`]({row.probe}.md#{row.anchor})" for row in CATALOGUE.values()]
+
+
+def test_codes_that_no_probe_gives_would_have_a_page_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = load(DOCS / "write_probes.py")
+    row = Code("signing_of_others.lost", "a frame was lost", remedy=Step("Look at it", "date -u"))
+    monkeypatch.setattr(script, "CATALOGUE", {row.code: row})
+    monkeypatch.setattr(script, "subject", lambda prefix: f"Codes of {prefix}.")
+    page = script.pages()["signing_of_others.md"]
+    assert "{ #signing-of-others-lost }" in page
+    assert "Look at it:\n\n```sh\ndate -u\n```" in page
 
 
 def test_the_reference_has_the_probes_with_their_questions() -> None:
     table = {row[0]: row[1] for row in rows(DOCS / "doctor.md")}
     for probe in default_registry():
-        assert table[f"[`{probe.name}`](codes.md#{probe.name})"] == probe.question
+        assert table[f"[`{probe.name}`](probes/{probe.name}.md)"] == probe.question
 
 
 def test_the_reference_has_every_setting_with_its_variable() -> None:

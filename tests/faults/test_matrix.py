@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.faults.doctor import Said, ask_doctor
 from tests.faults.scenario import HEALTHY, SCENARIOS, Case, Healthy, Scenario
 from tests.faults.scenarios import load
 from tests.faults.stage import Stage
-from tests.faults.table import record, record_sound
+from tests.faults.table import DATA, record, record_sound
 from tests.support.hints import says_what_to_do
-from tests.support.namespaces import ROOT
 from z4j_probes.codes import CATALOGUE
 
 load()
@@ -45,7 +46,7 @@ async def test_the_doctor_names(scenario: Scenario, stage: Stage) -> None:
 async def test_all_is_green_with(healthy: Healthy, stage: Stage) -> None:
     case = await healthy.make(stage)
     said = await ask_doctor(stage, case, timeout_s=healthy.timeout_s)
-    record_sound(healthy, said)
+    record_sound(healthy)
     not_green = [row["code"] for row in said.report["probes"] if row["status"] not in ("pass", "skip")]
     assert not not_green, said
     skipped = [code for code in said.codes if code.endswith(".skipped")]
@@ -71,11 +72,17 @@ def test_no_scenario_is_for_a_code_that_the_catalogue_lacks() -> None:
     assert [s.name for s in SCENARIOS.values() if s.code not in CATALOGUE] == []
 
 
-def test_the_page_of_the_matrix_has_every_scenario() -> None:
-    page = (ROOT / "docs" / "fault-matrix.md").read_text()
+def test_what_was_said_is_recorded_for_every_scenario() -> None:
+    said = json.loads(DATA.read_text())
+    faults = {s.name: {"title": s.title, "how": s.how, "code": s.code} for s in SCENARIOS.values()}
+    recorded = {
+        name: {field: row[field] for field in ("title", "how", "code")}
+        for name, row in said["faults"].items()
+    }
+    assert recorded == faults, "run `make fault-table`"
+    sound = {h.name: {"title": h.title, "how": h.how} for h in HEALTHY.values()}
+    assert said["sound"] == sound, "run `make fault-table`"
     titles = [s.title for s in SCENARIOS.values()] + [h.title for h in HEALTHY.values()]
-    missing = [title for title in titles if f"| {title} |" not in page]
-    assert missing == [], "run `make fault-table`"
     assert len(titles) == len(set(titles))
 
 
