@@ -68,10 +68,17 @@ fault-table: setup brain apt ## Run the fault matrix, record what the doctor sai
 		$(BIN)/python -m tests.faults.table "$$rows"
 	@$(BIN)/python docs/write_probes.py
 
-demo: setup ## See the doctor green, then red, against an embedded brain
-	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demo.sh
+# Its own small environment: a newcomer does not wait for what only tests need.
+.demo/.ready: pyproject.toml
+	@echo "demo: installing the package (no extras, no development tools) in .demo; the next time starts at once"
+	@PYTHON="$(PYTHON)" .ci/venv .demo
+	@.demo/bin/python $(PIP) install --editable .
+	@touch $@
 
-pictures: setup ## Draw the pictures of the README from what the doctor really prints
+demo: .demo/.ready ## See the doctor pass, then fail, against a dev brain on this machine
+	@PATH="$(CURDIR)/.demo/bin:$$PATH" docs/demo.sh
+
+pictures: setup ## Draw docs/pictures from what the doctor prints
 	@$(BIN)/python docs/pictures.py
 
 docs: setup ## Build the documentation as a site, and fail on a warning
@@ -95,4 +102,4 @@ bench-smoke: setup brain peer ## Run each benchmark once, as small as it works
 	@$(BIN)/python -m tests.bench --smoke
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .brain .peer site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .brain .peer .demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

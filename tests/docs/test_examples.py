@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import html
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -15,6 +18,7 @@ from tests.support.agents import agent_of
 from tests.support.engine import AsyncioEngine
 from tests.support.nginx import Nginx
 from tests.support.pages import DOCS, ROOT, blocks, load, namespace
+from tests.support.services import STAND_INS
 from z4j_fastapi.devbrain import DevBrain
 
 EXAMPLES = DOCS / "examples"
@@ -22,11 +26,31 @@ EXAMPLES = DOCS / "examples"
 TEN = 10
 
 
-@pytest.mark.parametrize("example", ["fastapi_app", "arq_worker", "taskiq_worker"])
-def test_the_readme_shows_the_example_whole_and_it_has_ten_lines(example: str) -> None:
-    _docstring, _, code = (EXAMPLES / f"{example}.py").read_text().partition('"""\n\n')
-    assert code in blocks(ROOT / "README.md", "python")
-    assert len([line for line in code.splitlines() if line]) <= TEN
+@pytest.mark.parametrize("number", range(3))
+def test_each_example_of_the_readme_runs_as_written(number: int, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    name, runner = re.findall(r"Save this as `(\w+)\.py`, and run `([^`]+)`", text)[number]
+    block = blocks(ROOT / "README.md", "python")[number]
+    (tmp_path / f"{name}.py").write_text(block)
+    target = re.split(r"[ .:]", runner)[-1]
+    assert f"{name}:{target}" in runner or f"{name}.{target}" in runner
+    assert len([line for line in block.splitlines() if line]) <= TEN
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"import {name}; print({name}.{target})"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(STAND_INS)},
+        capture_output=True,
+        text=True,
+        timeout=cli.PATIENCE_S,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+
+
+def test_every_file_that_the_page_of_examples_names_is_there() -> None:
+    named = set(re.findall(r"`(\w+\.py|redis_probe)`", (DOCS / "examples.md").read_text()))
+    there = {path.name for path in EXAMPLES.iterdir() if not path.name.startswith("_")}
+    assert named == there
 
 
 @pytest.mark.parametrize("number", range(len(blocks(DOCS / "agent.md", "python"))))
@@ -50,7 +74,7 @@ async def test_the_example_by_hand_delivers_its_event(
 async def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
     example, misbehaviours, _ = blocks(DOCS / "testing.md", "python")
     namespace(misbehaviours)
-    await namespace(example)["test_my_service_tells_of_its_work"](tmp_path)
+    await namespace(example)["test_my_service_reports_its_work"](tmp_path)
 
 
 async def test_the_example_of_a_command_works(tmp_path: Path) -> None:
@@ -79,20 +103,19 @@ def test_the_page_of_plug_ins_shows_the_example_as_it_is() -> None:
     assert block == (EXAMPLES / "redis_probe" / "redis_probe.py").read_text()
 
 
-async def test_the_quick_start_tells_what_a_newcomer_will_see(tmp_path: Path) -> None:
+async def test_the_quick_start_shows_what_a_newcomer_will_see(tmp_path: Path) -> None:
     text = " ".join((DOCS / "quickstart.md").read_text().split())
     async with DevBrain() as brain:
         environ = brain.environment(brain.mint("dev"))
         assert len(environ) == 5
-        assert "prints five `export` lines" in text
+        assert "prints them as five `export` lines" in text
         green = await asyncio.to_thread(cli.run, "doctor", home=tmp_path, env=environ)
         red = await asyncio.to_thread(cli.run, "doctor", home=tmp_path, env=environ | {"Z4J_TOKEN": "wrong"})
     assert "7 passed, 1 not run" in green.stdout
-    assert "Seven rows pass, and `tls` is not run" in text
-    assert "Everything is in order" in green.stdout
-    assert 'says "Everything is in order"' in text
-    assert "FAIL  auth" in red.stdout
-    assert "The row `auth` has failed" in text
+    assert "The summary says `7 passed, 1 not run`. The check `tls` is not run" in text
+    assert green.returncode == 0
+    assert "auth.token_rejected" in red.stdout
+    assert "The check `auth` failed. The report names the code, `auth.token_rejected`" in text
 
 
 @pytest.mark.faults

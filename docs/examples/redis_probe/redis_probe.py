@@ -1,4 +1,4 @@
-"""A probe of one's own: does the task queue's Redis answer?"""
+"""A probe of your own: does the task queue's Redis answer?"""
 
 import asyncio
 
@@ -16,7 +16,7 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(climb.time_left()):
             await client.ping()  # type: ignore[misc, unused-ignore] - its stubs differ from release to release
     except AuthenticationError:
-        return outcome("redis.password_wrong", "Redis refuses the password in REDIS_URL")
+        return outcome("redis.password_wrong", "Redis rejected the password in REDIS_URL")
     except (TimeoutError, RedisError, OSError) as exc:
         return outcome("redis.unreachable", f"Redis does not answer: {type(exc).__name__}")
     finally:
@@ -33,8 +33,10 @@ PROBE = Probe(
     codes=(
         Code("redis.ok", "Redis answers", status=Status.PASS),
         Code(
-            "redis.unreachable", "Redis does not answer", remedy=Step("See whether it runs", "redis-cli ping")
+            "redis.unreachable",
+            "Redis does not answer",
+            remedy=Step("Check whether it is running", "redis-cli ping"),
         ),
-        Code("redis.password_wrong", "Redis refuses the password", remedy="Correct it in REDIS_URL"),
+        Code("redis.password_wrong", "Redis rejected the password", remedy="Correct it in REDIS_URL"),
     ),
 )
