@@ -89,7 +89,8 @@ def _page(prefix: str, codes: Iterable[Code], faults: Mapping[str, Mapping[str, 
         if row.steps:
             lines += ["", "**Fix**", *_steps(row.steps)]
         heals = getattr(row, "heals", None)
-        if heals is not None and row.status in (Status.FAIL, Status.WARN):
+        is_of_agent = row.probe != "unit"  # which is about what is started, not about what runs
+        if heals is not None and is_of_agent and row.status in (Status.FAIL, Status.WARN):
             lines += ["", f"*A running agent:* {_HEALS[heals]}"]
         tested = sorted((f for f in faults.values() if f["code"] == row.code), key=lambda f: f["title"])
         if tested:

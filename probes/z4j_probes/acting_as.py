@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Self
 
+from z4j_probes.systemd_unit import ServiceUnit
+
 
 @dataclass(frozen=True, slots=True)
 class ActingAs:
@@ -14,12 +16,12 @@ class ActingAs:
     since in the service's file system there may be no such file.
     """
 
-    unit: str | None
+    unit: ServiceUnit | None
     certifi_path: str
     certifi_pem: str = field(repr=False)
 
     @classmethod
-    def prepared(cls, unit: str | None) -> Self:
+    def prepared(cls, unit: ServiceUnit | None) -> Self:
         """With certifi's bundle read now. OSError where its file can't be read."""
         import certifi
 

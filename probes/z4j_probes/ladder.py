@@ -117,10 +117,17 @@ class Ladder:
             results = [result async for result in self.climb(climb)]
         return self.report(climb, results)
 
-    def report(self, climb: Climb, results: Sequence[ProbeResult], *, interrupted: bool = False) -> Report:
-        """A report of these results; probes that an interrupted climb did not reach have their row too."""
+    def report(
+        self,
+        climb: Climb,
+        results: Sequence[ProbeResult],
+        *,
+        interrupted: bool = False,
+        not_run: str = "interrupted",
+    ) -> Report:
+        """A report of these results; probes that the climb did not reach have their row too, and why."""
         reached = {result.name for result in results}
-        rest = [self._skipped(p.name, "interrupted") for p in self.registry if p.name not in reached]
+        rest = [self._skipped(p.name, not_run) for p in self.registry if p.name not in reached]
         config = self.settings.describe()
         config["user"] = _user()
         config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None

@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from z4j_probes.settings import Settings
+if TYPE_CHECKING:
+    from z4j_probes.settings import Settings
 
 
-def unit_of(settings: Settings) -> str | None:
+@dataclass(frozen=True, slots=True)
+class ServiceUnit:
+    """A service, and what its files say, as far as it is known.
+
+    `environment_files` has the EnvironmentFile= that sets a variable, by the variable; `credentials` the file
+    of a credential, by its name; `state_directories` are the paths of its StateDirectory=.
+    """
+
+    name: str
+    is_user: bool = False
+    environment_files: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    state_directories: tuple[str, ...] = ()
+
+    @property
+    def directory(self) -> str:
+        """A name for its directories, which is no other unit's: `web` for web.service."""
+        return self.name.removesuffix(".service").replace("@", "-").rstrip("-")
+
+    def command(self, verb: str) -> str:
+        """The systemctl command for it: root's, or that of the user whose unit it is."""
+        program = "systemctl --user" if self.is_user else "sudo systemctl"
+        return f"{program} {verb} {shlex.quote(self.name)}"
+
+
+def unit_of(settings: Settings) -> ServiceUnit | None:
     """The unit of the process whose settings these are; None where it is not a systemd service."""
     if settings.acting_as is not None:
         return settings.acting_as.unit
@@ -16,9 +46,14 @@ def unit_of(settings: Settings) -> str | None:
     if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
         return None
     try:
-        return unit_in(Path("/proc/self/cgroup").read_text("utf-8"))
+        cgroup = Path("/proc/self/cgroup").read_text("utf-8")
     except (OSError, ValueError):
         return None
+    name = unit_in(cgroup)
+    if name is None:
+        return None
+    directories = tuple(filter(None, environ.get("STATE_DIRECTORY", "").split(":")))
+    return ServiceUnit(name, is_of_user(cgroup), state_directories=directories)
 
 
 def unit_in(cgroup: str) -> str | None:
@@ -28,3 +63,10 @@ def unit_in(cgroup: str) -> str | None:
         if line.startswith(("0::", "1:name=systemd:")) and name.endswith(".service"):
             return name
     return None
+
+
+def is_of_user(cgroup: str) -> bool:
+    """Whether that service is run by a user's manager (`systemctl --user`)."""
+    return any(
+        "/user@" in line for line in cgroup.splitlines() if line.startswith(("0::", "1:name=systemd:"))
+    )

@@ -122,7 +122,8 @@ def test_what_the_service_cant_read_is_not_read(open_path: Path) -> None:
     secret = open_path / "token"
     secret.write_text("tok-for-root-alone")
     secret.chmod(0o600)
-    environ = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN_FILE": str(secret)}
+    environ = {name: SETTINGS[name] for name in ("Z4J_BRAIN_URL", "Z4J_HMAC_SECRET")}
+    environ["Z4J_TOKEN_FILE"] = str(secret)
     with service(open_path, environ, f"user={USER}") as pid:
         status, report = diagnose(open_path, pid, "--offline")
     assert (status, report["first_failure"]) == (1, "config.secret_unreadable")
@@ -292,9 +293,31 @@ def test_a_process_that_was_given_no_settings_may_read_them_from_a_file(open_pat
         bare = cli.run(*arguments, home=open_path)
         with_file = cli.run(*arguments, "--env-file", str(file), home=open_path)
     assert bare.returncode == 1
-    assert "without any Z4J_ variable" in bare.stderr
+    assert "without all of its settings" in bare.stderr
     assert "--env-file" in bare.stderr
     assert (with_file.returncode, with_file.stderr) == (0, "")
+
+
+def test_a_wrapper_names_the_process_that_it_started_with_the_settings(open_path: Path) -> None:
+    if os.geteuid() != 0:
+        unavailable("acting as another process needs root")
+    settings = " ".join(f"{name}={value}" for name, value in SETTINGS.items())
+    script = f"env {settings} sh -c 'echo $$; exec cat'; :"
+    process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        done = cli.run("doctor", "--pid", str(process.pid), "--only", "config", home=open_path)
+    finally:
+        process.communicate()
+    assert f"process {child}, which it started, has them: --pid {child}" in done.stderr
+
+
+def test_a_file_beside_the_program_is_pointed_at(open_path: Path) -> None:
+    (open_path / ".env").touch()
+    with service(open_path, {"Z4J_AGENT_NAME": "web"}) as pid:
+        done = cli.run("doctor", "--pid", str(pid), "--only", "config", home=open_path)
+    assert f"--env-file {open_path}/.env" in done.stderr
 
 
 def test_a_directory_that_is_gone_is_still_where_it_works(open_path: Path) -> None:
@@ -311,7 +334,8 @@ def test_a_directory_that_its_user_may_not_enter_again_is_where_it_works(open_pa
     place = open_path / "closed"
     place.mkdir(mode=0o700)
     (place / "token").write_text("tok-in-a-closed-place")
-    environ = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN_FILE": "token"}
+    environ = {name: SETTINGS[name] for name in ("Z4J_BRAIN_URL", "Z4J_HMAC_SECRET")}
+    environ["Z4J_TOKEN_FILE"] = "token"
     with service(place, environ, f"user={USER}") as pid:
         _, report = diagnose(open_path, pid, "--only", "config")
     assert report["first_failure"] == "config.secret_unreadable"

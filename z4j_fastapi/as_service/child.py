@@ -3,7 +3,7 @@
 A child process enters them, gives up every right that the service does not have, does what it was made for,
 and hands the result back as JSON. What runs there has been imported before: the service's file system need
 not hold this program, and nothing is ever loaded from it into a process that root started.
-Not taken over: seccomp filters, security modules and control groups.
+Not taken over: security modules, and of seccomp filters all but those on kinds of socket.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import select
 import signal
 import sys
@@ -26,6 +27,7 @@ from typing import Any, NoReturn
 from z4j_fastapi.as_service import syscalls as linux
 from z4j_fastapi.as_service.errors import CannotActAs
 from z4j_fastapi.signals import interruptible
+from z4j_probes.systemd_unit import ServiceUnit
 
 # Beside the budget of what is done: to enter the namespaces, and to hand over the result.
 _GRACE_S = 10.0
@@ -42,6 +44,7 @@ class World:
     leads there.
     """
 
+    control_group: int | None = None
     pids: int | None = None
     namespaces: tuple[int, ...] = ()
     user: int | None = None
@@ -52,7 +55,7 @@ class World:
 
     def descriptors(self) -> Iterator[int]:
         """All of them."""
-        found = (self.pids, *self.namespaces, self.user, self.root, self.directory)
+        found = (self.control_group, self.pids, *self.namespaces, self.user, self.root, self.directory)
         yield from (descriptor for descriptor in found if descriptor is not None)
 
 
@@ -61,6 +64,7 @@ class Service:
     """What a service runs as. `capabilities` is its effective set, a mask (capabilities(7)), `unit` the
     systemd unit that it is of.
 
+    `limits` are soft and hard ones by their numbers (getrlimit(2)), `socket_filter` a seccomp filter.
     `uid` and `gid` are those of its own user namespace, `groups` those of ours. `prepare` is called as root
     in the child once its world is entered, for what has to be arranged there.
     """
@@ -71,8 +75,17 @@ class Service:
     groups: tuple[int, ...]
     environ: Mapping[str, str] = field(repr=False)
     directory: str = "/"
+    pid: int = 0
+    """The process that all this was read of."""
+    control_group: str | None = None
+    """The path of its control group, unless it is ours."""
+    is_filtered: bool = False
+    """Whether it has a seccomp filter."""
     capabilities: int = 0
-    unit: str | None = None
+    umask: int = 0o022
+    limits: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    socket_filter: bytes | None = None
+    unit: ServiceUnit | None = None
     world: World = World()
     prepare: Callable[[], None] | None = None
 
@@ -183,6 +196,8 @@ def run_as(service: Service) -> None:
     os.setresuid(service.uid, service.uid, service.uid)
     linux.give_up_capabilities(kept)
     linux.lock_down()
+    if service.socket_filter is not None:
+        linux.filter_system_calls(service.socket_filter)
     if service.world.directory is None:
         os.chdir(service.directory)
     os.environ.clear()
@@ -191,6 +206,12 @@ def run_as(service: Service) -> None:
 
 def _enter(service: Service) -> None:
     world = service.world
+    if world.control_group is not None:
+        os.write(world.control_group, b"0")
+    for number, limits in service.limits.items():
+        with contextlib.suppress(ValueError):  # a root that may not raise its own, as in a container
+            resource.setrlimit(number, limits)
+    os.umask(service.umask)
     os.setgroups(service.groups)  # a rootless container forbids it inside (user_namespaces(7))
     for descriptor in world.namespaces:
         linux.enter_namespace(descriptor)

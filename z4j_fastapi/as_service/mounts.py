@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 
 from z4j_fastapi.as_service import syscalls as linux
 
@@ -15,13 +14,8 @@ _PAGE = 4096
 _PLACE = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def hide(path: str) -> None:
-    """An empty directory that everybody may write, in place of that one: PrivateTmp=."""
-    linux.mount_tmpfs(path, "mode=1777")
-
-
-def give_state(path: str, uid: int, gid: int, *, is_dynamic: bool) -> None:
-    """Make a StateDirectory= the service's, as systemd does at each start."""
+def give_directory(path: str, uid: int, gid: int) -> None:
+    """Make a StateDirectory= or the like the service's, as systemd does at each start."""
     try:
         real = os.open(path, _PLACE)
     except FileNotFoundError:
@@ -29,23 +23,23 @@ def give_state(path: str, uid: int, gid: int, *, is_dynamic: bool) -> None:
         return
     try:
         is_theirs = os.fstat(real).st_uid == uid
-        if is_dynamic and is_theirs:  # it is in /var/lib/private, where nobody else gets to
+        if os.path.islink(path) or not is_theirs:  # a link leads to a directory that only root may enter
             _give_new(path, uid, gid)
+        if is_theirs:
             linux.bind(real, path)
-        elif not is_theirs:
-            _give_new(path, uid, gid)
+            linux.make_writable(path)  # ProtectSystem=strict leaves these directories out
     finally:
         os.close(real)
 
 
-def give_credentials(directory: str, contents: Mapping[str, bytes], uid: int, gid: int) -> None:
-    """The files that LoadCredential= names, readable by the service alone."""
-    _give_new(directory, uid, gid)
-    for name, content in contents.items():
-        path = os.path.join(directory, name)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
-            file.write(content)
-        os.chown(path, uid, gid)
+def show_at(directory: str, path: str) -> None:
+    """Have a directory appear at another path too, which need not be there."""
+    real = os.open(directory, _PLACE)
+    try:
+        _give_new(path, 0, 0)
+        linux.bind(real, path)
+    finally:
+        os.close(real)
 
 
 def _give_new(path: str, uid: int, gid: int) -> None:

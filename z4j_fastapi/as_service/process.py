@@ -3,26 +3,101 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from z4j_fastapi.as_service import finding
 from z4j_fastapi.as_service.child import Service, World
+from z4j_fastapi.as_service.control_group import path_in
 from z4j_fastapi.as_service.errors import CannotActAs, NotAService
-from z4j_probes.systemd_unit import unit_in
+from z4j_fastapi.as_service.restrictions import restricted
+from z4j_fastapi.as_service.systemctl import Unit, show
+from z4j_fastapi.as_service.target import Target, remarks_on
+from z4j_probes.systemd_unit import ServiceUnit, is_of_user, unit_in
 
 # The mount namespace last: after it, what is reached by a path is the service's.
 _NAMESPACES = ("uts", "ipc", "net", "mnt")
 _UNMAPPED = 65534  # what the kernel shows for an id that a user namespace has no name for
+# Of files that are open, and of their size: what the buffer and connections can run into.
+_LIMITS = {"Max open files": resource.RLIMIT_NOFILE, "Max file size": resource.RLIMIT_FSIZE}
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def service_of_process(pid: int) -> Service:
+_REQUIRED = (
+    ("Z4J_BRAIN_URL",),
+    ("Z4J_TOKEN", "Z4J_TOKEN_FILE"),
+    ("Z4J_HMAC_SECRET", "Z4J_HMAC_SECRET_FILE"),
+)
+
+
+def process_to_act_as(pid: int) -> Target:
     """What that process has. NotAService where there is none, CannotActAs where it can't be looked at."""
     require_root("--pid")
     service = find_process(pid)
     if service is None:
         raise NotAService(f"--pid {pid}: there is no such process")
-    return service
+    unit = _unit_of(service)
+    service, left_out, decisive = restricted(service, unit)
+    row = finding.not_taken_over(finding.running(unit, pid), decisive) if decisive and unit else None
+    return Target(service, row, remarks_on(service.name, left_out))
+
+
+def _unit(process: int, environ: Mapping[str, str]) -> ServiceUnit | None:
+    cgroup = _read(process, "cgroup").decode(errors="replace")
+    name = unit_in(cgroup)
+    directories = tuple(filter(None, environ.get("STATE_DIRECTORY", "").split(":")))
+    return ServiceUnit(name, is_of_user(cgroup), state_directories=directories) if name else None
+
+
+def _unit_of(service: Service) -> Unit | None:
+    """What systemd says of the unit that the process is of, where there is a systemd."""
+    if service.unit is None or service.unit.is_user:
+        return None
+    try:
+        return show(service.unit.name)
+    except CannotActAs:
+        return None
+
+
+def settings_elsewhere(service: Service) -> str:
+    """Where the settings may be, if they are not in the service's environment; else empty."""
+    if has_settings(service.environ):
+        return ""
+    found = f"{service.name} was started without all of its settings (brain URL, token and secret)"
+    for pid in _below(service.pid):
+        child = find_process(pid)
+        if child is not None and has_settings(child.environ):
+            return f"{found}: process {pid}, which it started, has them: --pid {pid}"
+    file = f"/proc/{service.pid}/cwd/.env"
+    if service.pid and os.path.lexists(file):
+        path = os.path.join(os.readlink(f"/proc/{service.pid}/cwd"), ".env")
+        return f"{found}, and may read them from {path}: --env-file {path}"
+    return (
+        f"{found}. What a program sets for itself later (from a .env file, say) can't be seen from outside: "
+        "name that file with --env-file"
+    )
+
+
+def _below(pid: int) -> Iterator[int]:
+    """The processes that it started, and those that they did (proc(5))."""
+    try:
+        children = [
+            int(child)
+            for thread in os.listdir(f"/proc/{pid}/task")
+            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+        ]
+    except OSError:
+        return
+    for child in children:
+        yield child
+        yield from _below(child)
+
+
+def has_settings(environ: Mapping[str, str]) -> bool:
+    """Whether what an agent can't do without is in this environment."""
+    return all(any(environ.get(name) for name in names) for names in _REQUIRED)
 
 
 def find_process(pid: int) -> Service | None:
@@ -60,6 +135,21 @@ def inner_id(id_map: str, outer: int) -> int:
     return _UNMAPPED
 
 
+def limits_in(text: str) -> dict[int, tuple[int, int]]:
+    """The soft and hard limits that /proc/PID/limits shows, by their numbers."""
+    found = {}
+    for line in text.splitlines():
+        number = _LIMITS.get(line[:26].strip())
+        if number is not None:
+            soft, hard = line[26:].split()[:2]
+            found[number] = (_limit(soft), _limit(hard))
+    return found
+
+
+def _limit(word: str) -> int:
+    return resource.RLIM_INFINITY if word == "unlimited" else int(word)
+
+
 def _examine(pid: int, process: int) -> Service:
     status = _fields(_read(process, "status").decode(errors="replace"))
     environ = _environ(_read(process, "environ"))
@@ -74,10 +164,20 @@ def _examine(pid: int, process: int) -> Service:
         gid=gid,
         groups=tuple(map(int, status.get("Groups", "").split())),
         environ=environ,
+        pid=pid,
+        control_group=_control_group(process),
+        is_filtered=status.get("Seccomp") == "2",
         capabilities=int(status["CapEff"], 16),
-        unit=unit_in(_read(process, "cgroup").decode(errors="replace")) if world.user is None else None,
+        umask=int(status.get("Umask", "022"), 8),
+        limits=limits_in(_read(process, "limits").decode()),
+        unit=_unit(process, environ) if world.user is None else None,
         world=world,
     )
+
+
+def _control_group(process: int) -> str | None:
+    path = path_in(_read(process, "cgroup").decode(errors="replace"))
+    return None if path == path_in(Path("/proc/self/cgroup").read_text("utf-8")) else path
 
 
 def _world(process: int) -> World:

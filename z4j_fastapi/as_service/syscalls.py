@@ -10,11 +10,12 @@ ALL_CAPABILITIES = 2**64 - 1
 
 # <linux/sched.h>, <sys/mount.h>, <sys/prctl.h>, <linux/capability.h>
 _CLONE_NEWNS = 0x00020000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+_MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 5, 1 << 12, 1 << 14, 1 << 18
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 
@@ -23,6 +24,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class _Header(ctypes.Structure):
     _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
 
 def enter_namespace(descriptor: int) -> None:
@@ -44,6 +49,11 @@ def mount_tmpfs(path: str, options: str) -> None:
 def bind(directory: int, path: str, entry: str = ".") -> None:
     """Have an open directory, or an entry of it, appear at that path too, with what is mounted below."""
     _mount(f"/proc/self/fd/{directory}/{entry}", path, None, _MS_BIND | _MS_REC, "")
+
+
+def make_writable(path: str) -> None:
+    """Let what is mounted there be written, if only its mount forbids it."""
+    _mount("none", path, None, _MS_REMOUNT | _MS_BIND, "")
 
 
 def capabilities() -> int:
@@ -78,6 +88,13 @@ def lock_down() -> None:
     """Gain nothing by executing a set-user-ID program, and be looked into by nobody of the same user."""
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
+
+
+def filter_system_calls(program: bytes) -> None:
+    """Install a seccomp filter (instructions of 8 bytes each) for good; no new privileges comes first."""
+    code = ctypes.create_string_buffer(program, len(program))
+    header = _Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0), "seccomp")
 
 
 def _mount(source: str, path: str, kind: str | None, flags: int, options: str) -> None:

@@ -1,13 +1,14 @@
 """What systemd knows of a unit, as systemctl(1) prints it.
 
 `show` prints one property a line. Values with several words are separated by blanks and quoted like C strings
-where they have to be; releases before 246 print [unprintable] instead, and newer ones do where they have no
-words for a property (LoadCredential=), which is then read from the unit's files.
+where they have to be.
 """
 
 from __future__ import annotations
 
 import glob
+import os
+import pwd
 import re
 import subprocess
 from collections.abc import Mapping
@@ -18,31 +19,68 @@ from z4j_fastapi.as_service.errors import CannotActAs, NotAService
 PROPERTIES = (
     "Id",
     "LoadState",
+    "LoadError",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "NeedDaemonReload",
+    "ConditionResult",
+    "AssertResult",
+    "ConditionTimestamp",
+    "ExecMainStartTimestamp",
+    "ExecMainCode",
+    "ExecMainStatus",
     "MainPID",
+    "ControlGroup",
+    "FragmentPath",
+    "DropInPaths",
+    "ExecStart",
     "User",
     "Group",
-    "SupplementaryGroups",
     "DynamicUser",
+    "SupplementaryGroups",
     "Environment",
     "EnvironmentFiles",
-    "UnsetEnvironment",
-    "StateDirectory",
-    "PrivateTmp",
     "WorkingDirectory",
+    "RootDirectory",
+    "RootImage",
+    "StateDirectory",
+    "CacheDirectory",
+    "LogsDirectory",
+    "RuntimeDirectory",
+    "ConfigurationDirectory",
+    "RestrictAddressFamilies",
+    "SystemCallFilter",
+    "PrivateNetwork",
+    "NetworkNamespacePath",
+    "IPAddressDeny",
+    "IPIngressFilterPath",
+    "IPEgressFilterPath",
+    "RestrictNetworkInterfaces",
+    "SELinuxContext",
+    "AppArmorProfile",
+    "SmackProcessLabel",
 )
 _BUDGET_S = 10.0
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL)
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "s": " ", "t": "\t", "v": "\v"}
+# The other kinds of unit: systemctl(1) adds .service to any other name.
+_KINDS = ("automount", "device", "mount", "path", "scope", "slice", "socket", "swap", "target", "timer")
+_USER_MANAGERS = "/run/user"
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit's properties, and the files with its environment: a path, and whether it may be missing."""
+    """A unit's properties, and the files with its environment: a path, and whether it may be missing.
+
+    `manager` is the user whose service manager runs it; None for the system's.
+    """
 
     name: str
     properties: Mapping[str, str]
     environment_files: tuple[tuple[str, bool], ...] = field(default=(), repr=False)
+    manager: int | None = None
 
     def get(self, name: str) -> str:
         """A property, empty where it has no value."""
@@ -53,23 +91,38 @@ class Unit:
         return words(self.get(name))
 
 
-def show(name: str) -> Unit:
-    """Ask systemd. NotAService where it knows no such unit, CannotActAs where it can't be asked."""
-    done = _systemctl("show", "--no-pager", f"--property={','.join(PROPERTIES)}", "--", name)
-    if done.returncode != 0:
-        raise CannotActAs(f"--unit {name}: systemctl says: {done.stderr.strip() or done.returncode}")
-    unit = parse_unit(name, done.stdout)
+def find(name: str) -> Unit:
+    """The service of that name, the system's or a user's.
+
+    NotAService where systemd knows none or it is something else, CannotActAs where it can't be asked.
+    """
+    _refuse_other_names(name)
+    unit = show(name)
+    if unit.get("LoadState") == "not-found":
+        unit = _of_a_user(name) or unit
     if unit.get("LoadState") == "not-found":
         raise NotAService(f"--unit {name}: systemd has no unit of that name")
-    if "[unprintable]" in unit.words("Environment"):
-        raise CannotActAs(
-            f"--unit {name}: this systemd does not print an Environment= with blanks in a value: "
-            "start the unit and use --pid, or move that line to an EnvironmentFile="
+    if not unit.get("Id").endswith(".service"):
+        raise NotAService(f"--unit {name}: not a service")
+    if unit.get("LoadState") == "masked":
+        raise NotAService(
+            f"--unit {name}: it is masked, so systemd starts it for nobody: "
+            f"`sudo systemctl unmask {unit.get('Id')}`"
         )
     return unit
 
 
-def parse_unit(name: str, shown: str) -> Unit:
+def show(name: str, manager: int | None = None) -> Unit:
+    """Ask systemd for a unit's properties. NotAService where it has no such name."""
+    done = systemctl("show", f"--property={','.join(PROPERTIES)}", "--", name, manager=manager)
+    if done.returncode != 0:
+        said = done.stderr.strip() or f"exit status {done.returncode}"
+        kind = CannotActAs if "bus" in said or "booted" in said else NotAService
+        raise kind(f"--unit {name}: systemctl: {said}")
+    return parse_unit(name, done.stdout, manager)
+
+
+def parse_unit(name: str, shown: str, manager: int | None = None) -> Unit:
     """The unit that `systemctl show` printed."""
     properties: dict[str, str] = {}
     files: list[tuple[str, bool]] = []
@@ -79,8 +132,8 @@ def parse_unit(name: str, shown: str) -> Unit:
             path, _, manner = value.rpartition(" (ignore_errors=")
             files.append((path, manner == "yes)"))
         else:
-            properties[key] = value
-    return Unit(name, properties, tuple(files))
+            properties.setdefault(key, value)  # of several ExecStart= the first is the one that fails first
+    return Unit(name, properties, tuple(files), manager)
 
 
 def words(text: str) -> list[str]:
@@ -88,41 +141,114 @@ def words(text: str) -> list[str]:
     return [_unescape(word[1:-1]) if word.startswith('"') else word for word in _WORD.findall(text)]
 
 
-def manager_environment() -> dict[str, str]:
-    """What every service is given (DefaultEnvironment=, `systemctl set-environment`): often a proxy."""
-    done = _systemctl("show-environment")
-    found: dict[str, str] = {}
-    for line in done.stdout.splitlines() if done.returncode == 0 else ():
-        name, _, value = line.partition("=")
-        quoted = value.startswith("$'") and value.endswith("'")
-        found[name] = _unescape(value[2:-1]) if quoted else value
-    return found
-
-
-def credential_files(name: str) -> dict[str, str]:
-    """The files that LoadCredential= names, by the credential's name."""
-    done = _systemctl("cat", "--no-pager", "--", name)
-    return parse_credentials(done.stdout) if done.returncode == 0 else {}
-
-
-def parse_credentials(files: str) -> dict[str, str]:
-    """The same of a unit's files; what is no absolute path (a socket's name, a specifier) is left out."""
-    found: dict[str, str] = {}
-    for line in files.replace("\\\n", " ").splitlines():
-        key, _, value = line.strip().partition("=")
-        if key.strip() != "LoadCredential":
-            continue
-        credential, _, path = value.strip().partition(":")
-        if not credential:  # an empty assignment takes back those before it
-            found.clear()
-        elif path.startswith("/") and "%" not in path:
-            found[credential] = path
-    return found
+def files_of(unit: Unit) -> str:
+    """The text of the unit's files, as they are now, in the order in which systemd reads them."""
+    done = systemctl("cat", "--", unit.get("Id"), manager=unit.manager)
+    if done.returncode != 0:
+        raise CannotActAs(f"--unit {unit.name}: its files can't be read: {done.stderr.strip()}")
+    return done.stdout
 
 
 def matching(path: str) -> list[str]:
     """The files of an EnvironmentFile= that may have wildcards, in systemd's order."""
     return sorted(glob.glob(path)) if glob.has_magic(path) else [path]
+
+
+def systemctl(
+    *arguments: str, manager: int | None = None, budget_s: float = _BUDGET_S
+) -> subprocess.CompletedProcess[str]:
+    """Run systemctl, with the system's manager or that user's. CannotActAs where there is none."""
+    try:
+        return _run("systemctl", *arguments, manager=manager, budget_s=budget_s)
+    except FileNotFoundError:
+        raise CannotActAs(
+            "--unit needs systemd: there is no systemctl on this machine (--pid takes any process)"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise CannotActAs(
+            f"--unit: systemctl {arguments[0]} did not answer within {budget_s:.0f} s"
+        ) from None
+
+
+def journal_of(unit: str) -> tuple[str, ...]:
+    """What systemd itself logged of a unit lately: the path that was the matter is often only there."""
+    try:
+        done = _run("journalctl", "--quiet", "--output=cat", "--lines=20", f"--unit={unit}")
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(line.partition(": ")[2] or line for line in done.stdout.splitlines())
+
+
+def _run(
+    program: str, *arguments: str, manager: int | None = None, budget_s: float = _BUDGET_S
+) -> subprocess.CompletedProcess[str]:
+    environ: dict[str, str] = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C",
+        "SYSTEMD_COLORS": "0",
+        "SYSTEMD_PAGER": "",
+    }
+    to_user: tuple[str, ...] = ()
+    if manager is not None:  # which answers its user, and not root
+        environ["XDG_RUNTIME_DIR"] = f"{_USER_MANAGERS}/{manager}"
+        to_user = ("--user",)
+    return subprocess.run(  # noqa: S603 - a fixed program, and a name stands after `--`
+        [program, *to_user, *arguments],
+        env=environ,
+        user=manager,
+        extra_groups=None if manager is None else [],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=budget_s,
+        check=False,
+    )
+
+
+def _refuse_other_names(name: str) -> None:
+    """NotAService where systemctl would take the name for something else, or for several units."""
+    _, dot, kind = name.rpartition(".")
+    if dot and kind in _KINDS:
+        service = name.removesuffix(kind) + "service"
+        raise NotAService(
+            f"--unit {name}: a {kind} is not a service: name the one that it starts ({service}?)"
+        )
+    if glob.has_magic(name):
+        raise NotAService(f"--unit {name}: name one service, without wildcards")
+    if not name.strip() or "/" in name:
+        raise NotAService(f"--unit {name!r} is not the name of a service, as in --unit web.service")
+
+
+def _of_a_user(name: str) -> Unit | None:
+    """The unit, where one of the users' managers that run knows it."""
+    found = []
+    for uid in _managers():
+        try:
+            unit = show(name, uid)
+        except CannotActAs:  # a manager that ends, say: it is asked only because the system's has none
+            continue
+        if unit.get("LoadState") != "not-found":
+            found.append(unit)
+    if len(found) > 1:
+        users = ", ".join(user_name(unit.manager or 0) for unit in found)
+        raise NotAService(f"--unit {name}: several users have it ({users}): use --pid")
+    return found[0] if found else None
+
+
+def _managers() -> list[int]:
+    try:
+        return sorted(int(entry) for entry in os.listdir(_USER_MANAGERS) if entry.isdigit())
+    except FileNotFoundError:
+        return []
+
+
+def user_name(uid: int) -> str:
+    """A user's name, or its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _unescape(text: str) -> str:
@@ -132,23 +258,3 @@ def _unescape(text: str) -> str:
         return _NAMED.get(match[3], match[3])
 
     return _ESCAPE.sub(one, text)
-
-
-def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(  # noqa: S603 - a fixed program, and a name stands after `--`
-            ["systemctl", *arguments],  # noqa: S607 - wherever this distribution has it
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_BUDGET_S,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise CannotActAs(
-            "--unit needs systemd: there is no systemctl on this machine (--pid takes any process)"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise CannotActAs(
-            f"--unit: systemctl {arguments[0]} did not answer within {_BUDGET_S:.0f} s"
-        ) from None

@@ -1,193 +1,254 @@
-"""`doctor --unit`: a systemd service to stand in for, also one that failed to start.
+"""`doctor --unit`: a systemd service to act as, also one that does not run, and what systemd says of it.
 
-A running one is its main process. Of another one systemd tells what it would give it: user, groups,
-environment, directories, credentials (systemd.exec(5)). What it would make at the start is made in mounts of
-the child's own, so that nothing on this machine changes.
+A running one is its main process, or another one of its processes where only that has the settings. Of one
+that does not run, systemd starts a copy that only waits (see `unit_copy`). The directories that systemd would
+create for it are made in mounts of the child's own, so that nothing on this machine changes.
 """
 
 from __future__ import annotations
 
-import grp
+import contextlib
 import os
-import pwd
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
-from z4j_fastapi.as_service import mounts
+from z4j_fastapi.as_service import control_group, finding, mounts
 from z4j_fastapi.as_service import syscalls as linux
-from z4j_fastapi.as_service.child import Service
+from z4j_fastapi.as_service.child import Service, act_as
 from z4j_fastapi.as_service.errors import CannotActAs
-from z4j_fastapi.as_service.process import find_process, require_root
-from z4j_fastapi.as_service.systemctl import Unit, credential_files, manager_environment, matching, show
+from z4j_fastapi.as_service.process import find_process, has_settings, require_root
+from z4j_fastapi.as_service.restrictions import limits_of_connections, restricted
+from z4j_fastapi.as_service.systemctl import Unit, files_of, find, journal_of, matching, user_name, words
+from z4j_fastapi.as_service.target import Target, remarks_on
+from z4j_fastapi.as_service.unit_copy import Copy, copy_of
 from z4j_probes.env_file import parse_environment_file
 from z4j_probes.read_file import BUDGET_S, read_small_file
+from z4j_probes.result import ProbeResult
+from z4j_probes.systemd_unit import ServiceUnit
 
-# The users that systemd hands out for DynamicUser= (systemd's documentation of user ranges).
-_DYNAMIC_UIDS = range(61184, 65520)
-_STATES = "/var/lib"
-# What systemd takes as a credential (CA bundles among them).
+# What each kind of directory is below, and the variable that has their paths (systemd.exec(5)).
+_DIRECTORIES = {
+    "StateDirectory": ("/var/lib", "STATE_DIRECTORY"),
+    "CacheDirectory": ("/var/cache", "CACHE_DIRECTORY"),
+    "LogsDirectory": ("/var/log", "LOGS_DIRECTORY"),
+    "RuntimeDirectory": ("/run", "RUNTIME_DIRECTORY"),
+}
+_CREDENTIALS = "/run/credentials"
+# systemd reads larger ones; an environment does not hold them.
 _LARGEST_BYTES = 1024 * 1024
+_EXECUTABLE = re.compile(r"path=(.*?) ;")
+_LOADED = re.compile(r"LoadCredential(?:Encrypted)?\s*=\s*[^:]+:(/.*)")
+_CREDENTIAL = re.compile(r"^\s*LoadCredential\s*=\s*([^:\s]+):(/[^%\s]*)\s*$", re.MULTILINE)
+_LOOK_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class _User:
-    uid: int
-    gid: int
-    name: str = ""
-    home: str = ""
-    shell: str = ""
+@contextmanager
+def unit_to_act_as(name: str) -> Iterator[Target]:
+    """What that unit's process has or would have, as long as the context lasts.
 
-
-def service_of_unit(name: str) -> Service:
-    """What that unit's process has or would have.
-
-    NotAService where systemd knows none, CannotActAs where systemd could not start it either.
+    NotAService where systemd knows none, CannotActAs where the doctor can't find out.
     """
     require_root("--unit")
-    unit = show(name)
-    pid = int(unit.get("MainPID") or 0)
-    running = find_process(pid) if pid else None  # it may have ended since systemd was asked
-    return running or _would_be(unit)
+    unit = find(name)
+    if finding.is_refused(unit):
+        journal = journal_of(unit.get("Id"))
+        yield Target(None, finding.cannot_start(unit, finding.refusal(unit, journal), journal=journal))
+        return
+    service = _running(unit)
+    if service is not None:
+        yield _of_running(unit, service)
+    elif unit.manager is not None:
+        raise CannotActAs(
+            f"--unit {name}: a unit of the user {user_name(unit.manager)}, which "
+            f"{finding.state(unit)}: start it first, or run the doctor as that user"
+        )
+    else:
+        yield from _of_stopped(unit)
 
 
-def _would_be(unit: Unit) -> Service:
-    is_dynamic = unit.get("DynamicUser") == "yes"
-    states = [f"{_STATES}/{name}" for name in unit.words("StateDirectory")]
-    user = _user(unit, states)
-    credentials = {name: _credential(unit, path) for name, path in credential_files(unit.name).items()}
-    kept = f"/run/credentials/{unit.get('Id') or unit.name}"
-    hidden = ["/tmp", "/var/tmp"] if is_dynamic or unit.get("PrivateTmp") not in ("", "no") else []  # noqa: S108
+def _running(unit: Unit) -> Service | None:
+    """The process of a running unit that has the settings, its main one where none or all have them."""
+    main = int(unit.get("MainPID") or 0)
+    found = find_process(main) if main else None
+    if found is not None and has_settings(found.environ):
+        return found
+    others = control_group.processes(unit.get("ControlGroup")) if unit.get("ControlGroup") else ()
+    for pid in others:
+        other = find_process(pid) if pid != main else None
+        if other is None:
+            continue
+        if has_settings(other.environ):
+            return other
+        found = found or other
+    return found
+
+
+def _of_running(unit: Unit, service: Service) -> Target:
+    row = finding.running(unit, service.pid)
+    now = {name: value for name, value in _values(unit).items() if name.startswith("Z4J_")}
+    old = sorted(name for name, value in now.items() if service.environ.get(name) != value)
+    if row.code == "unit.ok" and old:
+        row = finding.outdated(unit, old, service.pid)
+    return _target(unit, replace(service, name=f"unit {unit.name}", unit=_facts(unit)), row)
+
+
+def _of_stopped(unit: Unit) -> Iterator[Target]:
+    reason = _unreadable(unit)
+    if reason:
+        yield Target(None, finding.cannot_start(unit, reason))
+        return
+    files = files_of(unit)
+    with copy_of(unit, files) as copy:
+        if find_process(copy.pid) is None:
+            yield Target(None, finding.cannot_start(unit, _reason(unit, copy, files), journal=copy.journal))
+            return
+        problem = _not_executable(unit, _as_the_unit(unit, copy))
+        if problem:
+            yield Target(None, finding.cannot_start(unit, f"203/EXEC: {problem}"))
+        else:
+            yield _target(unit, _as_the_unit(unit, copy), finding.not_running(unit))
+
+
+def _target(unit: Unit, service: Service, row: ProbeResult) -> Target:
+    service, left_out, decisive = restricted(service, unit)
+    if decisive:
+        row = finding.not_taken_over(row, decisive)
+    limits = limits_of_connections(unit)
+    remarks = (f"{service.name} limits its connections: {', '.join(limits)}",) if limits else ()
+    return Target(service, row, (*remarks, *remarks_on(service.name, left_out)))
+
+
+def _reason(unit: Unit, copy: Copy, files: str) -> str:
+    """Why systemd could not start the copy. CannotActAs where it was the copy's own fault."""
+    status, result = copy.unit.get("ExecMainStatus"), copy.unit.get("Result")
+    is_its_own = (result, status) == ("exit-code", "203") or result in ("signal", "core-dump", "success")
+    if is_its_own and "no" not in (copy.unit.get("ConditionResult"), copy.unit.get("AssertResult")):
+        raise CannotActAs(
+            f"--unit {unit.name} {finding.state(unit)}, and can't be tried out: /bin/sleep, with which the "
+            "doctor does that, does not run in its sandbox. Start it, and use --pid"
+        )
+    if (result, status) == ("exit-code", "243"):
+        missing = [path for path in _LOADED.findall(files) if "%" not in path and not os.path.exists(path)]
+        if missing:
+            return f"243/CREDENTIALS: {missing[0]} is not there"
+    return finding.reason_of(unit, copy.unit, copy.journal)
+
+
+def _as_the_unit(unit: Unit, copy: Copy) -> Service:
+    """The copy's process, with what the unit's own name and directories make different."""
+    service = find_process(copy.pid)
+    if service is None:
+        raise CannotActAs(f"--unit {unit.name}: the copy that systemd started of it has ended")
+    name = unit.get("Id").removesuffix(".service")
+    environ = {key: value.replace(copy.name, name) for key, value in service.environ.items()}
+    directories = {
+        kind: [f"{base}/{entry.partition(':')[0]}" for entry in unit.words(kind)]
+        for kind, (base, _) in _DIRECTORIES.items()
+    }
+    for kind, paths in directories.items():
+        if paths:
+            environ[_DIRECTORIES[kind][1]] = ":".join(paths)
+    credentials = service.environ.get("CREDENTIALS_DIRECTORY")
+    uid, gid = service.uid, service.gid
 
     def prepare() -> None:
-        if hidden or states or credentials:
+        if credentials or any(directories.values()):
             linux.unshare_mounts()
-        for path in hidden:
-            mounts.hide(path)
-        for path in states:
-            mounts.give_state(path, user.uid, user.gid, is_dynamic=is_dynamic)
+        for path in (path for paths in directories.values() for path in paths):
+            mounts.give_directory(path, uid, gid)
         if credentials:
-            mounts.give_credentials(kept, credentials, user.uid, user.gid)
+            mounts.show_at(credentials, f"{_CREDENTIALS}/{unit.get('Id')}")
 
-    environ = _environ(unit, user, states)
-    return Service(
+    return replace(
+        service,
         name=f"unit {unit.name}",
-        uid=user.uid,
-        gid=user.gid,
-        groups=_groups(unit, user),
-        environ=environ | {"CREDENTIALS_DIRECTORY": kept} if credentials else environ,
-        directory=_directory(unit, user),
-        unit=unit.get("Id") or unit.name,
-        capabilities=0 if user.uid else linux.ALL_CAPABILITIES,
+        unit=_facts(unit),
+        environ=environ,
         prepare=prepare,
     )
 
 
-def _user(unit: Unit, states: list[str]) -> _User:
-    name, is_dynamic = unit.get("User"), unit.get("DynamicUser") == "yes"
+def _not_executable(unit: Unit, service: Service) -> str:
+    """What keeps the service from executing its program; empty where nothing does."""
+    found = _EXECUTABLE.search(unit.get("ExecStart"))
+    if found is None:
+        return ""
+    look = partial(_look_at_program, found[1], service.environ.get("PATH", os.defpath))
+    return str(act_as(service, look, budget_s=_LOOK_S)["problem"])
+
+
+def _look_at_program(path: str, search: str) -> Mapping[str, str]:
+    places = [path] if path.startswith("/") else [os.path.join(place, path) for place in search.split(":")]
+    there = [place for place in places if os.path.exists(place)]
+    if not there:
+        return {"problem": f"{path} is not there, or out of reach"}
+    if not any(os.access(place, os.X_OK) and os.path.isfile(place) for place in there):
+        return {"problem": f"{there[0]} is not executable for its user"}
+    return {"problem": _missing_interpreter(there[0])}
+
+
+def _missing_interpreter(path: str) -> str:
+    """As of a script of a virtual environment that was moved."""
     try:
-        # no name: it is root, and has none of a login's variables
-        entry = pwd.getpwuid(int(name or "0")) if name.isdigit() or not name else pwd.getpwnam(name)
-        user = _User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell)
-    except KeyError:
-        if not is_dynamic and not name.isdigit():
-            raise CannotActAs(
-                f"--unit {unit.name}: its User={name} does not exist: that is why it fails to start"
-            ) from None
-        uid = int(name) if name.isdigit() else _dynamic_uid(states)
-        user = _User(uid, uid, name)
-    if is_dynamic and not name:
-        uid = _dynamic_uid(states)
-        user = _User(uid, uid)
-    group = unit.get("Group")
-    return _User(user.uid, _group(unit, group, user.gid), user.name, user.home, user.shell) if group else user
+        with open(path, "rb") as file:
+            line = file.readline(256)
+    except OSError:  # executable, but not readable
+        return ""
+    interpreter = line[2:].split()[:1] if line.startswith(b"#!") else []
+    if not interpreter or os.path.exists(interpreter[0]):
+        return ""
+    return f"{path} needs {os.fsdecode(interpreter[0])}, which is not there"
 
 
-def _dynamic_uid(states: list[str]) -> int:
-    """The one that the last start got, as systemd prefers it too."""
-    for path in states:
-        if os.path.isdir(path) and os.stat(path).st_uid in _DYNAMIC_UIDS:
-            return os.stat(path).st_uid
-    return _DYNAMIC_UIDS[0]
+def _unreadable(unit: Unit) -> str:
+    """What is the matter with its environment files; systemd reads them itself, and says less.
 
-
-def _groups(unit: Unit, user: _User) -> tuple[int, ...]:
-    groups = [_group(unit, name, user.gid) for name in unit.words("SupplementaryGroups")]
-    if unit.get("User") and user.home:  # an entry of the system's
-        groups += os.getgrouplist(user.name, user.gid)
-    return tuple(dict.fromkeys(groups))
-
-
-def _group(unit: Unit, name: str, dynamic_gid: int) -> int:
-    try:
-        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
-    except KeyError:
-        if unit.get("DynamicUser") == "yes" and name == unit.get("Group"):
-            return dynamic_gid
-        raise CannotActAs(f"--unit {unit.name} can't start: its group {name} does not exist") from None
-
-
-def _environ(unit: Unit, user: _User, states: list[str]) -> dict[str, str]:
-    environ = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-    environ |= manager_environment()
-    if unit.get("User"):
-        login = {"USER": user.name, "LOGNAME": user.name, "HOME": user.home, "SHELL": user.shell}
-        environ |= {name: value for name, value in login.items() if value}
-    if states:
-        environ["STATE_DIRECTORY"] = ":".join(states)
-    environ |= _assignments(unit.words("Environment"))
+    One that does not answer would hang systemd too, so it is not asked to.
+    """
     for path, may_be_missing in unit.environment_files:
-        found = [file for file in matching(path) if os.path.exists(file) or not may_be_missing]
+        found = [file for file in matching(path) if os.path.exists(file)]
         if not found and not may_be_missing:
-            raise CannotActAs(f"--unit {unit.name}: its EnvironmentFile={path} matches no file")
+            return f"EnvironmentFile={path} is not there"
         for file in found:
-            environ |= _environment_file(unit, file)
-    for entry in unit.words("UnsetEnvironment"):
-        name, assigns, value = entry.partition("=")
-        if not assigns or environ.get(name) == value:
-            environ.pop(name, None)
-    return environ
+            try:
+                read_small_file(file, limit_bytes=_LARGEST_BYTES)
+            except TimeoutError:
+                return f"EnvironmentFile={file} does not answer within {BUDGET_S:.0f} s"
+            except (OSError, ValueError) as exc:
+                if not may_be_missing:
+                    return f"EnvironmentFile={file} can't be read: {exc}"
+    return ""
 
 
-def _assignments(entries: list[str]) -> Mapping[str, str]:
-    pairs = (entry.partition("=") for entry in entries)
-    return {name: value for name, _, value in pairs}
+def _facts(unit: Unit) -> ServiceUnit:
+    """What hints need to know of it."""
+    origins = {name: file for file, values in _environment_files(unit) for name in values}
+    text = files_of(unit)
+    return ServiceUnit(
+        unit.get("Id"),
+        is_user=unit.manager is not None,
+        environment_files={name: file for name, file in origins.items() if name.startswith("Z4J_")},
+        credentials=dict(_CREDENTIAL.findall(text)),
+        state_directories=tuple(f"/var/lib/{name}" for name in unit.words("StateDirectory")),
+    )
 
 
-def _environment_file(unit: Unit, path: str) -> Mapping[str, str]:
-    try:
-        return parse_environment_file(read_small_file(path, limit_bytes=_LARGEST_BYTES).decode())
-    except UnicodeDecodeError:
-        raise CannotActAs(f"--unit {unit.name}: its EnvironmentFile={path} is not UTF-8 text") from None
-    except (OSError, ValueError) as exc:
-        raise CannotActAs(
-            f"--unit {unit.name}: its EnvironmentFile={path} can't be read: {_reason(exc)}"
-        ) from exc
+def _values(unit: Unit) -> dict[str, str]:
+    """What the unit's files give the next process, of Environment= and EnvironmentFile=."""
+    pairs = (entry.partition("=") for entry in words(unit.get("Environment")))
+    given = {name: value for name, _, value in pairs}
+    for _, values in _environment_files(unit):
+        given |= values
+    return given
 
 
-def _credential(unit: Unit, path: str) -> bytes:
-    try:
-        return read_small_file(path, limit_bytes=_LARGEST_BYTES)
-    except (OSError, ValueError) as exc:
-        raise CannotActAs(
-            f"--unit {unit.name}: the file of its LoadCredential= can't be read: {path}: {_reason(exc)}"
-        ) from exc
-
-
-def _reason(exc: OSError | ValueError) -> str:
-    if isinstance(exc, TimeoutError):
-        return f"it did not answer in {BUDGET_S:.0f} s"
-    return (exc.strerror if isinstance(exc, OSError) else "") or str(exc)
-
-
-def _directory(unit: Unit, user: _User) -> str:
-    """WorkingDirectory=, where `!` before it tells systemd to go on without."""
-    value = unit.get("WorkingDirectory")
-    path = value.lstrip("!-")
-    path = (user.home if path == "~" else path) or "/"
-    if os.path.isdir(path):
-        return path
-    if value == path:
-        raise CannotActAs(
-            f"--unit {unit.name}: its WorkingDirectory={path} does not exist: that is why it fails to start"
-        )
-    return "/"
+def _environment_files(unit: Unit) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The environment files that can be read, in systemd's order: a later one beats an earlier one."""
+    for path, _ in unit.environment_files:
+        for file in matching(path):
+            with contextlib.suppress(OSError, ValueError):
+                text = read_small_file(file, limit_bytes=_LARGEST_BYTES).decode()
+                yield file, parse_environment_file(text)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -39,6 +40,7 @@ from z4j_probes.plugins import add_plugins
 
 if TYPE_CHECKING:
     from z4j_fastapi.as_service.child import Service
+    from z4j_fastapi.as_service.target import Target
 
 
 def run(options: Options) -> int:
@@ -109,40 +111,50 @@ class _Doctor:
         def act(acting_as: ActingAs) -> Mapping[str, Any]:
             return climb_once(partial(self._ladder, budget_s=budget_s, acting_as=acting_as)).to_dict()
 
-        return Report.from_dict(self._as_service(act))
+        with self._target() as target:
+            rows = () if target.finding is None else (target.finding,)
+            if target.service is None:
+                ladder = Ladder(self._registry, Settings())
+                report = ladder.report(ladder.start(), (), not_run="unit failed")
+            else:
+                report = Report.from_dict(self._act_as(target.service, act))
+            config = dict(report.config)
+            if target.remarks:
+                config["remarks"] = [*config.get("remarks", ()), *target.remarks]
+            return replace(
+                report, results=(*rows, *report.results), config=config, strict=self._options.strict
+            )
 
-    def _as_service(self, act: Callable[[ActingAs], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """What the service itself would have found out. It is looked up afresh: it may have restarted."""
-        from z4j_fastapi.as_service.child import act_as
+    @contextmanager
+    def _target(self) -> Iterator[Target]:
+        """Whom the options name. It is looked up afresh each time: it may have restarted."""
         from z4j_fastapi.as_service.errors import CannotActAs
+        from z4j_fastapi.as_service.process import process_to_act_as
+        from z4j_fastapi.as_service.unit import unit_to_act_as
 
+        pid, unit = self._options.pid, self._options.unit
         try:
-            service = self._service()
-            # one climb may be followed by another: see `climb_once`
-            acting = partial(act, ActingAs.prepared(service.unit))
-            return act_as(service, acting, budget_s=2 * max(RUN_BUDGET_S, self._options.timeout_s))
+            with (
+                unit_to_act_as(unit)
+                if unit is not None
+                else nullcontext(process_to_act_as(pid or 0)) as found
+            ):
+                yield found
         except CannotActAs as exc:
             usage_error(str(exc))
 
-    def _service(self) -> Service:
-        """The service that the options name."""
-        from z4j_fastapi.as_service.process import service_of_process
-        from z4j_fastapi.as_service.unit import service_of_unit
+    def _act_as(self, service: Service, act: Callable[[ActingAs], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What the service itself would have found out."""
+        from z4j_fastapi.as_service.child import act_as
+        from z4j_fastapi.as_service.process import settings_elsewhere
 
-        options = self._options
-        service = (
-            service_of_process(options.pid)
-            if options.pid is not None
-            else service_of_unit(options.unit or "")
-        )
-        is_bare = not any(name.startswith("Z4J_") for name in service.environ)
-        if is_bare and options.env_file is None and not self._noted_bare:
+        hint = settings_elsewhere(service)
+        if hint and self._options.env_file is None and not self._noted_bare:
             self._noted_bare = True
-            note(
-                f"{service.name} is started without any Z4J_ variable. What a program sets for itself later "
-                "(from a .env file, say) can't be seen from outside: name that file with --env-file"
-            )
-        return service
+            note(hint)
+        # one climb may be followed by another: see `climb_once`
+        acting = partial(act, ActingAs.prepared(service.unit))
+        return act_as(service, acting, budget_s=2 * max(RUN_BUDGET_S, self._options.timeout_s))
 
     def _bundle(self, report: Report) -> bytes:
         from z4j_fastapi.cli.bundle import make_bundle
@@ -156,7 +168,10 @@ class _Doctor:
             settings = replace(self._options.load_settings(), acting_as=acting_as)
             return {"bundle": make_bundle(report, settings, known).hex()}
 
-        return bytes.fromhex(self._as_service(act)["bundle"])
+        with self._target() as target:
+            if target.service is None:
+                return make_bundle(report, Settings(), known)
+            return bytes.fromhex(self._act_as(target.service, act)["bundle"])
 
     def _ladder(
         self, *, introduce: Introduce, budget_s: float | None = None, acting_as: ActingAs | None = None

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-from z4j_probes.codes import auth, buffer, command, config, dns, signing, tcp, tls, websocket
+from z4j_probes.codes import auth, buffer, command, config, dns, signing, tcp, tls, unit, websocket
 from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 
@@ -52,7 +52,7 @@ def common(probe: str) -> tuple[Code, ...]:
     )
 
 
-_BY_PROBE = (m.CODES for m in (config, buffer, dns, tcp, tls, websocket, auth, signing))
+_BY_PROBE = (m.CODES for m in (config, buffer, dns, tcp, tls, websocket, auth, signing, unit))
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
     {
         row.code: row

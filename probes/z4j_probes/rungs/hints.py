@@ -17,6 +17,7 @@ from z4j_probes.endpoint import Endpoint
 from z4j_probes.invocation import can_type
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
+from z4j_probes.rungs import unit_hints
 from z4j_probes.settings import Settings
 from z4j_probes.source import ARGUMENT, Kind
 from z4j_probes.systemd_unit import unit_of
@@ -86,6 +87,9 @@ def source_name(settings: Settings, attribute: str) -> str:
 def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     """How to write a secret, copied anew, to where it came from."""
     name, source = variable_of(attribute).name, settings.sources.get(attribute, ARGUMENT)
+    unit = unit_of(settings)
+    if source.secret_file is not None and unit is not None:
+        return unit_hints.replace_file(unit, source.secret_file)
     if source.secret_file is not None:
         path = shlex.quote(source.secret_file)
         if can_type():
@@ -95,9 +99,8 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
         return (Step(f"Write {name}=… without quotes or spaces into {source.env_file}"),)
     if source.kind is Kind.ARGUMENT:
         return (Step(f"Pass it without anything around it ({attribute}=…), or remove it and set {name}"),)
-    unit = unit_of(settings)
-    if unit:
-        return (_edit_unit(name, unit),)
+    if unit is not None:
+        return unit_hints.set_secret(unit, name)
     if can_type():
         return (Step(f"Paste it into {name}", type_variable(name)),)
     return (Step(f"Set {name} {_UNATTENDED}"),)
@@ -112,8 +115,8 @@ def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
     if env_file is not None:
         return (Step(f"Add {names} to {env_file}, from {from_dashboard}"),)
     unit = unit_of(settings)
-    if unit:
-        return (_edit_unit(names, unit),)
+    if unit is not None:
+        return unit_hints.set_all(unit, {v.name: None if v.secret else _EXAMPLE_URL for v in variables})
     if not can_type():
         files = listed([variable.file_name for variable in variables if variable.secret])
         or_files = f", or name mounted files in {files}" if files else ""
@@ -145,12 +148,15 @@ def _shown_once(variables: Sequence[Variable]) -> str:
     return f" ({listed(secrets)} {'is' if len(secrets) == 1 else 'are'} shown once)" if secrets else ""
 
 
-def unreadable(path: str, variable: str) -> tuple[Step, ...]:
+def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]:
     """What to do about a file that could not be read, by what can be seen of it."""
-    uid, quoted = os.geteuid(), shlex.quote(path)
+    uid, quoted, unit = os.geteuid(), shlex.quote(path), unit_of(settings)
+    by_systemd = unit is not None and os.path.isabs(path) and variable.startswith("Z4J_")
     try:
         found = Path(path).stat()
     except PermissionError:
+        if unit is not None and by_systemd:
+            return unit_hints.load_credential(unit, variable, path)
         return (Step(f"Let uid {uid} enter the directories above it. See their modes", f"namei -l {quoted}"),)
     except (OSError, ValueError):
         if variable.startswith("--"):
@@ -166,16 +172,13 @@ def unreadable(path: str, variable: str) -> tuple[Step, ...]:
         return (Step(f"Mount or write the file, or correct {variable}. List what exists", seen),)
     if stat.S_ISDIR(found.st_mode):
         return (Step(f"Mount the file: {path} is a directory, as Docker makes for a missing mount source"),)
+    if unit is not None and by_systemd and not os.access(path, os.R_OK):
+        return unit_hints.load_credential(unit, variable, path)
     if not os.access(path, os.R_OK):
         owned = f"it belongs to uid {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}"
         allow = f"sudo chown {uid} {quoted} && sudo chmod 0400 {quoted}"
         return (Step(f"Let uid {uid} read it ({owned})", allow),)
     return (Step("See what the file contains", f"file {quoted}"),)
-
-
-def _edit_unit(name: str, unit: str) -> Step:
-    text = f"Set {name} in the unit, with Environment= or EnvironmentFile="
-    return Step(text, f"sudo systemctl edit {shlex.quote(unit)}")
 
 
 def _directory() -> str:

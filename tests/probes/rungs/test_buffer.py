@@ -16,6 +16,7 @@ from z4j_probes import ProbeResult, Settings, Status, StorageError
 from z4j_probes.rungs.buffer import probe as buffer
 from z4j_probes.rungs.config import probe as config
 from z4j_probes.storage import StateDirectory, identity
+from z4j_probes.systemd_unit import ServiceUnit
 
 PROBES = (config.PROBE, buffer.PROBE)
 UID = os.geteuid()
@@ -190,9 +191,11 @@ def test_a_moved_buffer_with_little_space_says_both() -> None:
 
 
 def test_under_systemd_the_hint_is_a_state_directory() -> None:
-    (step,) = buffer.fix("buffer.unwritable", "/var/www/.z4j", uid=33, unit="web.service", home_is_set=False)
-    assert step.command == "sudo systemctl edit web.service"
-    assert "StateDirectory=z4j" in step.text
+    unit = ServiceUnit("web.service")
+    edit, restart = buffer.fix("buffer.unwritable", "/var/www/.z4j", uid=33, unit=unit, home_is_set=False)
+    assert edit.command == "sudo systemctl edit web.service"
+    assert "StateDirectory=web and Environment=Z4J_HOME=%S/web/z4j" in edit.text
+    assert restart.command == "sudo systemctl restart web.service"
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,12 @@ from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult, Step
+from z4j_probes.rungs import unit_hints
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
 from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, private_directory, proof
 from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE
-from z4j_probes.systemd_unit import unit_of
+from z4j_probes.systemd_unit import ServiceUnit, unit_of
 from z4j_probes.threads import in_daemon_thread
 
 # Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
@@ -46,7 +47,7 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(climb.time_left()):
             proven = climb.has("directory")
             asked = _asked_for(settings)
-            if uid == 0 and asked and not proven:
+            if uid == 0 and unit is None and asked and not proven:
                 owner = await in_daemon_thread(lambda: owner_above(asked))
                 if owner:
                     climb.directory = StateDirectory(Path(asked), Path(asked))
@@ -88,12 +89,13 @@ def _hangs(path: str, *, uid: int) -> ProbeResult:
     )
 
 
-def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: str | None) -> ProbeResult:
+def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: ServiceUnit | None) -> ProbeResult:
     settings = climb.settings
     own = _own_directory(settings, climb.directory.path) if climb.has("directory") else None
     path = str(climb.directory.path) if climb.has("directory") else _asked_for(settings)
     details = {"directory": path, "uid": uid}
-    owner = owner_of(str(own)) if own and uid == 0 and exc.code == UNSAFE_DIRECTORY else None
+    by_mistake = uid == 0 and unit is None
+    owner = owner_of(str(own)) if own and by_mistake and exc.code == UNSAFE_DIRECTORY else None
     if owner:
         return wrong_user(str(own), owner, details)
     if own and os.path.lexists(own) and exc.code in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY, UNWRITABLE):
@@ -104,7 +106,7 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: str | None) -> P
 
 
 def verdict_on(
-    settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int, unit: str | None
+    settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int, unit: ServiceUnit | None
 ) -> ProbeResult:
     """The verdict on a directory that works."""
     details: dict[str, Any] = {
@@ -122,7 +124,8 @@ def verdict_on(
         if chosen.refused:
             message += f"; {chosen.refused}"
         requested = str(chosen.requested) if chosen.requested else None
-        owner = owner_of(requested) if uid == 0 and chosen.code == UNSAFE_DIRECTORY else None
+        by_mistake = uid == 0 and unit is None and chosen.code == UNSAFE_DIRECTORY
+        owner = owner_of(requested) if by_mistake else None
         if owner:  # a chown would take the directory away from the service: it is this user that is wrong
             return wrong_user(requested, owner, details)
         steps = fix(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
@@ -133,7 +136,9 @@ def verdict_on(
     return outcome("buffer.ok", f"{chosen.path} is writable ({space})", details=details)
 
 
-def fix(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set: bool) -> tuple[Step, ...]:
+def fix(
+    code: str, path: str | None, *, uid: int, unit: ServiceUnit | None, home_is_set: bool
+) -> tuple[Step, ...]:
     """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
     quoted = shlex.quote(path) if path else ""
     if code == "buffer.disk_full":
@@ -149,14 +154,8 @@ def fix(code: str, path: str | None, *, uid: int, unit: str | None, home_is_set:
             Step("See which process holds it", f"fuser -v {quoted}/*"),
             Step("If it is on a network mount, put Z4J_HOME on a local disk"),
         )
-    if unit:
-        return (
-            Step(
-                "Create a directory in the unit, with StateDirectory=z4j and Environment=Z4J_HOME=%S/z4j "
-                "below [Service]",
-                f"sudo systemctl edit {shlex.quote(unit)}",
-            ),
-        )
+    if unit is not None:
+        return unit_hints.give_directory(unit, path)
     elsewhere = (
         Step("Create a directory for the buffer", f"sudo install -d -m 0700 -o {uid} /var/lib/z4j"),
         Step("Use it", "export Z4J_HOME=/var/lib/z4j"),
@@ -230,7 +229,7 @@ def _prove(directory: Path, own: Path, *, proven: bool) -> int:
     return free_space(directory)
 
 
-def _found_damaged(path: Path, start: bytes, *, uid: int, unit: str | None) -> ProbeResult:
+def _found_damaged(path: Path, start: bytes, *, uid: int, unit: ServiceUnit | None) -> ProbeResult:
     check = fix("buffer.corrupt", str(path.parent), uid=uid, unit=unit, home_is_set=True)
     return outcome(
         "buffer.corrupt",

@@ -92,7 +92,7 @@ def load_ca_file(settings: Settings) -> list[Problem]:
         return _ca_problem(settings, reason, _make_pem(path))
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        return _ca_problem(settings, f"can't be read: {reason}", unreadable(path, "Z4J_CA_FILE"))
+        return _ca_problem(settings, f"can't be read: {reason}", unreadable(settings, path, "Z4J_CA_FILE"))
     if not context.cert_store_stats()["x509"]:
         return _ca_problem(settings, "contains no certificate", "Name the PEM file of the CA's certificate")
     return []

@@ -60,7 +60,7 @@ def find_problems(settings: Settings) -> list[Problem]:
             lost.attribute,
             lost.variable,
             f"{lost.path} can't be read ({lost.variable}): {lost.reason}",
-            lost.steps or unreadable(lost.path, lost.variable),
+            lost.steps or unreadable(settings, lost.path, lost.variable),
         )
         for lost in settings.unreadable
     ]

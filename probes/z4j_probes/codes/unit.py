@@ -1,0 +1,62 @@
+"""Does systemd run this service, and could it? (A row that `doctor --unit` adds.)"""
+
+from z4j_probes.codes._code import Code
+from z4j_probes.result import Status, Step
+
+CODES = (
+    Code(
+        "unit.ok",
+        "systemd runs the service",
+        status=Status.PASS,
+        causes=("its main process, or another one of the unit that has the settings, was found",),
+    ),
+    Code(
+        "unit.not_running",
+        "systemd does not run the service, and could start it",
+        status=Status.WARN,
+        causes=(
+            "it was stopped, or never started since the machine booted",
+            "its program ended by itself: its journal says why",
+            "systemd waits before it starts it again",
+        ),
+        steps=(
+            Step("See what it logged", "sudo journalctl -u NAME -n 50"),
+            Step("Start it", "sudo systemctl start NAME"),
+        ),
+    ),
+    Code(
+        "unit.cannot_start",
+        "systemd can't start the service",
+        causes=(
+            "its program is missing or not executable (203/EXEC)",
+            "its user does not exist (217/USER), or can't enter its working directory (200/CHDIR)",
+            "a file that it needs is missing: an EnvironmentFile= or a credential (243/CREDENTIALS)",
+            "a path of its sandbox is missing (226/NAMESPACE)",
+            "a condition is not met, or a setting is not valid",
+        ),
+        steps=(
+            Step("Correct it", "sudo systemctl edit NAME"),
+            Step("Start it", "sudo systemctl restart NAME"),
+        ),
+    ),
+    Code(
+        "unit.outdated",
+        "the service runs with other settings than its files have now",
+        status=Status.WARN,
+        causes=(
+            "a file was corrected, and the service not restarted",
+            "a unit file was changed, and systemd has not read it yet",
+        ),
+        steps=(Step("Restart it", "sudo systemctl daemon-reload && sudo systemctl restart NAME"),),
+    ),
+    Code(
+        "unit.not_taken_over",
+        "the service has limits that the doctor can't give itself, and that may keep it offline",
+        status=Status.WARN,
+        causes=(
+            "SystemCallFilter= refuses what a connection needs",
+            "IPAddressDeny= of a control group that can't be joined, as in some containers",
+        ),
+        steps=(Step("Run the doctor in the service once: ExecStartPre=python -m z4j_fastapi doctor"),),
+    ),
+)
