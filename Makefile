@@ -13,7 +13,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types quick test slow coverage fault-table demo pictures docs peer bench bench-smoke clean
+.PHONY: help setup brain apt lint types quick test systemd slow coverage fault-table demo pictures docs peer bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,10 @@ quick: lint types ## Style, types, and the tests that need no other program, in 
 test: setup brain apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
 	@$(BIN)/pytest $(PYTEST_ARGS) -m "not slow"
 
-slow: setup brain apt ## The tests that take minutes: long soak, a booted systemd, monitoring engines
+systemd: setup ## Make the root directory in which slow tests boot a systemd, where that is possible
+	@.ci/systemd-root $(BIN)/python
+
+slow: setup brain apt systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
 	@$(BIN)/pytest $(PYTEST_ARGS) -m slow
 
 coverage: setup brain apt ## Run all tests with coverage, subprocesses included, and show it by file
