@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import uuid
 from pathlib import Path
@@ -16,7 +15,9 @@ from tests.support.hostile_relay import as_it_was, hostile_relay
 from tests.support.relay import relay_to
 from z4j_fastapi.agent import in_flight, session
 from z4j_fastapi.agent.status import State
-from z4j_fastapi.buffer.event_log import EventLog, Row
+from z4j_fastapi.buffer.claims import Span
+from z4j_fastapi.buffer.event_log import Row
+from z4j_fastapi.buffer.event_store import EventStore
 from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
 from z4j_probes.protocol import parse, unsigned_frame
 
@@ -270,15 +271,15 @@ async def test_a_disk_that_failed_to_be_read_for_a_moment_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with DevBrain(limits=Limits(heartbeat_interval_s=1)) as brain, agent_of(brain, tmp_path) as agent:
-        read, failed = EventLog.read, threading.Event()
+        read, failed = EventStore.read, threading.Event()
 
-        def fail_once(log: EventLog, first: int, last: int, limit: int) -> list[Row]:
+        def fail_once(store: EventStore, span: Span, limit: int) -> list[Row] | None:
             if not failed.is_set():
                 failed.set()
-                raise sqlite3.OperationalError("disk I/O error")
-            return read(log, first, last, limit)
+                return None
+            return read(store, span, limit)
 
-        monkeypatch.setattr(EventLog, "read", fail_once)
+        monkeypatch.setattr(EventStore, "read", fail_once)
         agent.emit("task.sent", task_id="1")
         await brain.wait_for_events(1)
         assert failed.is_set()

@@ -18,7 +18,7 @@ from z4j_fastapi.agent import supervisor, thread
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.reconnect import Schedule
 from z4j_fastapi.agent.status import State
-from z4j_fastapi.buffer import EventBuffer, event_buffer
+from z4j_fastapi.buffer import EventBuffer, housekeeper
 from z4j_fastapi.buffer.event_store import EventStore
 from z4j_fastapi.devbrain import DevBrain
 from z4j_probes import Ladder, Report
@@ -133,7 +133,7 @@ async def test_a_dead_thread_is_noticed_logged_and_started_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     if who == "housekeeper":
-        monkeypatch.setattr(event_buffer, "LOOK_EVERY_S", 0.05)
+        monkeypatch.setattr(housekeeper, "LOOK_EVERY_S", 0.05)
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         before = agent.status.worker_id
         with killing(agent, monkeypatch) as kill:
@@ -207,17 +207,17 @@ async def test_leaving_with_a_dead_thread_closes_what_it_held(
 async def test_housekeeping_that_fails_is_logged_and_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_buffer, "HOUSEKEEPING_EVERY_S", 0.01)
+    monkeypatch.setattr(housekeeper, "HOUSEKEEPING_EVERY_S", 0.01)
     rounds: list[object] = []
-    real = EventStore.sync
+    real = EventStore.tend
 
-    def sync(store: EventStore) -> None:
+    def tend(store: EventStore) -> None:
         rounds.append(store)
         if len(rounds) < 5:
             raise ValueError("of a kind that nothing expects")
         real(store)
 
-    monkeypatch.setattr(EventStore, "sync", sync)
+    monkeypatch.setattr(EventStore, "tend", tend)
     buffer = EventBuffer.open(tmp_path, "abc")
     buffer.append('"1"')
     await until(lambda: len(rounds) >= 5, "it went on")

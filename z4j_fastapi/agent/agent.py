@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.agent.hello import Introduction
@@ -27,6 +27,9 @@ from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.log import log
 from z4j_probes import Settings
 from z4j_probes.given import Unusable, as_count, as_seconds, seal
+
+if TYPE_CHECKING:
+    from z4j_fastapi.buffer.open import Bounds
 
 Preflight = Literal["warn", "strict", "off"]
 
@@ -114,9 +117,11 @@ class Z4JAgent:
         unusable = (number for number in numbers.values() if isinstance(number, Unusable))
         self._settings = replace(settings, unusable=(*settings.unusable, *unusable))
         usable = {name: number for name, number in numbers.items() if isinstance(number, int | float)}
-        self._bounds: dict[str, int] = {
-            name: int(usable[name]) for name in ("max_events", "max_bytes") if name in usable
-        }
+        self._bounds: Bounds = {}
+        if "max_events" in usable:
+            self._bounds["max_events"] = int(usable["max_events"])
+        if "max_bytes" in usable:
+            self._bounds["max_bytes"] = int(usable["max_bytes"])
         self._preflight_budget_s = usable.get("preflight", PREFLIGHT_BUDGET_S)
         self._shutdown_budget_s = usable.get("shutdown", SHUTDOWN_BUDGET_S)
         self._commanded = engine
@@ -172,11 +177,12 @@ class Z4JAgent:
             event = self._encoder.encode(kind, data=data, occurred_at=occurred_at, **where)
         except Exception as exc:  # a host's own __str__ may do anything; the event still happened
             event = self._encoder.encode(kind, data={"unreadable": type(exc).__name__}, **where)
-        if not buffer.append(event):
-            self._board.missed += buffer.closed  # the buffer has counted any other
-            return False
-        thread.wake()
-        return True
+        is_written = buffer.append(event)
+        if not is_written and buffer.closed:  # the buffer has counted any other
+            self._board.missed += 1
+        else:
+            thread.wake()
+        return is_written
 
     async def __aenter__(self) -> Self:
         """Start, and wait for the first climb as `preflight` says; PreflightError where it is strict."""

@@ -38,11 +38,12 @@ class AgentStatus:
     """A snapshot. `code` and `reason` are those of the last failure, empty while online.
 
     `report` is the last climb's. `buffered` counts events that no brain has acknowledged, `dropped` those
-    that were lost to the buffer's bounds or could not be taken. `buffer_path` is None for a buffer that
-    lives in memory alone. `rejected` counts events that a brain has acknowledged and did not take: it
+    that were lost to the buffer's bounds or could not be taken, `not_durable` those for which emit returned
+    False because they were in memory only. `buffer_path` is None for a buffer that
+    lives in memory only. `rejected` counts events that a brain has acknowledged and did not take: it
     knows them, or keeps one of their kind a second. `log_fault` says why nothing of the agent's log
     appears, empty if it does. `buffer_fault` is a code while the disk does not take events, which are in
-    memory alone then. After the end `buffered` is what was left on disk for the next start. `commands`
+    memory only then. After the end `buffered` is what was left on disk for the next start. `commands`
     counts what the brain asked: by how it ended, and by code where it was not done.
     """
 
@@ -54,6 +55,7 @@ class AgentStatus:
     buffered: int = 0
     dropped: int = 0
     rejected: int = 0
+    not_durable: int = 0
     buffer_path: str | None = None
     buffer_fault: str = ""
     worker_id: str | None = None
@@ -71,6 +73,7 @@ class AgentStatus:
             "buffered": self.buffered,
             "dropped": self.dropped,
             "rejected": self.rejected,
+            "not_durable": self.not_durable,
             "buffer_path": self.buffer_path,
             "buffer_fault": self.buffer_fault,
             "worker_id": self.worker_id,
@@ -91,6 +94,10 @@ class Counts(Protocol):
     @property
     def dropped(self) -> int:
         """How many were lost for want of room."""
+
+    @property
+    def not_durable(self) -> int:
+        """How many were in memory only when they were taken."""
 
 
 class StatusBoard:
@@ -130,7 +137,10 @@ class StatusBoard:
 
     def _counted(self, status: AgentStatus) -> AgentStatus:
         if self._counts is not None:
-            status = replace(status, buffered=self._counts.depth, dropped=self._counts.dropped)
+            counts = self._counts
+            status = replace(
+                status, buffered=counts.depth, dropped=counts.dropped, not_durable=counts.not_durable
+            )
         if self._rejections is not None:
             status = replace(status, rejected=self._rejections.count)
         if self._commands is not None:

@@ -243,7 +243,7 @@ class Supervisor:
                 self.wake()
 
     def _health(self) -> Mapping[str, str]:
-        return {"buffer": self._buffer.fault or ("memory" if self._directory is None else "ok")}
+        return {"buffer": self._buffer.fault or ("ok" if self._buffer.directory else "memory")}
 
     def _say(self, code: str, text: str, *, will_retry: bool = True) -> None:
         """Log a failure once, and again only when it has become another one."""

@@ -13,7 +13,6 @@ import math
 import os
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.hello import Introduction
@@ -25,7 +24,7 @@ from z4j_probes import Settings
 if TYPE_CHECKING:
     from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
-    from z4j_fastapi.buffer.open import OpenedBuffer
+    from z4j_fastapi.buffer.open import Bounds, OpenedBuffer
     from z4j_fastapi.commands.dispatch import Dispatcher
 
 # How long the first event of a batch waits for company. It also bounds how often `wake` wakes this thread,
@@ -52,7 +51,7 @@ class AgentThread:
         introduction: Introduction,
         board: StatusBoard,
         *,
-        bounds: Mapping[str, int],
+        bounds: Bounds,
         preflight_budget_s: float,
         shutdown_budget_s: float,
         engine: Engine | None = None,

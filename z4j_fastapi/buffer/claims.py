@@ -60,13 +60,17 @@ class Claims:
     def give_back(self, batch: Batch) -> None:
         """The events of `batch` are to be claimed again, before all newer ones."""
         if self.end(batch):
-            self._returned = sorted([*self._returned, *spans(batch.ids)])
+            self.return_ids(batch.ids)
+
+    def return_ids(self, ids: Iterable[int]) -> None:
+        """These events, of a batch that has ended, are to be claimed again, before all newer ones."""
+        self._returned = sorted([*self._returned, *spans(ids)])
 
     def give_back_all(self) -> None:
         """The same for every batch on its way."""
         ids = sorted(id_ for batch in self._in_flight.values() for id_ in batch.ids)
         self._in_flight.clear()
-        self._returned = sorted([*self._returned, *spans(ids)])
+        self.return_ids(ids)
 
     @property
     def has_returned(self) -> bool:

@@ -7,10 +7,14 @@ rows as with none, and appending writes one row and nothing else.
 Durability. `synchronous=NORMAL` in WAL mode: a commit is a write to the kernel without fsync, which
 survives the death of the process but not a power cut. `sync` makes the log durable against that too
 (the buffer calls it every second), and checkpoints fsync in the right order, so that a power cut costs the
-last moments, never the file (`synchronous=OFF` could cost the file). No fsync happens in `append`:
-automatic checkpoints are off, and `checkpoint` writes the first frame of the restarted log itself.
+last moments, never the file (`synchronous=OFF` could cost the file). Only `sync`, `checkpoint` and `close`
+wait for an fsync: automatic checkpoints are off, and `checkpoint` writes the first frame of the restarted log
+itself.
 
-Not thread-safe, and raises sqlite3.Error: EventBuffer sees to both.
+The schema's version is 1, and processes of all versions use it side by side: an added column of `ledger` is
+nothing to the version that does not know it.
+
+Not thread-safe, and raises sqlite3.Error: EventStore sees to both.
 """
 
 from __future__ import annotations
@@ -18,9 +22,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from z4j_fastapi.buffer.slots import FileId, file_id
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import storage_error
 from z4j_probes.storage.faults import CORRUPT
@@ -50,6 +56,11 @@ CREATE TABLE ledger (
 INSERT INTO ledger VALUES (1, 0, 0, 0);
 """
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?)"
+# The segments of the journal up to this number are done with: what was wanted of them is in `event`.
+_JOURNAL_COLUMN = "ALTER TABLE ledger ADD COLUMN journal_through INTEGER NOT NULL DEFAULT 0"
+
+# Up to so many rows are counted when the file is opened. Version 0.1 may have left wrong counters.
+_COUNTED_ROWS = 50_000
 
 
 def utf8_size(text: str) -> int:
@@ -70,9 +81,15 @@ class EventLog:
         self.last_id = 0
         self._events_seen = self._bytes_seen = 0
         self._events_gone = self._bytes_gone = self._dropped = 0
+        self._newest_id = 0
+        self._has_column = False
+        self.journal_through = 0
         try:
             self._prepare()
             self._wal = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            # not closed before the connection is: see `close_files`
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._written = self._look()
         except (sqlite3.Error, OSError) as exc:
             raise storage_error(exc, f"{path} can't be used") from exc
 
@@ -91,30 +108,27 @@ class EventLog:
         """How many events were ever dropped for want of room, earlier processes included."""
         return self._dropped
 
-    def append(self, id_: int, json: str, size: int) -> None:
-        """Add one event, newer than all others; it outlives this process once this returns."""
-        # counted first: a signal handler that raises comes between the two
-        self._events_seen += 1
-        self._bytes_seen += size
-        try:
-            self._connection.execute(_INSERT, (id_, self._events_seen, self._bytes_seen, json))
-        except sqlite3.Error:
-            self._events_seen -= 1
-            self._bytes_seen -= size
-            raise
-        self.frames += 1 + size // _PAGE_BYTES
+    def move_in(self, rows: Sequence[Row], *, journal_through: int = 0, dropped: int = 0) -> None:
+        """Add events, newer than all others, and count `dropped` more as lost: all of that, or nothing.
 
-    def append_many(self, rows: Iterable[Row]) -> None:
-        """Add events in one transaction: all of them, or none."""
+        `journal_through` is the journal's last segment that is done with by this (0: as before).
+        """
         events, size, values = self._events_seen, self._bytes_seen, []
         for id_, json in rows:
             events += 1
             size += utf8_size(json)
             values.append((id_, events, size, json))
+        through = max(journal_through, self.journal_through)
         with self._transaction():
-            self._connection.executemany(_INSERT, values)
+            if values:
+                self._connection.executemany(_INSERT, values)
+            self._write_ledger(self._events_gone, self._bytes_gone, self._dropped + dropped, through)
         self.frames += len(values) + (size - self._bytes_seen) // _PAGE_BYTES
+        if values:
+            self.last_id = self._newest_id = values[-1][0]
         self._events_seen, self._bytes_seen = events, size
+        self._dropped += dropped
+        self.journal_through = through
 
     def read(self, first: int, last: int, limit: int) -> list[Row]:
         """The oldest events with ids from `first` to `last`."""
@@ -136,15 +150,38 @@ class EventLog:
         if count:
             self._remove(0, last, count)
 
-    def add_dropped(self, events: int) -> None:
-        """Count events as lost that never came this far, or (negative) that another file counts now."""
-        self._write_ledger(self._events_gone, self._bytes_gone, self._dropped + events)
-        self._dropped += events
+    @property
+    def files(self) -> tuple[FileId, FileId]:
+        """Which files the database and its log are, wherever they are by now."""
+        return file_id(os.fstat(self._file)), file_id(os.fstat(self._wal))
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it is this very file that is at `path`."""
+        try:
+            return file_id(os.lstat(path)) == self.files[0]
+        except OSError:
+            return False
 
     @property
-    def is_deleted(self) -> bool:
-        """Whether somebody has deleted the file, or its log, under this process (a cleaner of /tmp)."""
-        return os.fstat(self._wal).st_nlink == 0 or not self._path.exists()
+    def is_gone(self) -> bool:
+        """Whether the file, or its log, was deleted or exchanged under this process (rm, mv, a cleaner)."""
+        try:
+            found = file_id(os.lstat(self._path)), file_id(os.lstat(f"{self._path}-wal"))
+        except OSError:
+            return True
+        return found != self.files
+
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether something else was written over the file (cp): between checkpoints it never changes.
+
+        A changed time of modification says no more than that it is worth a look (NFS).
+        """
+        found = os.fstat(self._file)
+        if (found.st_size, found.st_mtime_ns) == self._written[:2]:
+            return False
+        before, self._written = self._written, self._look()
+        return (before[0], before[2]) != (self._written[0], self._written[2])
 
     def sync(self) -> None:
         """Make what was appended so far survive a power cut. Needs no exclusive use of this object."""
@@ -154,10 +191,13 @@ class EventLog:
         """Move the write-ahead log into the database, and start it anew."""
         if self.depth == 0 and self._pages() > _SHRINK_ABOVE_PAGES:
             self._connection.execute("VACUUM")
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:  # a full disk stops it halfway
+            self._written = self._look()
         self.frames = 0
-        # The first write after a checkpoint fsyncs the new log's header: here, not in somebody's append.
-        self.add_dropped(0)
+        # The first write after a checkpoint fsyncs the new log's header: here, not when events move in.
+        self.move_in(())
 
     def close(self) -> None:
         """Leave the file checkpointed, as small as it can be where it is empty, and unlocked."""
@@ -165,11 +205,14 @@ class EventLog:
             if self.depth == 0 and self._pages() * _PAGE_BYTES > EMPTY_FILE_BYTES:
                 self._connection.execute("VACUUM")
         self._connection.close()
-        os.close(self._wal)
+        self.close_files()
 
-    def forsake(self) -> None:
-        """Let go of everything but the connection, which belongs to whoever sets the file aside."""
+    def close_files(self) -> None:
+        """Close what this has opened itself. The connection must be closed by then, or never be used again:
+        closing any descriptor of a file gives up the locks that the process has on it (fcntl(2)).
+        """
         os.close(self._wal)
+        os.close(self._file)
 
     def _prepare(self) -> None:
         execute = self._connection.execute
@@ -189,32 +232,75 @@ class EventLog:
         if ledger is None:
             raise StorageError(CORRUPT, f"{self._path} has lost its ledger")
         self._events_gone, self._bytes_gone, self._dropped = ledger
-        newest = execute("SELECT id, events_seen, bytes_seen FROM event ORDER BY id DESC LIMIT 1").fetchone()
-        self.last_id, self._events_seen, self._bytes_seen = newest or (0, self._events_gone, self._bytes_gone)
+        self._find_newest()
+        self.last_id = self._newest_id
+        self._count_where_cheap()
         # A first frame now, for the reason given in `checkpoint`. On a full disk what is here is still read.
         with contextlib.suppress(sqlite3.OperationalError):
-            self.add_dropped(0)
+            if self._knows_journal():
+                self.journal_through = execute("SELECT journal_through FROM ledger").fetchone()[0]
+            self.move_in(())
+
+    def _knows_journal(self) -> bool:
+        return any(
+            row[1] == "journal_through" for row in self._connection.execute("PRAGMA table_info(ledger)")
+        )
+
+    def _look(self) -> tuple[int, int, int]:
+        """How large the file is, when it was written, and a checksum of its first page."""
+        found = os.fstat(self._file)
+        return found.st_size, found.st_mtime_ns, zlib.crc32(os.pread(self._file, _PAGE_BYTES, 0))
+
+    def _find_newest(self) -> None:
+        query = "SELECT id, events_seen, bytes_seen FROM event ORDER BY id DESC LIMIT 1"
+        newest = self._connection.execute(query).fetchone()
+        self._newest_id, self._events_seen, self._bytes_seen = newest or (
+            0,
+            self._events_gone,
+            self._bytes_gone,
+        )
+
+    def _count_where_cheap(self) -> None:
+        """Correct counters of version 0.1, which did not notice when the newest events left first."""
+        first = self._connection.execute("SELECT min(id) FROM event").fetchone()[0]
+        if first is None or self._newest_id - first >= _COUNTED_ROWS:
+            return
+        query = "SELECT count(*), total(length(CAST(json AS BLOB))) FROM event"
+        events, size = self._connection.execute(query).fetchone()
+        self._events_gone, self._bytes_gone = self._events_seen - events, self._bytes_seen - int(size)
 
     def _remove(self, first: int, last: int, dropped: int) -> None:
         execute = self._connection.execute
         where = "FROM event WHERE id BETWEEN ? AND ?"
-        count, size = execute(
+        events, size = execute(
             f"SELECT count(*), total(length(CAST(json AS BLOB))) {where}",
             (first, last),
         ).fetchone()
-        if not count:
+        if not events:
             return
-        events_gone, bytes_gone = self._events_gone + count, self._bytes_gone + int(size)
-        with self._transaction():
-            execute(f"DELETE {where}", (first, last))
-            self._write_ledger(events_gone, bytes_gone, self._dropped + dropped)
+        before = self._newest_id, self._events_seen, self._bytes_seen
+        events_left, bytes_left = self.depth - events, self.bytes - int(size)
+        try:
+            with self._transaction():
+                execute(f"DELETE {where}", (first, last))
+                if last >= self._newest_id:
+                    # what is there is the newest row's count without those gone: it is another row now
+                    self._find_newest()
+                events_gone, bytes_gone = self._events_seen - events_left, self._bytes_seen - bytes_left
+                self._write_ledger(events_gone, bytes_gone, self._dropped + dropped, self.journal_through)
+        except BaseException:
+            self._newest_id, self._events_seen, self._bytes_seen = before
+            raise
         self._events_gone, self._bytes_gone = events_gone, bytes_gone
         self._dropped += dropped
 
-    def _write_ledger(self, events_gone: int, bytes_gone: int, dropped: int) -> None:
+    def _write_ledger(self, events_gone: int, bytes_gone: int, dropped: int, through: int) -> None:
+        if not self._has_column and not self._knows_journal():  # a file of version 0.1, or a new one
+            self._connection.execute(_JOURNAL_COLUMN)
+        self._has_column = True
         self._connection.execute(
-            "UPDATE ledger SET events_gone = ?, bytes_gone = ?, dropped = ?",
-            (events_gone, bytes_gone, dropped),
+            "UPDATE ledger SET events_gone = ?, bytes_gone = ?, dropped = ?, journal_through = ?",
+            (events_gone, bytes_gone, dropped, through),
         )
         self.frames += 2
 
@@ -225,6 +311,7 @@ class EventLog:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
+            self._has_column = False  # perhaps: it is looked again
             # SQLite has rolled back by itself after some errors, a full disk among them.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

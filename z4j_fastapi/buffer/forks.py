@@ -1,9 +1,10 @@
 """What becomes of open buffers when the process forks, and when it ends without closing them.
 
 A child has a copy of each open SQLite connection. It may neither use nor close it: closing believes that
-it holds the lock, and would checkpoint and delete the log under the parent. So the child parks them: out
+it holds the lock, and would checkpoint and delete the log under the parent. So the child disowns them: out
 of use, and referenced for ever, past the end of the interpreter. Before the fork every buffer's lock is
-taken, so that no thread is inside SQLite when the memory is copied.
+taken, so that no thread is inside SQLite when the memory is copied; for one that waits for the disk with a
+lock, a fork does not wait: there it holds no mutex but those of its own connection.
 """
 
 from __future__ import annotations
@@ -12,31 +13,36 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 import weakref
 from typing import Protocol
+
+# How long a fork waits for what is in the middle of something, and the end of the process for all disks.
+_HOLD_S = 0.1
+_EXIT_S = 4.0
 
 
 class Forkable(Protocol):
     """Something that owns a connection."""
 
-    def hold(self) -> None:
-        """Finish what is going on and start nothing."""
+    def hold(self, seconds: float) -> None:
+        """Finish what is going on, if that takes no longer, and start nothing."""
 
     def resume(self) -> None:
         """Go on, in the process that forked."""
 
-    def park(self) -> object:
+    def disown(self) -> object:
         """Go out of use for good, in the child; gives what must never be closed there."""
 
-    def close(self) -> None:
-        """The interpreter ends."""
+    def close(self, budget_s: float) -> bool:
+        """The interpreter ends; False where that takes longer than the budget."""
 
 
 _open: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _held: list[Forkable] = []
 # Two threads may fork at once: `_held` is one fork's, from before it until after it.
 _forking = threading.RLock()
-_parked: list[object] = []
+_disowned: list[object] = []
 
 
 def watch(buffer: Forkable) -> None:
@@ -53,7 +59,7 @@ def _before() -> None:
     _forking.acquire()
     _held[:] = list(_open)
     for buffer in _held:
-        buffer.hold()
+        buffer.hold(_HOLD_S)
 
 
 def _after_in_parent() -> None:
@@ -65,14 +71,15 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     for buffer in _held:
-        _keep_for_ever(buffer.park())
+        keep_for_ever(buffer.disown())
         _open.discard(buffer)
     _held.clear()
     _forking.release()
 
 
-def _keep_for_ever(thing: object) -> None:
-    _parked.append(thing)
+def keep_for_ever(thing: object) -> None:
+    """Never close `thing`, not even when the interpreter ends."""
+    _disowned.append(thing)
     # The interpreter empties that list when it ends, which would close the connection after all.
     with contextlib.suppress(ImportError):
         import ctypes
@@ -81,8 +88,9 @@ def _keep_for_ever(thing: object) -> None:
 
 
 def _at_exit() -> None:
+    deadline_s = time.monotonic() + _EXIT_S
     for buffer in list(_open):
-        buffer.close()
+        buffer.close(max(0.0, deadline_s - time.monotonic()))
 
 
 os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

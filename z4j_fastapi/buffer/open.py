@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 from z4j_fastapi.buffer.event_buffer import EventBuffer
 from z4j_fastapi.log import log
 from z4j_probes import Settings, StorageError
 from z4j_probes.storage import StateDirectory, choose, identity
 from z4j_probes.threads import in_daemon_thread
+
+
+class Bounds(TypedDict, total=False):
+    """How much a buffer may hold; what is left out is `EventBuffer.open`'s default."""
+
+    max_events: int
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class OpenedBuffer:
     identity: str
 
 
-async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, int]) -> OpenedBuffer:
+async def open_buffer(settings: Settings, budget_s: float, bounds: Bounds) -> OpenedBuffer:
     """Open it within the budget: a dead network mount costs the disk, not the start."""
     name = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
     given_up = threading.Event()
@@ -31,23 +38,23 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Mapping[str, 
         async with asyncio.timeout(budget_s):
             return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
-        log.error("%s: %s; events are kept in memory alone", exc.code, exc)
+        log.error("%s: %s; events are kept in memory only", exc.code, exc)
     except RuntimeError as exc:  # no more threads
-        log.error("buffer.unexpected: %s; events are kept in memory alone", exc)
+        log.error("buffer.unexpected: %s; events are kept in memory only", exc)
     except TimeoutError:
         given_up.set()
         log.error(
-            "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory alone",
+            "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory only",
             budget_s,
         )
     except Exception as exc:
         log.error("buffer.unexpected: %s: %s; events are kept in memory only", type(exc).__name__, exc)
-    return OpenedBuffer(EventBuffer.open(None, name, **bounds), None, name)
+    environ, home = settings.environ, settings.home
+    buffer = EventBuffer.open(None, name, find_directory=lambda: choose(home, environ).path, **bounds)
+    return OpenedBuffer(buffer, None, name)
 
 
-def _open(
-    settings: Settings, name: str, bounds: Mapping[str, int], given_up: threading.Event
-) -> OpenedBuffer:
+def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Event) -> OpenedBuffer:
     directory = choose(settings.home, settings.environ)
     buffer = EventBuffer.open(directory.path, name, **bounds)
     if directory.relocated:
@@ -57,8 +64,8 @@ def _open(
             directory.reason,
             directory.path,
         )
-    if buffer.set_aside:
-        log.warning("buffer.corrupt: a damaged buffer was set aside as %s", buffer.set_aside)
+    if buffer.damaged_copy:
+        log.warning("buffer.corrupt: a damaged buffer was set aside as %s", buffer.damaged_copy)
     if given_up.is_set():  # nobody waits any more: the slot is for another process
         buffer.close()
     return OpenedBuffer(buffer, directory, name)

@@ -15,11 +15,12 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from z4j_fastapi.buffer import journal
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import open_database, private_directory, storage_error
 from z4j_probes.storage.faults import CORRUPT, LOCKED
@@ -32,17 +33,25 @@ MAX_SLOTS = 1024
 TAKING_BUDGET_S = 2.0
 _RETRY_S = 0.005
 
+# Device and inode: which file it is, whatever its name.
+FileId = tuple[int, int]
+
 _FILE_NAME = re.compile(r"buffer-(\d{1,4})\.sqlite")
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A buffer file that this process has locked; `set_aside` is where a corrupt one went, if any."""
+    """A buffer file that this process has locked; `damaged_copy` is where a corrupt one went, if any."""
 
     number: int
     path: Path
     connection: sqlite3.Connection
-    set_aside: Path | None = None
+    damaged_copy: Path | None = None
+
+
+def file_id(found: os.stat_result) -> FileId:
+    """Which file that is."""
+    return found.st_dev, found.st_ino
 
 
 def random_number() -> int:
@@ -56,17 +65,39 @@ def take_lowest(directory: Path) -> Slot:
         return _take_first(directory, range(MAX_SLOTS))
 
 
-def take_again(slot: Slot) -> Slot:
-    """The same slot, whose files somebody has deleted, and perhaps their directory too.
+def take_again(slot: Slot, own_files: Collection[FileId] = ()) -> Slot:
+    """The same slot, whose file was deleted or exchanged, perhaps with its directory.
 
-    Where somebody has that by now, one without a file: what others left has ids of its own.
+    Where another process has that by now, a slot without a file. A file that was put in its place goes to a
+    free slot, where its events are adopted; `own_files` are the slot's own, wherever they are by now.
     """
     directory = private_directory(slot.path.parent.parent, slot.path.parent.name)
     with _one_at_a_time(directory):
+        _make_way(slot, own_files)
         slot.connection.close()
         taken = set(_numbers(directory))
         free = (number for number in range(MAX_SLOTS) if number not in taken)
         return _take_first(directory, itertools.chain([slot.number], free))
+
+
+def _make_way(slot: Slot, own_files: Collection[FileId]) -> None:
+    """Give what was put in the place of the slot's own file another number, where nothing has it open.
+
+    Before the slot's connection is closed: that deletes the log by its name.
+    """
+    directory, wal = slot.path.parent, Path(f"{slot.path}-wal")
+    try:
+        if file_id(os.lstat(slot.path)) in own_files:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if file_id(os.lstat(wal)) in own_files:
+                os.unlink(wal)  # of the old file: it must not be replayed into another one
+        open_database(slot.path).close()  # which moves its own log into it
+        taken = set(_numbers(directory))
+        free = next(number for number in range(MAX_SLOTS) if number not in taken)
+        os.rename(slot.path, directory / f"buffer-{free}.sqlite")
+    except (OSError, StorageError, StopIteration):  # nothing is there, or another process has it
+        return
 
 
 def _take_first(directory: Path, numbers: Iterable[int]) -> Slot:
@@ -115,15 +146,16 @@ def set_aside(path: Path) -> Path:
     return moved_to
 
 
-def abandoned(directory: Path, own: int) -> Iterator[Slot]:
+def abandoned(directory: Path, own: int | None) -> Iterator[Slot]:
     """Slots with something in them that no live process has, each locked until the caller closes it.
 
     Files without an event are not locked: a process that starts at this moment would find its slot taken.
     A corrupt one is left to the process that starts on it.
     """
-    for number in _numbers(directory):
+    in_journals = journal.slots_with_events(directory)
+    for number in sorted({*_numbers(directory), *in_journals}):
         path = directory / f"buffer-{number}.sqlite"
-        if number == own or not _may_hold_events(path):
+        if number == own or not (number in in_journals or _may_hold_events(path)):
             continue
         try:
             with _one_at_a_time(directory):

@@ -1,6 +1,7 @@
-"""A bell that may be rung in the middle of its ringing: signal handlers and destructors run at any moment.
+"""SignalSafeEvent: a wake-up for a waiting thread that a signal handler may give at any moment.
 
-`threading.Event` has a lock of its own, for which such code would wait in the thread that it has interrupted.
+`threading.Event` has a lock: a signal handler or a destructor that sets it while it interrupts the same
+thread in the middle of setting it would wait for ever.
 """
 
 from __future__ import annotations
@@ -9,32 +10,32 @@ import contextlib
 import queue
 
 
-class Bell:
-    """One thread waits for it, any may ring it; it stays rung until `reset`."""
+class SignalSafeEvent:
+    """One thread waits, any thread, signal handler or destructor may set; it stays set until `clear`."""
 
-    __slots__ = ("_is_rung", "_strokes")
+    __slots__ = ("_is_set", "_tokens")
 
     def __init__(self) -> None:
-        self._strokes: queue.SimpleQueue[None] = queue.SimpleQueue()  # whose `put` is reentrant
-        self._is_rung = False
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()  # its `put` is reentrant
+        self._is_set = False
 
-    def ring(self) -> None:
-        """Wake whoever waits."""
-        if not self._is_rung:
-            self._is_rung = True
-            self._strokes.put(None)
+    def set(self) -> None:
+        """Wake the thread that waits."""
+        if not self._is_set:
+            self._is_set = True
+            self._tokens.put(None)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until it is rung, or that long; whether it was rung."""
+        """Until it is set, or for that many seconds; whether it was set."""
         try:
-            self._strokes.get(timeout=seconds)
+            self._tokens.get(timeout=seconds)
         except queue.Empty:
             return False
         return True
 
-    def reset(self) -> None:
-        """What rang before is about to be seen to."""
+    def clear(self) -> None:
+        """Forget what set it; call it before looking at what there is to do."""
         with contextlib.suppress(queue.Empty):
             while True:
-                self._strokes.get_nowait()
-        self._is_rung = False
+                self._tokens.get_nowait()
+        self._is_set = False

@@ -1,0 +1,45 @@
+/* Preloaded into a process: its fsync and fdatasync take Z4J_TEST_SYNC_S seconds longer, and what they have
+   made durable is copied to Z4J_TEST_DURABLE, as it would be there after a power cut at the worst moment. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static void copy(int descriptor, const char *directory) {
+    char link[64], path[4096], to[4200], temporary[4300], buffer[65536];
+    struct stat found;
+    if (fstat(descriptor, &found) || !S_ISREG(found.st_mode)) return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(link, path, sizeof path - 1), count;
+    if (length < 0) return;
+    path[length] = 0;
+    if (strstr(path, " (deleted)")) return;
+    snprintf(to, sizeof to, "%s/%s", directory, strrchr(path, '/') + 1);
+    snprintf(temporary, sizeof temporary, "%s.%d", to, (int)gettid());
+    int out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    for (off_t at = 0; (count = pread(descriptor, buffer, sizeof buffer, at)) > 0; at += count)
+        if (write(out, buffer, count) != count) abort();
+    close(out);
+    rename(temporary, to);
+}
+
+static int synced(int descriptor, const char *name) {
+    const char *seconds = getenv("Z4J_TEST_SYNC_S"), *durable = getenv("Z4J_TEST_DURABLE");
+    if (seconds) {
+        double s = atof(seconds);
+        struct timespec left = {(time_t)s, (long)((s - (time_t)s) * 1e9)};
+        while (nanosleep(&left, &left)) {}
+    }
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+    int result = real(descriptor);
+    if (durable && result == 0) copy(descriptor, durable);
+    return result;
+}
+
+int fsync(int descriptor) { return synced(descriptor, "fsync"); }
+int fdatasync(int descriptor) { return synced(descriptor, "fdatasync"); }

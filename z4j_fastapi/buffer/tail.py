@@ -1,0 +1,125 @@
+"""Tail: the newest events, which are in a journal (or in memory only) and not in the database yet.
+
+Knows of each event its JSON and in which segment it is, hands out ids that rise in the order of arrival, and
+drops the oldest of those that are in memory only where they would need too much of it. Not thread-safe.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from z4j_fastapi.buffer.claims import Span
+from z4j_fastapi.buffer.event_log import Row
+from z4j_fastapi.buffer.journal import Segment
+
+
+class Entry(NamedTuple):
+    """An event, how many bytes it has, and where it was written: in which segment, under which number."""
+
+    json: str
+    size: int
+    segment: Segment
+    number: int
+
+
+class Tail:
+    """Events by rising id."""
+
+    def __init__(self, memory_events: int, memory_bytes: int) -> None:
+        self._memory_events = memory_events
+        self._memory_bytes = memory_bytes
+        # Not a dict: taking the first of a dict again and again walks over all that were taken before.
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._in_memory: OrderedDict[int, None] = OrderedDict()
+        self._in_memory_bytes = 0
+        self.bytes = 0
+        self.next_id = 1
+
+    @property
+    def depth(self) -> int:
+        """How many events are in it."""
+        return len(self._entries)
+
+    @property
+    def first_id(self) -> int:
+        """The oldest one's id; the next one's where there is none."""
+        return next(iter(self._entries), self.next_id)
+
+    def add(self, entry: Entry) -> int:
+        """Add the newest event; how many older ones had to go that were in memory only."""
+        id_ = self.next_id
+        self.next_id = id_ + 1  # first: a signal handler that raises comes between the two
+        self._entries[id_] = entry
+        self.bytes += entry.size
+        if entry.segment.is_file:
+            return 0
+        self._in_memory[id_] = None
+        self._in_memory_bytes += entry.size
+        dropped = 0
+        while len(self._in_memory) > self._memory_events or self._in_memory_bytes > self._memory_bytes:
+            dropped += self.remove(next(iter(self._in_memory))) is not None
+        return dropped
+
+    def add_older(self, id_: int, entry: Entry) -> None:
+        """Add an event that is older than all others, under the id that it has had before."""
+        self._entries[id_] = entry
+        self._entries.move_to_end(id_, last=False)
+        self.bytes += entry.size
+        self._in_memory[id_] = None
+        self._in_memory.move_to_end(id_, last=False)
+        self._in_memory_bytes += entry.size
+
+    def remove(self, id_: int) -> Entry | None:
+        """Take one event out, if it is there."""
+        entry = self._entries.pop(id_, None)
+        if entry is None:
+            return None
+        self.bytes = self.bytes - entry.size if self._entries else 0
+        if id_ in self._in_memory:
+            del self._in_memory[id_]
+            self._in_memory_bytes = self._in_memory_bytes - entry.size if self._in_memory else 0
+        return entry
+
+    def remove_memory(self) -> int:
+        """Take out the events that are in memory only; how many they were."""
+        return sum(self.remove(id_) is not None for id_ in list(self._in_memory))
+
+    def remove_span(self, span: Span) -> list[Entry]:
+        """Take out the events with ids in `span`, as many as are there."""
+        removed = (self.remove(id_) for id_ in self._ids(span))
+        return [entry for entry in removed if entry]
+
+    def remove_oldest(self) -> Entry | None:
+        """Take out the oldest event."""
+        return self.remove(next(iter(self._entries), 0))
+
+    def read(self, span: Span, limit: int) -> list[Row]:
+        """The oldest events with ids in `span`."""
+        found: list[Row] = []
+        for id_ in self._ids(span):
+            if len(found) == limit:
+                break
+            if entry := self._entries.get(id_):
+                found.append((id_, entry.json))
+        return found
+
+    def oldest_settled(self, limit: int | None = None) -> list[tuple[int, Entry]]:
+        """The oldest events (so many, or all), up to the first one whose segment is still written to."""
+        settled = []
+        for id_, entry in itertools.islice(self._entries.items(), limit):
+            if entry.segment.is_file and not entry.segment.is_sealed:
+                break
+            settled.append((id_, entry))
+        return settled
+
+    def _ids(self, span: Span) -> Iterable[int]:
+        """Ids rise by one from event to event, so walking over them is walking over the events."""
+        if not self._entries:
+            return range(0)
+        return range(max(span[0], self.first_id), min(span[1], self.next_id - 1) + 1)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._entries.values()))
