@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import enum
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j_fastapi.agent.events import (
@@ -51,7 +52,8 @@ def test_an_event_has_the_fields_of_the_wire_protocol() -> None:
 
 
 LOOK_LIKE_SECRETS = """password PASSWORD user_password apiKey api_key API-KEY Authorization Set-Cookie
-accessToken client_secret x-csrf-token private_key sessionId credentials PGPASSWORD_pwd"""
+accessToken client_secret x-csrf-token private_key sessionId credentials PGPASSWORD_pwd
+tokens secrets passwords apiKeys accesstoken clientsecret jwt bearer dsn db_pass"""
 
 
 @pytest.mark.parametrize("key", LOOK_LIKE_SECRETS.split())
@@ -107,7 +109,52 @@ def test_a_value_that_json_has_no_form_for_is_told(value: Any, expected: Any) ->
 
 
 def test_an_object_is_named_and_never_shown() -> None:
-    assert encode(user=User())["user"] == f"<{__name__}.User>"
+    class Plain:
+        password = "hunter2"
+
+    assert encode(user=Plain())["user"].endswith("Plain>")
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+def test_what_has_a_meaning_keeps_it() -> None:
+    assert encode(user=User(), level=Level.HIGH) == {"user": {"password": REDACTED}, "level": 3}
+
+
+@pytest.mark.parametrize("raised", [ValueError, asyncio.CancelledError, MemoryError])
+def test_one_unreadable_value_costs_that_value_only(raised: type[BaseException]) -> None:
+    class Unreadable(dict[str, int]):
+        def items(self) -> Any:
+            raise raised
+
+    found = encode(task_name="mail", kwargs=Unreadable(a=1), queue="q")
+    assert found == {
+        "task_name": "mail",
+        "kwargs": f"<Unreadable: unreadable, {raised.__name__}>",
+        "queue": "q",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-DEF_1", "[redacted]"),
+        ("Authorization: Bearer abcdefghijklmnop", "Authorization: [redacted]"),
+        ("postgres://u:p@h/db", "postgres://[redacted]@h/db"),
+        ("key AKIAABCDEFGHIJKLMNOP.", "key [redacted]."),
+        ("ghp_" + "a" * 36, "[redacted]"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----", "[redacted]"),
+        ("a basic idea, and https://example.com/a:b@c", "a basic idea, and https://example.com/a:b@c"),
+    ],
+)
+def test_a_secret_in_a_value_is_redacted_by_its_pattern(text: str, shown: str) -> None:
+    assert encode(args=[text], error=ValueError(text)) == {"args": [shown], "error": f"ValueError: {shown}"}
+
+
+def test_a_host_can_add_patterns() -> None:
+    assert encode(EventEncoder((), (r"ACME-\d+",)), args=["see ACME-123"]) == {"args": ["see [redacted]"]}
 
 
 def test_a_cycle_ends() -> None:
@@ -217,6 +264,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), anything))
 def test_every_event_is_canonical_and_survives_signing(data: dict[str, Any]) -> None:
     text = EventEncoder().encode("task.sent", task_id="t", engine="arq", data=data)

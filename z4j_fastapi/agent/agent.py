@@ -56,8 +56,9 @@ class Z4JAgent:
 
     Settings may be of any type that has an obvious text: pydantic's SecretStr and HttpUrl, UUID, bytes, int,
     Path, an enum. `role` is web, task, scheduler, beat or other.
-    `redact_keys` adds words to those that mark a value as secret. `allow_plaintext` permits ws:// to a host
-    that is not this machine. `engine` does what the brain asks, in the event loop in which this agent is
+    `redact_keys` adds words to those that mark a value as secret, `redact_patterns` regular expressions to
+    those that find secrets in values (re.error where one is not valid). `allow_plaintext` permits ws:// to a
+    host that is not this machine. `engine` does what the brain asks, in the event loop in which this agent is
     entered; `commands` says what it may ask: "default", "all", "none" or names (see docs/agent.md).
     """
 
@@ -78,6 +79,7 @@ class Z4JAgent:
         schedulers: Sequence[str] = (),
         capabilities: Mapping[str, Sequence[str]] | None = None,
         redact_keys: Sequence[str] = (),
+        redact_patterns: Sequence[str] = (),
         max_buffered_events: int | None = None,
         max_buffered_bytes: int | None = None,
         preflight_budget_s: float = PREFLIGHT_BUDGET_S,
@@ -127,7 +129,7 @@ class Z4JAgent:
         self._commanded = engine
         self._introduction = introduction.with_engine(engine, settings.commands)
         self._engine = engine.name if engine else _names(engines)[0] if engines else framework
-        self._encoder = EventEncoder(tuple(redact_keys))
+        self._encoder = EventEncoder(_names(redact_keys), _names(redact_patterns))
         self._board = StatusBoard()
         self._thread: AgentThread | None = None
         self._entered_pid: int | None = None
@@ -157,7 +159,10 @@ class Z4JAgent:
         occurred_at: datetime | None = None,
         **data: Any,
     ) -> bool:
-        """Keep one event for the brain; True once it survives a `kill -9` of this process.
+        """Keep one event for the brain; True once it is in the buffer's file, and survives a `kill -9`.
+
+        False where it is in no file: in memory only, because the disk fails (it may still be delivered: do
+        not emit it again; counted in `status.not_durable`), or not kept (`status.dropped`).
 
         From any thread, task, signal handler or destructor. Never raises and never waits for the network.
         False, and counted in `status.dropped`, where this agent is not entered, is switched off, was forked
@@ -165,23 +170,24 @@ class Z4JAgent:
         kept on disk for a start that has them right. `kind` is one of `EventKind`; `data` may hold anything,
         and is made safe (see `events`). `occurred_at` is zoned, or it is now.
         """
-        thread = self._thread
-        if thread is not None:
-            thread.look()
-        buffer = thread.buffer if thread else None
-        if thread is None or buffer is None:
-            self._board.missed += 1
-            return False
-        where: dict[str, Any] = {"task_id": task_id, "engine": engine or self._engine}
+        is_written = False
         try:
+            thread = self._thread
+            if thread is not None:
+                thread.look()
+            buffer = thread.buffer if thread else None
+            if thread is None or buffer is None:
+                self._board.missed += 1
+                return False
+            where: dict[str, Any] = {"task_id": task_id, "engine": self._engine if engine is None else engine}
             event = self._encoder.encode(kind, data=data, occurred_at=occurred_at, **where)
-        except Exception as exc:  # a host's own __str__ may do anything; the event still happened
-            event = self._encoder.encode(kind, data={"unreadable": type(exc).__name__}, **where)
-        is_written = buffer.append(event)
-        if not is_written and buffer.closed:  # the buffer has counted any other
-            self._board.missed += 1
-        else:
-            thread.wake()
+            is_written = buffer.append(event)
+            if not is_written and buffer.closed:  # the buffer has counted any other
+                self._board.missed += 1
+            else:
+                thread.wake()
+        except (Exception, asyncio.CancelledError):  # no memory
+            self._board.missed += not is_written
         return is_written
 
     async def __aenter__(self) -> Self:

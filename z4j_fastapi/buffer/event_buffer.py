@@ -29,7 +29,7 @@ MAX_EVENTS = 4_000_000
 # Two million events of the usual size, and what most disks can spare for a worker that is cut off for days.
 MAX_BYTES = 1024 * 1024 * 1024
 
-# Between two chunks that are adopted: a thread that takes a lock again at once keeps those that wait for it waiting.
+# Between two chunks that are adopted: a lock that is taken again at once keeps those who wait for it waiting.
 ADOPT_PAUSE_S = 0.002
 
 # How long the end of a process may wait for the disk. What is in the journal is there at the next start.

@@ -33,6 +33,8 @@ KEPT_S = 24 * 3600.0
 KEPT_IDS = 10_000
 # Other processes hold the lock for one small transaction each.
 BUSY_S = 5.0
+# How long the end of a process may wait for a call that is going on.
+CLOSE_BUDGET_S = 4.0
 # Counting rows is not free; some more of them are.
 _PRUNE_EVERY = 100
 
@@ -70,7 +72,8 @@ class CommandMemory:
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
         self._begun = 0
-        self._parked = False
+        self._disowned = False
+        self._is_held = False
 
     def begin(self, command_id: str, fire_id: str | None) -> Remembered | None:
         """Write down that this command is about to be acted on.
@@ -107,27 +110,33 @@ class CommandMemory:
         with self._transaction() as db:
             db.execute("DELETE FROM commands WHERE id = ? AND verdict IS NULL", (command_id,))
 
-    def close(self) -> None:
-        """Close the file. What is called later opens it again."""
-        with self._lock:
+    def close(self, budget_s: float = CLOSE_BUDGET_S) -> bool:
+        """Close the file; what is called later opens it again. False where a call takes longer than that."""
+        if not self._lock.acquire(timeout=budget_s):
+            return False
+        try:
             connection, self._connection = self._connection, None
             forks.unwatch(self)
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
+        finally:
+            self._lock.release()
+        return True
 
-    def hold(self) -> None:
+    def hold(self, seconds: float) -> None:
         """This process forks: see `buffer.forks`."""
-        self._lock.acquire()
+        self._is_held = self._lock.acquire(timeout=seconds)
 
     def resume(self) -> None:
         """It has forked."""
-        self._lock.release()
+        if self._is_held:
+            self._lock.release()
 
-    def park(self) -> object:
+    def disown(self) -> object:
         """In the child: it never uses this connection, nor closes it."""
-        connection, self._connection, self._parked = self._connection, None, True
-        self._lock.release()
+        connection, self._connection, self._disowned = self._connection, None, True
+        self._lock = threading.RLock()  # the old one may belong to a thread that is not in the child
         return connection
 
     def __enter__(self) -> Self:
@@ -157,7 +166,7 @@ class CommandMemory:
                 raise failed from exc
 
     def _opened(self) -> sqlite3.Connection:
-        if self._parked:
+        if self._disowned:
             raise StorageError(
                 LOCKED, "this process was forked from the one that opened the memory of commands"
             )
