@@ -178,7 +178,7 @@ async def test_a_host_object_that_raises_is_no_reason_to_lose_the_event(tmp_path
         assert agent.emit("task.sent", task_id="1", kwargs=Hostile())
         await brain.wait_for_events(1)
         (event,) = brain.seen.events.values()
-        assert event["data"] == {"unreadable": "RuntimeError"}
+        assert event["data"] == {"kwargs": "<Hostile: unreadable, RuntimeError>"}
 
 
 async def test_what_is_above_the_buffers_own_bound_is_one_event_lost(tmp_path: Path) -> None:

@@ -270,7 +270,8 @@ async def test_an_unusable_directory_means_memory_and_is_said(
         assert agent.status.state is State.ONLINE
         assert agent.status.buffer_path is None
         assert errors(caplog)[0].startswith("buffer.not_a_directory: ")
-        assert agent.emit("task.sent", task_id="1")
+        assert not agent.emit("task.sent", task_id="1")  # it is in no file, and delivered all the same
+        assert (agent.status.not_durable, agent.status.dropped) == (1, 0)
         await brain.wait_for_events(1)
 
 

@@ -614,12 +614,8 @@ class EventStore:
     def _start_anew(self, slot: slots.Slot) -> None:
         """A new file where the old one is corrupt, and is set aside, or gone."""
         with self.disk_lock:
-            corrupt = self._log
+            corrupt = self._log  # beside which the journal is sound, and goes on
             if corrupt:
-                with self.lock:
-                    open_, self._open = self._open, self._memory if self._open else None
-                if open_ and open_.is_file:
-                    open_.seal()
                 self._left = corrupt
                 self._give_up(corrupt.depth, corrupt.dropped)
             try:
@@ -638,7 +634,8 @@ class EventStore:
                         self._tail.remove_span((0, log.last_id))
                 left.close_files()
             self._take(slot, log)
-        self.fault = ""
+        if self._open is not self._memory or self._begin_segment():
+            self.fault = ""
         if corrupt:
             aside = f"it is set aside as {slot.damaged_copy}"
             self.tell(CORRUPT, f"the buffer was damaged: {aside}, with {corrupt.depth} events in it")
@@ -653,6 +650,9 @@ class EventStore:
     def _give_up(self, lost: int, dropped: int) -> None:
         self._log = None
         self._undeleted.clear()
+        for segment in self._retired:  # its events are in the journal again
+            segment.close()
+        self._retired.clear()
         with self.lock:
             self._memory.dropped += lost + dropped
             self._look_at_log()
