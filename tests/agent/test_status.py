@@ -21,6 +21,7 @@ class Counts:
 
     depth: int = 0
     dropped: int = 0
+    not_durable: int = 0
 
 
 def report() -> Report:
@@ -35,8 +36,9 @@ def test_a_new_board_is_of_an_agent_that_was_not_entered() -> None:
 def test_counts_are_asked_for_at_each_look_and_frozen_at_the_end() -> None:
     board, counts = StatusBoard(missed=2), Counts()
     board.opened(counts, "/var/lib/z4j", "host.web.0")
-    counts.depth, counts.dropped = 5, 1
+    counts.depth, counts.dropped, counts.not_durable = 5, 1, 4
     assert (board.snapshot().buffered, board.snapshot().dropped) == (5, 3)
+    assert board.snapshot().to_dict()["not_durable"] == 4
     board.close()
     counts.depth = 0
     assert (board.snapshot().buffered, board.snapshot().dropped) == (5, 3)
