@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from z4j_fastapi.cli.explain import HEALS
 from z4j_probes import Code, Status, Step, default_registry
 from z4j_probes.codes import CATALOGUE
 
@@ -24,13 +25,6 @@ SAID = Path(__file__).parents[1] / "tests" / "faults" / "said.json"
 WIDTH = 80
 _SEVERITY = {Status.PASS: "Pass", Status.WARN: "Warning", Status.FAIL: "Failure", Status.SKIP: "Not run"}
 _LABEL = {Status.PASS: "ok", Status.WARN: "warning", Status.FAIL: "error", Status.SKIP: "skipped"}
-_HEALS = {
-    "by_itself": "It tries again, and comes online when the cause is gone.",
-    "by_waiting": "It tries again, more and more slowly: the server asked for fewer attempts.",
-    "by_a_person": "It tries again, slowly: the brain refuses this agent until you change that.",
-    "by_an_upgrade": "It tries again, very slowly: this package or the brain needs an upgrade.",
-    "not_in_this_process": "It stays offline until the process starts again with other settings.",
-}
 
 
 def pages() -> dict[str, str]:
@@ -88,10 +82,9 @@ def _page(prefix: str, codes: Iterable[Code], faults: Mapping[str, Mapping[str, 
             lines += [f"- {cause}" for cause in row.causes]
         if row.steps:
             lines += ["", "**Fix**", *_steps(row.steps)]
-        heals = getattr(row, "heals", None)
         is_of_agent = row.probe != "unit"  # which is about what is started, not about what runs
-        if heals is not None and is_of_agent and row.status in (Status.FAIL, Status.WARN):
-            lines += ["", f"*A running agent:* {_HEALS[heals]}"]
+        if is_of_agent and row.status in (Status.FAIL, Status.WARN):
+            lines += ["", f"**A running agent** {HEALS[row.heals]}."]
         tested = sorted((f for f in faults.values() if f["code"] == row.code), key=lambda f: f["title"])
         if tested:
             lines += ["", "**Printed in tests**"]

@@ -33,7 +33,7 @@ def run(code: str | None, *, as_json: bool) -> int:
 
 
 # What an agent that runs does about it.
-_HEALS = {
+HEALS = {
     Heals.BY_ITSELF: "tries again, every 30 s at most",
     Heals.BY_WAITING: "tries again, every 2 minutes at most: the server asks for fewer attempts",
     Heals.BY_A_PERSON: "tries again, every 10 minutes at most, until the cause is fixed",
@@ -79,7 +79,7 @@ def _page(row: Code) -> str:
     for step in row.steps:
         lines += [f"{'    ' if is_command else '  '}{line}" for line, is_command in step_lines(step, 76)]
     if _heals(row) and row.status is Status.FAIL:  # a warning keeps no agent from connecting
-        lines += ["", "A running agent:", *(f"  {line}" for line in wrap(_HEALS[row.heals], 76))]
+        lines += ["", "A running agent:", *(f"  {line}" for line in wrap(HEALS[row.heals], 76))]
     return "\n".join(lines) + "\n"
 
 
