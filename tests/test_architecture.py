@@ -113,6 +113,7 @@ def test_a_rung_is_imported_by_nothing_but_the_order_of_the_rungs(imports: grimp
     assert not strays
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("module", ["z4j_probes.registry", "z4j_probes.rungs.auth"])
 def test_importing_what_leads_to_the_rungs_does_not_load_them_all(module: str) -> None:
     show = f"import sys, {module}; print(*sys.modules)"
@@ -145,6 +146,7 @@ def test_what_decides_is_apart_from_what_does(imports: grimp.ImportGraph, subjec
     assert not used & IO_MODULES
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
     show = f"import sys, {package}; print(*sys.modules)"

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+pytestmark = pytest.mark.component
+
 ROOT = Path(__file__).parents[1]
 BUILD_BUDGET_S = 60
 

@@ -27,6 +27,8 @@ from z4j_fastapi.reports import FORMATS
 from z4j_fastapi.workers.arq import z4j_worker
 from z4j_fastapi.workers.taskiq import Z4JMiddleware
 
+pytestmark = pytest.mark.component
+
 TOKEN = "tok-PLANTED-aaaa1111"
 SECRET_BYTES = b"PLANTED-hmac-secret-of-32-bytes!"
 SECRET = base64.urlsafe_b64encode(SECRET_BYTES).decode()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.component
+
 PYTHON = Path("/usr/bin/python3.11")
 TESTS = Path(__file__).parent / "test_thread.py"
 

@@ -9,6 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.support.agents import agent_of, closed_port, status_with, until
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import NEVER, Close, DevBrain, Limits, Misbehaviour
@@ -92,6 +94,7 @@ async def test_a_connection_that_is_cut_loses_nothing(tmp_path: Path) -> None:
         assert brain.seen.duplicates > 0
 
 
+@pytest.mark.component
 async def test_what_was_emitted_survives_kill_9(tmp_path: Path) -> None:
     async with DevBrain() as brain:
         credentials = brain.mint("web")

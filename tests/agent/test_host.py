@@ -19,6 +19,7 @@ from z4j_fastapi.agent.host import reloader_that_watches
 from z4j_fastapi.devbrain import DevBrain
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("how", [{}, {"thread": False}], ids=["patch_all()", "patch_all(thread=False)"])
 def test_a_process_that_gevent_has_patched_is_told_so_in_one_line(
     tmp_path: Path, how: dict[str, Any]
@@ -69,6 +70,7 @@ def test_a_reloader_is_known_by_its_command_line(
     assert reloader_that_watches(tmp_path.parent / "elsewhere", command.split()) == ""
 
 
+@pytest.mark.component
 async def test_a_reloader_that_watches_the_buffer_is_warned_of(tmp_path: Path) -> None:
     log = tmp_path / "log.json"
     log.write_text(

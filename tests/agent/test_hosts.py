@@ -19,6 +19,8 @@ from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import DevBrain, Limits
 from z4j_fastapi.errors import ForkedAgentError
 
+pytestmark = pytest.mark.component
+
 
 def settings_of(brain: DevBrain) -> dict[str, str]:
     return brain.environment(brain.mint("web"))

@@ -259,6 +259,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.component
 def test_an_agent_that_finds_no_descriptor_for_its_loop_starts_when_there_is_one(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NO_DESCRIPTORS, str(tmp_path / "z4j")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -77,6 +77,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("then", ["freed", "full"])
 def test_a_full_disk_is_told_and_what_it_costs_is_counted(tmp_path: Path, then: str) -> None:
     result = run_python_with_mount(FULL_DISK, tmp_path, "size=8m", tmp_path, then)

@@ -23,6 +23,8 @@ from tests.support.namespaces import ROOT, python_environ
 from tests.support.programs import unavailable
 from z4j_fastapi.devbrain import DevBrain
 
+pytestmark = pytest.mark.component
+
 USER = 4242
 SETTINGS = {
     "Z4J_BRAIN_URL": "http://127.0.0.1:1",

@@ -19,6 +19,8 @@ from tests.support.tls_servers import tls_server
 from z4j_fastapi.as_service.process import inner_id
 from z4j_fastapi.devbrain import DevBrain
 
+pytestmark = pytest.mark.component
+
 __all__ = ["open_path"]
 
 

@@ -26,6 +26,7 @@ for name in ("AF_UNIX", "AF_INET", "AF_INET6"):
 """
 
 
+@pytest.mark.component
 @pytest.mark.skipif(not address_families.has_filter(), reason="no filter can be made for this machine")
 @pytest.mark.parametrize(
     ("shown", "possible"),

@@ -83,6 +83,7 @@ def test_what_systemd_252_printed_is_understood() -> None:
     check(RECORDED)
 
 
+@pytest.mark.component
 def test_what_this_machines_systemd_prints_is_understood(tmp_path: Path) -> None:
     """A manager for a user of its own, in namespaces of its own."""
     if os.geteuid() != 0 or not MANAGER.exists() or shutil.which("systemctl") is None:

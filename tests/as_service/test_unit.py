@@ -16,6 +16,8 @@ from tests.as_service.test_process import SETTINGS, USER, diagnose, open_path, r
 from tests.support import cli
 from tests.support.programs import unavailable
 
+pytestmark = pytest.mark.component
+
 __all__ = ["open_path"]
 
 RUNNING = {"Id": "web.service", "LoadState": "loaded", "ActiveState": "active"}

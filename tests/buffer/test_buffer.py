@@ -220,6 +220,7 @@ def test_counters_survive_gaps_and_an_empty_file(open_buffer: Open) -> None:
     assert (buffer.depth, buffer.bytes, payloads(buffer)) == (1, 2, ["12"])
 
 
+@pytest.mark.component
 def test_nothing_appended_is_lost_by_kill_9(appender: Start, open_buffer: Open) -> None:
     process = appender(10**9)
     assert process.slot() == 0
@@ -233,6 +234,7 @@ def test_nothing_appended_is_lost_by_kill_9(appender: Start, open_buffer: Open) 
     assert len(kept) > int(reported) > CHECKPOINT_FRAMES
 
 
+@pytest.mark.component
 def test_eight_processes_at_once_have_slots_0_to_7_and_again_after_kill_9(
     appender: Start, open_buffer: Open
 ) -> None:
@@ -248,6 +250,7 @@ def test_eight_processes_at_once_have_slots_0_to_7_and_again_after_kill_9(
     assert open_buffer().depth == 3
 
 
+@pytest.mark.component
 def test_two_buffers_of_one_process_keep_apart(open_buffer: Open, appender: Start) -> None:
     first, second = open_buffer(), open_buffer()
     assert (first.slot, second.slot, appender(0).slot()) == (0, 1, 2)
@@ -255,6 +258,7 @@ def test_two_buffers_of_one_process_keep_apart(open_buffer: Open, appender: Star
     assert appender(0).slot() == 1  # and the first one still has its lock
 
 
+@pytest.mark.component
 def test_an_exit_without_close_loses_nothing(tmp_path: Path, open_buffer: Open) -> None:
     script = """
 import sys
@@ -270,6 +274,7 @@ EventBuffer.open(Path(sys.argv[1]), sys.argv[2]).append("0")
 # Adoption.
 
 
+@pytest.mark.component
 def test_the_events_of_dead_processes_have_one_heir(appender: Start, open_buffer: Open) -> None:
     heir, other = open_buffer(), open_buffer()
     processes = [appender(600) for _ in range(2)]
@@ -500,6 +505,7 @@ print("ok")
 """
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("then", ["freed", "full"])
 def test_a_full_disk_costs_no_event_and_no_exception(then: str, tmp_path: Path) -> None:
     result = run_python_with_mount(FULL_DISK, tmp_path, "size=1m", tmp_path, then)
@@ -534,6 +540,7 @@ print("ok")
 """
 
 
+@pytest.mark.component
 def test_a_buffer_opens_on_a_full_disk_with_what_is_in_it(tmp_path: Path) -> None:
     result = run_python_with_mount(OPENED_ON_A_FULL_DISK, tmp_path, "size=8m", tmp_path)
     assert result.stdout.splitlines() == ["No space left on device", "ok"], result.stderr
@@ -577,6 +584,7 @@ print("ok")
 """
 
 
+@pytest.mark.component
 def test_a_forked_child_leaves_the_parents_buffer_alone(tmp_path: Path) -> None:
     result = run_python(FORK, tmp_path)
     assert result.stdout == "ok\n", result.stderr

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.namespaces import run_python
+
+pytestmark = pytest.mark.component
 
 SIGNALS = """
 import signal, sys

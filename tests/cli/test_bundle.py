@@ -11,6 +11,8 @@ import pytest
 from tests.support import cli
 from tests.test_secrets import PLANTED, PROXY, SECRET, TOKEN, URL_PASSWORD, leaks
 
+pytestmark = pytest.mark.component
+
 FOREIGN = {"AWS_SECRET_ACCESS_KEY": "PLANTED-foreign", "DATABASE_URL": "postgres://u:PLANTED@db/x"}
 
 

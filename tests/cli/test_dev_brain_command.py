@@ -6,7 +6,11 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import command, document, environment, run
+
+pytestmark = pytest.mark.component
 
 
 def test_a_doctor_is_green_with_the_settings_that_dev_brain_writes(tmp_path: Path) -> None:

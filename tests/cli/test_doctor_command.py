@@ -15,6 +15,8 @@ import pytest
 from tests.support.cli import command, document, environment, install_plugin, on_terminal, run
 from tests.support.climbs import SECRET
 
+pytestmark = pytest.mark.component
+
 TOKEN = "z4j_agent_token_for_tests_0123456789abcdef"
 
 HANGING = """

@@ -11,6 +11,8 @@ from tests.support.cli import install_plugin, run
 from z4j_probes import __version__, default_registry
 from z4j_probes.codes import CATALOGUE
 
+pytestmark = pytest.mark.component
+
 
 def test_a_code_is_explained_with_causes_and_remedy(tmp_path: Path) -> None:
     done = run("explain", "tls.expired", home=tmp_path)

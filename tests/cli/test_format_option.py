@@ -14,6 +14,8 @@ from tests.support.cli import run
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.reports import FORMATS
 
+pytestmark = pytest.mark.component
+
 
 @pytest.fixture
 def green_environment() -> Iterator[dict[str, str]]:

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.cli import PATIENCE_S, environment, run
 
+pytestmark = pytest.mark.component
+
 COMMANDS = ("doctor", "explain", "probes", "dev-brain")
 
 

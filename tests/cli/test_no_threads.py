@@ -15,6 +15,8 @@ from tests.support import cli
 from tests.support.climbs import SECRET, TOKEN
 from tests.support.namespaces import ROOT
 
+pytestmark = pytest.mark.component
+
 USER = 4243
 """Of nobody: its processes are counted."""
 

@@ -17,6 +17,8 @@ from tests.support.cli import PATIENCE_S, command, document, environment, instal
 from tests.support.namespaces import run_python
 from tests.support.programs import program, unavailable
 
+pytestmark = pytest.mark.component
+
 __all__ = ["open_path"]
 
 

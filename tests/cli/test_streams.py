@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.cli import PATIENCE_S, command, document, environment
 
+pytestmark = pytest.mark.component
+
 
 def in_shell(redirection: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run with what a shell makes of stdout and stderr."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import on_terminal, run
+
+pytestmark = pytest.mark.component
 
 COUNTING = rb"next try in \d s, \d+ s left"
 WIPE = b"\r\x1b[K"

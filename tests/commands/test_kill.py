@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support import file_worker
 from z4j_fastapi.devbrain import DevBrain
+
+pytestmark = pytest.mark.component
 
 STARTS_S = 60.0
 

@@ -65,6 +65,7 @@ def test_every_variable_that_is_named_is_read() -> None:
     assert {(page, name) for page, name in named if name not in known} == set()
 
 
+@pytest.mark.component
 def test_every_option_that_is_named_is_one(tmp_path: Path) -> None:
     helps = [cli.run(*words, "--help", home=tmp_path).stdout for words in ((), ("doctor",), ("dev-brain",))]
     real = set(re.findall(r"--[a-z][a-z-]+", "".join(helps)))
@@ -77,6 +78,7 @@ def test_every_option_that_is_named_is_one(tmp_path: Path) -> None:
         assert named <= real, page
 
 
+@pytest.mark.component
 def test_the_reference_has_every_option_of_the_doctor(tmp_path: Path) -> None:
     shown = cli.run("doctor", "--help", home=tmp_path).stdout
     options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shown, flags=re.MULTILINE)) - {"--help"}

@@ -26,6 +26,7 @@ EXAMPLES = DOCS / "examples"
 TEN = 10
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("number", range(3))
 def test_each_example_of_the_readme_runs_as_written(number: int, tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
@@ -103,6 +104,7 @@ def test_the_page_of_plug_ins_shows_the_example_as_it_is() -> None:
     assert block == (EXAMPLES / "redis_probe" / "redis_probe.py").read_text()
 
 
+@pytest.mark.component
 async def test_the_quick_start_shows_what_a_newcomer_will_see(tmp_path: Path) -> None:
     text = " ".join((DOCS / "quickstart.md").read_text().split())
     async with DevBrain() as brain:
@@ -118,6 +120,7 @@ async def test_the_quick_start_shows_what_a_newcomer_will_see(tmp_path: Path) ->
     assert "The check `auth` failed. The report names the code, `auth.token_rejected`" in text
 
 
+@pytest.mark.component
 @pytest.mark.faults
 async def test_nginx_as_the_page_sets_it_up_passes_the_upgrade_on(tmp_path: Path) -> None:
     (block,) = blocks(DOCS / "proxies-and-tls.md", "nginx")

@@ -6,9 +6,13 @@ import asyncio
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support import cli
 from tests.support.climbs import SECRET, TOKEN
 from tests.support.redis import running_redis
+
+pytestmark = pytest.mark.component
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "redis_probe"
 

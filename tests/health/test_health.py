@@ -290,6 +290,7 @@ async def test_no_secret_is_in_any_answer(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.component
 async def test_a_browser_shows_the_page_and_complains_of_nothing(tmp_path: Path) -> None:
     async with DevBrain() as brain, service(brain, tmp_path, authorize=lambda _: True) as (client, _):
         url = f"{client.base_url}/z4j/"
@@ -304,6 +305,7 @@ async def test_a_browser_shows_the_page_and_complains_of_nothing(tmp_path: Path)
         assert content == window
 
 
+@pytest.mark.component
 async def test_a_browser_that_presses_the_button_is_shown_the_doctors_report(tmp_path: Path) -> None:
     async with DevBrain() as brain, service(brain, tmp_path, authorize=lambda _: True) as (client, app):
         app.add_route("/press", lambda request: HTMLResponse(_PRESSED.format(host="")))
@@ -313,6 +315,7 @@ async def test_a_browser_that_presses_the_button_is_shown_the_doctors_report(tmp
         assert brain.seen.connections == 2
 
 
+@pytest.mark.component
 async def test_another_sites_page_can_not_press_the_button(tmp_path: Path) -> None:
     async with DevBrain() as brain, service(brain, tmp_path, authorize=lambda _: True) as (client, _):
         page = tmp_path / "evil.html"

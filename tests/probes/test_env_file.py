@@ -107,6 +107,7 @@ def test_a_unit_has_what_systemd_reads(text: str) -> None:
     assert parse_environment_file(text) == AS_SYSTEMD[text]
 
 
+@pytest.mark.component
 @pytest.mark.skipif(not GENERATOR.exists(), reason="no systemd on this machine")
 @pytest.mark.parametrize("text", [text for text in AS_SYSTEMD if "$" not in text])
 def test_this_machines_systemd_reads_it_so(tmp_path: Path, text: str) -> None:

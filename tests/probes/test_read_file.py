@@ -53,6 +53,7 @@ def test_a_fifo_whose_writer_says_nothing_does_not_answer(tmp_path: Path) -> Non
     os.close(writer)
 
 
+@pytest.mark.component
 def test_a_terminal_at_which_nobody_types_does_not_answer() -> None:
     master, slave = pty.openpty()
     with pytest.raises(TimeoutError):

@@ -37,6 +37,7 @@ def test_a_cert_file_replaces_the_systems_bundle_and_certifi(tmp_path: Path) -> 
     assert store.context.cert_store_stats()["x509"] == 1
 
 
+@pytest.mark.component
 def test_a_cert_directory_counts_what_openssl_would_find(tmp_path: Path) -> None:
     pem = authority("Corp Root").save(tmp_path / "root.pem")
     command = ["openssl", "x509", "-hash", "-noout", "-in", pem]
@@ -75,6 +76,7 @@ def test_certifis_bundle_is_known_where_its_file_is_out_of_sight() -> None:
     assert load_trust(lost).sources[-1].problem is not None
 
 
+@pytest.mark.component
 def test_what_a_passing_climb_needs_does_not_import_cryptography(tmp_path: Path) -> None:
     program = (
         "import sys; from z4j_probes.rungs import tls; from z4j_probes.settings import Settings; "

@@ -15,6 +15,8 @@ from z4j_fastapi.reports.html import render
 from z4j_fastapi.reports.text import printable
 from z4j_probes import Report, Step
 
+pytestmark = pytest.mark.component
+
 LOADING = ("src", "srcset", "data", "poster", "background", "action", "formaction", "xlink:href")
 
 

@@ -82,6 +82,7 @@ def test_an_encoding_without_symbols_has_ascii_ones() -> None:
     assert "brain.example -> 203.0.113.7" in text
 
 
+@pytest.mark.component
 def test_the_fix_stands_once_below_its_diagnosis() -> None:
     lines = table.render(expired_certificate()).splitlines()
 
@@ -102,6 +103,7 @@ def test_what_is_to_be_fixed_first_stands_before_warnings() -> None:
     assert codes == [("error", "tls.expired"), ("warning", "tcp.partial")]
 
 
+@pytest.mark.component
 def test_what_was_not_run_is_one_line_with_the_option_that_excluded_it() -> None:
     rows = [passed("config"), skipped("buffer", "excluded by --skip buffer"), skipped("tls", "tcp failed")]
     text = table.render(report(*rows))
@@ -231,6 +233,7 @@ def test_every_format_renders_every_report() -> None:
             assert render(name, each).endswith("\n")
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("columns", [80, 120])
 def test_on_a_terminal_rows_are_colored_and_keep_to_its_width(tmp_path: Path, columns: int) -> None:
     status, seen = on_terminal("doctor", home=tmp_path, columns=columns)
@@ -243,6 +246,7 @@ def test_on_a_terminal_rows_are_colored_and_keep_to_its_width(tmp_path: Path, co
     assert max(len(line) for line in lines if "explain" not in line) <= columns
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_a_terminal_that_wants_no_escape_codes_gets_none(tmp_path: Path, env: dict[str, str]) -> None:
     _, seen = on_terminal("doctor", home=tmp_path, columns=80, env=env)
@@ -251,6 +255,7 @@ def test_a_terminal_that_wants_no_escape_codes_gets_none(tmp_path: Path, env: di
     assert "✗ config".encode() in seen
 
 
+@pytest.mark.component
 def test_a_pipe_gets_no_escape_codes_even_if_colors_are_forced(tmp_path: Path) -> None:
     done = run("doctor", home=tmp_path, env={"FORCE_COLOR": "1"})
 

@@ -20,6 +20,8 @@ from tests.support.task_events import events_of, kinds, last_event
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.workers.arq import z4j_worker
 
+pytestmark = pytest.mark.component
+
 WAIT_S = 15.0
 
 Context = dict[str, Any]

@@ -19,6 +19,8 @@ from z4j_fastapi import State, Z4JAgent
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.workers.arq import z4j_pool, z4j_worker
 
+pytestmark = pytest.mark.component
+
 WAIT_S = 15.0
 
 

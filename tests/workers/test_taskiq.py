@@ -176,6 +176,7 @@ async def test_the_agent_ends_with_the_broker_and_begins_anew_with_it(brain: Dev
         await brain.wait_for_workers(0)
 
 
+@pytest.mark.component
 def test_without_taskiq_the_module_says_what_to_install() -> None:
     check = "import sys; sys.modules['taskiq'] = None; import z4j_fastapi.workers.taskiq"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)

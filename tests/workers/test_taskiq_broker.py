@@ -38,6 +38,7 @@ async def receiving(broker: RedisStreamBroker) -> AsyncIterator[None]:
             await receiver
 
 
+@pytest.mark.component
 async def test_a_receiver_that_begins_after_the_broker_has_an_agent_from_its_first_task(
     brain: DevBrain, redis_url: str
 ) -> None:
@@ -59,6 +60,7 @@ async def test_a_receiver_that_begins_after_the_broker_has_an_agent_from_its_fir
     assert len(brain.seen.hellos) == 1
 
 
+@pytest.mark.component
 async def test_a_first_task_does_not_wait_for_a_brain_that_is_away(brain: DevBrain, redis_url: str) -> None:
     await brain.stop()
     ran = asyncio.Event()
@@ -87,6 +89,7 @@ async def test_a_broker_that_is_started_twice_keeps_its_agent(brain: DevBrain) -
     assert len(brain.seen.hellos) == 1
 
 
+@pytest.mark.component
 async def test_a_task_that_waits_is_seen_before_it_runs(brain: DevBrain, redis_url: str) -> None:
     async with Z4JAgent(engines=["taskiq"]) as agent:
         broker = broker_of(redis_url, agent)
@@ -136,6 +139,7 @@ async def test_a_task_that_can_not_be_sent_is_not_told_of_and_confuses_no_other(
     assert kinds(brain, sent.task_id).count("received") == 1
 
 
+@pytest.mark.component
 async def test_a_line_of_tasks_is_known_by_its_first(brain: DevBrain, redis_url: str) -> None:
     broker = broker_of(redis_url)
 

@@ -224,6 +224,7 @@ print(owner_above(f"{volume}/z4j"), owner_above(f"{volume}/app/z4j"), owner_abov
 """
 
 
+@pytest.mark.component
 def test_root_makes_a_directory_in_a_volume_and_in_nobody_elses(tmp_path: Path) -> None:
     """A volume belongs to whoever owns it outside of the container."""
     done = run_python_with_mount(OWNER_ABOVE, tmp_path, "uid=1234", tmp_path)

@@ -252,6 +252,7 @@ async def test_a_secret_from_an_env_file_is_written_to_that_file_whatever_its_di
     assert result.steps[-1] == Step(f"Write Z4J_TOKEN=… without quotes or spaces into {file}")
 
 
+@pytest.mark.component
 @pytest.mark.usefixtures("at_a_prompt")
 @pytest.mark.parametrize("directory", ["app (prod)", "a; b", "it's, and `here`"])
 async def test_a_secret_from_a_file_is_written_to_that_file_whatever_its_directory_is_called(
@@ -428,6 +429,7 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("form", ["PEM", "DER"])
 async def test_a_bundle_of_pkcs7_is_converted_as_such(tmp_path: Path, form: str) -> None:
     root, bundle = authority("Corp Root CA"), tmp_path / "corp root.p7b"

@@ -17,6 +17,8 @@ from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs.dns import probe as dns
 
+pytestmark = pytest.mark.component
+
 SERVER, SECOND = "127.0.0.1", "127.0.0.2"
 BRAIN: Zone = {"brain.example": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}}
 SILENT: Zone = {"*": "SILENT"}

@@ -21,6 +21,8 @@ from z4j_probes.endpoint import Endpoint, parse_endpoint
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs.hints import ask_brain, ask_proxy, show_handshake, type_file, type_variable
 
+pytestmark = pytest.mark.component
+
 WAIT_S = 10.0
 BRAIN = Endpoint(True, "brain.example", 443)
 

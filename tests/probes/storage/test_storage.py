@@ -96,6 +96,7 @@ def test_choosing_leaves_nothing_in_the_directory(tmp_path: Path) -> None:
     assert list(choose(str(tmp_path), {}).path.iterdir()) == []
 
 
+@pytest.mark.component
 def test_without_home_in_the_environment_the_passwd_entry_counts(open_tmp: Path) -> None:
     found = chosen_by(NOBODY, environ={"TMPDIR": str(open_tmp)})
     assert found["requested"] == str(Path(pwd.getpwuid(NOBODY).pw_dir, ".z4j"))
@@ -115,6 +116,7 @@ def test_a_home_that_does_not_exist_moves_the_directory(home: str, tmp_path: Pat
     assert mode_of(chosen.path) == 0o700
 
 
+@pytest.mark.component
 def test_a_user_without_a_passwd_entry_and_home_is_served(open_tmp: Path) -> None:
     found = chosen_by(54321, environ={"TMPDIR": str(open_tmp)})
     assert found["relocated"]
@@ -122,6 +124,7 @@ def test_a_user_without_a_passwd_entry_and_home_is_served(open_tmp: Path) -> Non
     assert found["path"] == str(open_tmp / "z4j-54321")
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("home", ["/", "/var"])
 def test_a_home_of_another_user_moves_the_directory(home: str, open_tmp: Path) -> None:
     found = chosen_by(NOBODY, environ={"HOME": home, "TMPDIR": str(open_tmp)})
@@ -130,6 +133,7 @@ def test_a_home_of_another_user_moves_the_directory(home: str, open_tmp: Path) -
     assert "EACCES" in str(found["reason"])
 
 
+@pytest.mark.component
 def test_an_explicit_home_that_can_not_be_written_moves_too(open_tmp: Path) -> None:
     home = open_tmp / "closed"
     home.mkdir(mode=0o755)
@@ -138,6 +142,7 @@ def test_an_explicit_home_that_can_not_be_written_moves_too(open_tmp: Path) -> N
     assert found["requested"] == str(home)
 
 
+@pytest.mark.component
 def test_a_read_only_file_system_moves_the_directory_and_is_named(tmp_path: Path) -> None:
     mounted = tmp_path / "ro"
     mounted.mkdir()
@@ -164,6 +169,7 @@ def test_a_home_that_names_a_file_is_a_failure(below: str, tmp_path: Path) -> No
     assert fault_of(file / below, {"TMPDIR": str(tmp_path)}) == "buffer.not_a_directory"
 
 
+@pytest.mark.component
 def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     mounted = tmp_path / "full"
     mounted.mkdir()
@@ -200,6 +206,7 @@ def test_a_taken_name_is_never_used(how: str, tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.component
 def test_a_directory_of_another_user_is_never_used(open_tmp: Path) -> None:
     (open_tmp / f"z4j-{NOBODY}").mkdir(mode=0o700)  # root's
     found = chosen_by(NOBODY, environ={"HOME": "/nonexistent", "TMPDIR": str(open_tmp)})
@@ -222,6 +229,7 @@ def test_a_directory_that_every_user_can_write_is_not_used(tmp_path: Path) -> No
     assert chosen.code == "buffer.unsafe_directory"
 
 
+@pytest.mark.component
 def test_a_volume_that_every_user_can_write_is_used(tmp_path: Path) -> None:
     mounted = tmp_path / "volume"
     mounted.mkdir()
@@ -245,6 +253,7 @@ def test_a_subdirectory_of_ours_is_closed_to_others_again(mode: int, tmp_path: P
     assert stat.S_IMODE((tmp_path / "abc").stat().st_mode) == 0o700
 
 
+@pytest.mark.component
 def test_a_subdirectory_of_another_user_is_refused_and_left_alone(open_tmp: Path) -> None:
     script = """
 import sys
@@ -275,6 +284,7 @@ def test_the_proof_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("size", ["4k", "80k"])
 def test_the_proof_names_a_full_disk_and_leaves_nothing_behind(size: str, tmp_path: Path) -> None:
     script = """
@@ -297,6 +307,7 @@ def test_the_proof_names_a_missing_directory(tmp_path: Path) -> None:
     assert caught.value.code == "buffer.unwritable"
 
 
+@pytest.mark.component
 def test_a_database_is_private_and_locked(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     connection = open_database(path)
@@ -329,6 +340,7 @@ def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path) -> None:
     assert caught.value.code == "buffer.corrupt"
 
 
+@pytest.mark.component
 def test_free_space_is_what_this_user_can_write(tmp_path: Path) -> None:
     script = """
 import sys
