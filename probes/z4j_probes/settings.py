@@ -158,7 +158,7 @@ class Settings:
     def _origin(self) -> str:
         """Where the values that are not defaults came from, in a phrase."""
         found = [source.origin for source in self.sources.values() if source.origin]
-        whose = f" of {self.acting_as.unit}" if self.acting_as and self.acting_as.unit else ""
+        whose = f" of {self.acting_as.unit.name}" if self.acting_as and self.acting_as.unit else ""
         named = [f"{origin}{whose}" if origin == ENVIRONMENT else origin for origin in dict.fromkeys(found)]
         return " and ".join(named) or f"{ENVIRONMENT}{whose}"
 
