@@ -105,4 +105,4 @@ bench-smoke: setup brain peer ## Run each benchmark once, as small as it works
 	@$(BIN)/python -m tests.bench --smoke
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .brain .peer .demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .brain .peer .systemd .demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
