@@ -173,15 +173,15 @@ async def test_a_thread_that_dies_again_waits_for_its_restart(
 
 
 def count_starts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Each start of an agent's thread from here on."""
+    """Each thread that an agent lives in from here on. Several may ask for one at once, and get the same."""
     started: list[object] = []
-    real = thread.AgentThread.start
+    real = thread.AgentThread._run
 
-    def start(self: thread.AgentThread) -> None:
+    def run(self: thread.AgentThread) -> None:
         started.append(self)
         real(self)
 
-    monkeypatch.setattr(thread.AgentThread, "start", start)
+    monkeypatch.setattr(thread.AgentThread, "_run", run)
     return started
 
 
