@@ -82,7 +82,7 @@ demo: .demo/.ready ## See the doctor pass, then fail, against a dev brain on thi
 	@PATH="$(CURDIR)/.demo/bin:$$PATH" docs/demo.sh
 
 pictures: setup ## Draw docs/pictures from what the doctor prints
-	@$(BIN)/python docs/pictures.py
+	@PYTHONPATH=. $(BIN)/python docs/pictures.py
 
 docs: setup ## Build the documentation as a site, and fail on a warning
 	@$(BIN)/python $(PIP) install --group docs

@@ -1,7 +1,8 @@
-"""`make pictures`: a green and a red doctor as SVG, from what it really prints on a terminal of 80 columns.
+"""`make pictures`: six reports as SVG, dark and light, from what the doctor prints at 80 columns.
 
-Only what differs from machine to machine is evened out: the port, the user, the state directory, its free
-space, and the ids that the brain drew. A test holds the pictures to what is printed now.
+Each fault is caused for real: a CA that is not trusted, a token that the brain does not know, no settings, a
+user without a home, a server that does not answer. Only what differs from machine to machine is made the
+same: ports, paths, users, free space, dates. A test holds the pictures to what is printed now.
 """
 
 from __future__ import annotations
@@ -12,28 +13,36 @@ import io
 import os
 import pty
 import re
+import socket
+import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 from rich.text import Text
 
+from tests.support.certificates import authority, issue, server_context
 from z4j_fastapi.devbrain import DevBrain
 
 HERE = Path(__file__).parent / "pictures"
 COLUMNS = 80
+THEMES = {"dark": SVG_EXPORT_THEME, "light": DEFAULT_TERMINAL_THEME}
+SERVICE_UID = 4242
 
 
-def on_terminal(environ: dict[str, str]) -> str:
-    """What the doctor writes to a terminal."""
+def on_terminal(environ: Mapping[str, str], *prefix: str) -> str:
+    """What the doctor writes to a terminal; `prefix` is what runs it instead of `python -m`."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    command = [sys.executable, "-m", "z4j_fastapi", "doctor"]
-    with subprocess.Popen(command, env=environ, stdin=slave, stdout=slave, stderr=slave):
+    command = [sys.executable, "-m", *prefix, "z4j_fastapi", "doctor"]
+    with subprocess.Popen(command, env=dict(environ), stdin=slave, stdout=slave, stderr=slave):
         os.close(slave)
         written = b""
         while True:
@@ -54,50 +63,121 @@ def still(written: str) -> str:
         ups = len(re.findall(r"\x1b\[1A", line))
         if ups:
             del lines[len(lines) - ups :]
-        line = re.sub(r"\x1b\[(?:\d*[AKJ]|\?25[lh]|2K)", "", line)
-        lines.append(line)
+        lines.append(re.sub(r"\x1b\[(?:\d*[AKJ]|\?25[lh])", "", line))
     return "\n".join(lines).strip("\n")
 
 
-def evened(text: str, home: str, port: int) -> str:
+def evened(text: str, home: str, ports: tuple[int, ...]) -> str:
     """The same wherever it was made."""
-    text = text.replace(f"{home}/z4j", "/var/lib/app/z4j").replace(str(port), "7700")
-    text = re.sub(r"\S+ \(uid \d+\)", "app (uid 1000)", text)
-    text = re.sub(r"uid \d+ can", "uid 1000 can", text)
-    text = re.sub(r"\([\d.]+ [A-Za-z]+ free\)", "(20 GiB free)", text)
+    text = text.replace(sys.executable, "python").replace(home, "/srv/app")
+    for port in ports:
+        text = text.replace(str(port), "7700")
+    text = re.sub(r"user \S+ \(\d+\)", "user app (1000)", text)
+    text = text.replace(f"-{SERVICE_UID}", "-992").replace(f"-o {SERVICE_UID}", "-o 992")
+    text = re.sub(rf"uid ({SERVICE_UID}|{os.getuid()})\b", "uid 992", text)
+    text = re.sub(r"[\d.]+((?:\s|\x1b\[[\d;]*m)+)[KMGT]iB", r"20\1GiB", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d", "2027-02-11", text)
     drawn_ids = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
     for number, drawn_id in enumerate(drawn_ids):
         text = text.replace(drawn_id, f"3f1c9a52-7d0e-4b68-9c41-{number:012d}")
     return text
 
 
-def drawn(name: str, text: str, title: str) -> str:
+def drawn(name: str, theme: str, text: str) -> str:
     """One SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text + "\n"))  # an empty line, or the last one loses its underscores
-    svg = console.export_svg(title=title, unique_id=name)
-    # no fonts from elsewhere: a picture that calls home is none for a README
+    svg = console.export_svg(
+        title="python -m z4j_fastapi doctor", unique_id=f"{name}-{theme}", theme=THEMES[theme]
+    )
+    # no fonts from elsewhere: a picture must not load anything
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
 
 
+@asynccontextmanager
+async def tls_in_front(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
+    """The port of a server that ends TLS and passes everything on to the given port, as nginx would."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """The port of a server whose queue of connections is full, so that it does not answer another one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port: int = server.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for connection in waiting:
+            connection.setblocking(False)
+            connection.connect_ex(("127.0.0.1", port))
+        try:
+            yield port
+        finally:
+            for connection in waiting:
+                connection.close()
+
+
 async def pictures() -> dict[str, str]:
-    """Both pictures, by name."""
+    """All pictures, by name."""
+    texts = {}
     with tempfile.TemporaryDirectory(dir="/tmp") as home:  # short, so that its line is not broken
-        async with DevBrain() as brain:
-            good = brain.environment(brain.mint("web-1")) | {
-                "Z4J_HOME": f"{home}/z4j",
-                "HOME": home,
-                "PATH": os.environ["PATH"],
-                "TERM": "xterm-256color",
-                "COLORTERM": "truecolor",
-                "LANG": "C.UTF-8",
-            }
-            bad = good | {"Z4J_TOKEN": "a-token-that-was-revoked-last-week"}
-            svgs = {}
-            for name, environ in (("doctor-green", good), ("doctor-red", bad)):
-                text = evened(still(await asyncio.to_thread(on_terminal, environ)), home, brain.port)
-                svgs[name] = drawn(name, text, "python -m z4j_fastapi doctor")
-            return svgs
+        os.chmod(home, 0o711)  # the service's user must get through
+        temporary = f"{home}/tmp"
+        os.mkdir(temporary)
+        os.chmod(temporary, 0o1777)
+        root = authority("Corp Root CA")
+        ca_file = root.save(Path(home, "corp-root-ca.pem"))
+        plain = {
+            "HOME": home,
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+        }
+        async with (
+            DevBrain() as brain,
+            tls_in_front(brain.port, server_context(issue(root, "localhost"))) as tls_port,
+        ):
+            settings = plain | brain.environment(brain.mint("web-1"))
+            url = f"https://localhost:{tls_port}"
+            trusted = settings | {"Z4J_BRAIN_URL": url, "Z4J_CA_FILE": ca_file, "Z4J_HOME": f"{home}/z4j"}
+
+            async def draw(
+                name: str, environ: Mapping[str, str], *prefix: str, ports: tuple[int, ...] = (tls_port,)
+            ) -> None:
+                written = await asyncio.to_thread(on_terminal, environ, *prefix)
+                texts[name] = evened(still(written), home, ports)
+
+            await draw("passed", trusted)
+            await draw("token-rejected", trusted | {"Z4J_TOKEN": "a-token-that-was-revoked-last-week"})
+            # another CA, because the list of trust stores differs from machine to machine
+            other = authority("Old Root CA").save(Path(home, "old-root-ca.pem"))
+            await draw("unknown-ca", trusted | {"Z4J_CA_FILE": other})
+            await draw("settings-missing", plain)
+            prefix = ("tests.support.handicap", f"user={SERVICE_UID}") if os.geteuid() == 0 else ()
+            homeless = settings | {"HOME": "/nonexistent", "TMPDIR": temporary}
+            await draw("buffer-relocated", homeless, *prefix, ports=(brain.port,))
+            with silent_server() as port:
+                silent = trusted | {"Z4J_BRAIN_URL": f"https://localhost:{port}"}
+                await draw("tcp-timeout", silent, ports=(port,))
+    return {f"{name}-{theme}": drawn(name, theme, text) for name, text in texts.items() for theme in THEMES}
 
 
 if __name__ == "__main__":
