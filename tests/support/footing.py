@@ -69,10 +69,14 @@ def footing(*, tls: ssl.SSLContext | None = None) -> Registry:
 
 @asynccontextmanager
 async def climbed(
-    settings: Settings, *, tls: ssl.SSLContext | None = None, timeout_s: float = BUDGET_S
+    settings: Settings,
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout_s: float = BUDGET_S,
+    look_closer: bool = True,
 ) -> AsyncIterator[tuple[Climb, dict[str, ProbeResult]]]:
     """A climb as far as it goes, and its results by name; released at the end of the block."""
-    ladder = Ladder(footing(tls=tls), settings, timeout_s=timeout_s)
+    ladder = Ladder(footing(tls=tls), settings, timeout_s=timeout_s, look_closer=look_closer)
     async with ladder.start() as climb, contextlib.aclosing(ladder.climb(climb)) as results:
         yield climb, {result.name: result async for result in results}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NEVER = math.inf
-"""For `drop_acks`: no batch is ever acknowledged."""
+"""For `drop_acks`: no batch is ever acknowledged. For `acks_before_silence`: that does not happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +46,7 @@ class Misbehaviour:
     sign_with_wrong_secret: bool = False
     drop_acks: float = 0
     """Record the first so many batches that this brain receives, and acknowledge none of them."""
+    acks_before_silence: float = NEVER
+    """After so many acknowledgements, record further batches and acknowledge none of them."""
     delay_s: float = 0.0
     """Think this long before each hello_ack and each acknowledgement."""

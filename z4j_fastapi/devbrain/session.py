@@ -185,7 +185,11 @@ class AgentSession:
             raise ProtocolError(f"a batch has a list of at most {MAX_EVENTS_PER_BATCH} events")
         seen, misbehaviour = self._state.seen, self._state.misbehaviour
         accepted, rejected = seen.record_batch(events)
-        if seen.batches <= misbehaviour.drop_acks:
+        if (
+            not misbehaviour.drop_acks
+            < seen.batches
+            <= misbehaviour.drop_acks + misbehaviour.acks_before_silence
+        ):
             return
         if misbehaviour.delay_s:
             await asyncio.sleep(misbehaviour.delay_s)

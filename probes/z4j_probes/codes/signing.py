@@ -64,6 +64,31 @@ CODES = (
         remedy=Step("Run the doctor again", "python -m z4j_fastapi doctor"),
     ),
     Code(
+        "signing.large_frame_lost",
+        "small frames arrive, and frames as large as an agent's batches are lost on the path",
+        causes=(
+            "an MTU on the path (VPN, tunnel, container network) below that of this machine, and a firewall "
+            "that drops the ICMP messages that would say so",
+            "a gateway or inspecting proxy that drops WebSocket messages above its limit",
+            "a brain that is too busy to answer (the warning: the other end has received the frame)",
+        ),
+        remedy=(
+            Step("See whether packets of full size arrive", "ping -c 3 -M do -s 1472 HOST"),
+            Step("If they don't, lower this machine's MTU, or have the router clamp the MSS"),
+            Step("If they do, raise the message limit of the gateways and proxies in between to 1 MiB"),
+        ),
+    ),
+    Code(
+        "signing.large_frame_refused",
+        "small frames are accepted, and a large one ends the connection",
+        status=Status.WARN,
+        causes=(
+            "a gateway or proxy with a limit for WebSocket messages (close code 1009)",
+            "a proxy that inspects or alters messages, and fails at large ones",
+        ),
+        remedy="Raise the limit for WebSocket messages of the gateway in front of the brain to 1 MiB",
+    ),
+    Code(
         "signing.closed",
         "the connection was closed before the signed frame was acknowledged",
         causes=(

@@ -8,6 +8,7 @@ and the genuine frames that arrived meanwhile. Codes: see `codes/signing.py`.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +41,11 @@ class _Heard:
     objection: str = ""
     """Why another frame than the acknowledgement did not verify: so it is, too, if our secret is wrong."""
     error: dict[str, Any] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def waited_s(self) -> float:
+        return time.monotonic() - self.started_s
 
 
 def classify_end(closed: Closed | None, *, offset_s: float, objection: str = "") -> str:
@@ -137,7 +143,7 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
     details = {"clock_offset_s": round(offset_s, 3)} | heard.error | (closed.details() if closed else {})
     seen = [error_text(heard.error)] if heard.error else []
     seen += [f"of a frame that it sent, {heard.objection}"] if heard.objection else []
-    seen += [str(closed)] if closed else ["it was not acknowledged before the time was up"]
+    seen += [str(closed)] if closed else [f"it was not acknowledged within {heard.waited_s:.3g} s"]
     message = f"a signed frame was sent to {climb.endpoint.host}, and " + ", and ".join(seen)
     if code == "signing.clock_skew":
         message = f"{_clocks(offset_s)}, so signed frames are refused ({closed})"
@@ -154,12 +160,22 @@ def _clocks(offset_s: float) -> str:
     return f"this machine's clock is {abs(offset_s):.0f} s {direction} the brain's"
 
 
+async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
+    """See whether frames as large as an agent's arrive, too, and act on no command that was delivered."""
+    from z4j_probes.rungs.large_frames import try_large_frames  # a doctor's, and no agent's
+
+    result = await refuse_delivered(climb, result)
+    climb.pending = ()
+    result = await try_large_frames(climb, result)
+    return await refuse_delivered(climb, result)
+
+
 PROBE = Probe(
     name="signing",
     question="Does the brain accept a signed frame, and is its answer signed correctly?",
     needs=("auth",),
     run=run,
     timeout_code="signing.no_reply",
-    look_closer=refuse_delivered,
+    look_closer=look_closer,
     waits_for=lambda climb: "waiting for the brain to acknowledge a signed frame",
 )

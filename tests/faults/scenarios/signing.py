@@ -8,6 +8,7 @@ from tests.faults.scenario import Case, scenario
 from tests.faults.scenarios.tls_handshake import faketime
 from tests.faults.stage import Stage
 from tests.support.hostile_relay import hostile_relay
+from tests.support.message_limit import gateway
 from z4j_fastapi.devbrain import NEVER, Close, Misbehaviour
 from z4j_probes.protocol import encode_secret
 
@@ -113,6 +114,94 @@ async def a_relay_removes_signatures(stage: Stage) -> Case:
     brain = await stage.brain()
     relay = await stage.stack.enter_async_context(hostile_relay(brain.url))
     return Case(stage.settings(brain, relay.url))
+
+
+async def behind_a_filter(stage: Stage, rule: str) -> Case:
+    """A brain on another machine, in TLS, and a packet filter that drops by size on the way to it."""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall(f"tcp dport 443 meta length > {rule} drop")
+    return Case(environ, prefix=lab.prefix, words=("16 KiB",))
+
+
+@scenario(
+    "signing.large_frame_lost",
+    "a path that loses packets over 1,400 bytes",
+    "no acknowledgement of a 16 KiB frame",
+    "small frames arrive",
+    hint=("ping -c 3 -M do -s 1472", "mtu 1280"),
+    timeout_s=2.5,
+)
+async def the_path_loses_large_packets(stage: Stage) -> Case:
+    """nftables drops TCP packets of more than 1,400 bytes to the brain, as a tunnel without ICMP does"""
+    return await behind_a_filter(stage, "1400")
+
+
+@scenario(
+    "signing.large_frame_lost",
+    "a path that loses packets over 600 bytes",
+    "no acknowledgement of a 16 KiB frame",
+    timeout_s=2.5,
+)
+async def the_path_loses_packets_over_600_bytes(stage: Stage) -> Case:
+    """the same for packets of more than 600 bytes: the handshakes just fit"""
+    return await behind_a_filter(stage, "600")
+
+
+@scenario(
+    "signing.large_frame_lost",
+    "a gateway that drops messages over 8 KiB without a word",
+    "no acknowledgement of a 16 KiB frame",
+    "small frames arrive",
+    hint=("message limit",),
+    timeout_s=2.5,
+)
+async def a_gateway_drops_large_messages(stage: Stage) -> Case:
+    """a gateway that passes on WebSocket messages up to 8 KiB, and no others"""
+    brain = await stage.brain()
+    url = await stage.stack.enter_async_context(gateway(brain.url, dropping_over=8 * 1024))
+    return Case(stage.settings(brain, url))
+
+
+@scenario(
+    "signing.large_frame_lost",
+    "a brain that is too busy to answer large frames",
+    "the other end received it",
+    hint=("load",),
+    status="warn",
+    timeout_s=2.5,
+)
+async def the_brain_is_busy(stage: Stage) -> Case:
+    """an embedded brain that acknowledges the first batch, and thinks about the second for a long time"""
+    return await misbehaving(stage, Misbehaviour(acks_before_silence=1))
+
+
+@scenario(
+    "signing.large_frame_refused",
+    "a gateway with a limit of 32 KiB for messages",
+    "frames of 66 KiB are refused",
+    "1009",
+    hint=("limit for WebSocket messages",),
+)
+async def a_gateway_limits_messages(stage: Stage) -> Case:
+    """a gateway that closes with 1009 at messages over 32 KiB, before the brain has acknowledged others"""
+    brain = await stage.brain()
+    url = await stage.stack.enter_async_context(gateway(brain.url, refusing_over=32 * 1024))
+    return Case(stage.settings(brain, url))
+
+
+@scenario(
+    "signing.large_frame_refused",
+    "a gateway with a limit of 8 KiB for messages",
+    "frames of 16 KiB are refused",
+    "1009",
+    hint=("limit for WebSocket messages",),
+    status="fail",
+)
+async def a_gateway_limits_messages_to_8_kib(stage: Stage) -> Case:
+    """the same with a limit of 8 KiB, below an agent's usual batch"""
+    brain = await stage.brain()
+    url = await stage.stack.enter_async_context(gateway(brain.url, refusing_over=8 * 1024))
+    return Case(stage.settings(brain, url))
 
 
 @scenario("signing.closed", "the brain fails at the first signed frame", "1011", hint=("log",))

@@ -1,0 +1,226 @@
+"""Do frames as large as an agent's arrive? The closer look of the signing rung.
+
+The signed frame of `signing` is as small as a frame gets, and an agent's batches are not: a path with a wrong
+MTU, or a gateway with a limit for messages, carries the one and loses the other. So larger frames follow in
+one flight, padded in a field that a brain ignores, with a small one behind them: where that one is
+acknowledged, what was dropped before it was dropped for its size.
+
+Evidence: which frames were acknowledged, how the connection ended, and what this machine's kernel still has
+to send, by which a busy brain is told from a bad path. Codes: signing.large_frame_lost, large_frame_refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from z4j_probes.climb import Climb
+from z4j_probes.codes import outcome
+from z4j_probes.errors import ProtocolError
+from z4j_probes.protocol import CloseCode, FrameSigner, new_frame_id
+from z4j_probes.result import Advice, ProbeResult, Status, Step
+from z4j_probes.rungs.exchange import Closed, advice_for, hear, say
+from z4j_probes.unsent import Unsent, unsent
+
+# More than any MTU, and no more than the least limit that a brain may have (LEAST_MAX_FRAME_BYTES).
+USUAL_BYTES = 16 * 1024
+# An event at the limit of what `emit` keeps, in its frame.
+LARGEST_BYTES = 66 * 1024
+# A batch of nothing without padding: what `signing` itself has sent.
+SMALL_BYTES = 0
+# Of the time that is left: the rest is for a second look, and for saying what was found.
+_SHARE = 0.7
+# The envelope around the padding: ids, signature and punctuation, generously.
+_ENVELOPE_BYTES = 512
+# What every path carries: the least MTU of IPv6 (RFC 8200 §5).
+SAFE_MTU = 1280
+# A packet of 1,500 bytes, less the headers of IP and ICMP.
+_PING_PAYLOAD = {socket.AF_INET: 1472, socket.AF_INET6: 1452}
+# How a connection ends that did not take a frame: by its size, by what it made of it, or cut without a word.
+# All else (a restart, another doctor, a revoked token) would have ended it anyway.
+_ABOUT_SIZE = frozenset(
+    {
+        None,
+        CloseCode.FRAME_TOO_BIG,
+        1008,  # policy violation, as some gateways say (RFC 6455 §7.4.1)
+        CloseCode.BRAIN_ERROR,
+        CloseCode.MALFORMED,
+        CloseCode.FORBIDDEN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What became of frames of these sizes, sent at once, and of a small one behind them."""
+
+    sizes: tuple[int, ...]
+    acknowledged: frozenset[int] = frozenset()
+    closed: Closed | None = None
+    waiting: Unsent | None = None
+    is_lost: bool = False
+    """Whether nothing of the frames that are missing has arrived at the other end of the connection."""
+    waited_s: float = 0.0
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The sizes that were not acknowledged, smallest first."""
+        return tuple(size for size in sorted(self.sizes) if size not in self.acknowledged)
+
+    def to_details(self) -> dict[str, Any]:
+        """JSON-ready."""
+        found: dict[str, Any] = {
+            "frames_bytes": list(self.sizes),
+            "frames_acknowledged": [size for size in self.sizes if size in self.acknowledged],
+        }
+        if self.missing and self.closed is not None:
+            found |= self.closed.details()
+        elif self.missing and self.waiting is not None:
+            found |= self.waiting.to_details()
+        return found
+
+
+def classify(flight: Flight) -> tuple[str, Status]:
+    """The code and status for a flight of which something is missing.
+
+    Red is what keeps an agent from delivering: a frame of usual size that does not get through. A larger one
+    is more than most batches need, and what is refused an agent learns to send smaller.
+    """
+    usual = USUAL_BYTES in flight.missing
+    if flight.closed is not None:
+        if flight.closed.code not in _ABOUT_SIZE:
+            return "signing.closed", Status.FAIL
+        asked_for_one = flight.sizes == (USUAL_BYTES,)
+        return "signing.large_frame_refused", Status.FAIL if usual and asked_for_one else Status.WARN
+    dropped = SMALL_BYTES in flight.acknowledged or flight.waiting is None or flight.is_lost
+    return "signing.large_frame_lost", Status.FAIL if usual and dropped else Status.WARN
+
+
+async def try_large_frames(climb: Climb, result: ProbeResult) -> ProbeResult:
+    """Send what an agent sends; what does not come back with an acknowledgement is named."""
+    sizes = tuple(s for s in (USUAL_BYTES, LARGEST_BYTES) if s <= climb.ack.max_frame_size_bytes)
+    flight = await _fly(climb, sizes)
+    if flight.missing == sizes and len(sizes) > 1 and classify(flight)[0] == "signing.large_frame_refused":
+        again = await _usual_only(climb)  # it was refused before the smaller one could be acknowledged
+        if again is not None and again.missing:
+            flight = again
+        elif again is not None:
+            flight = replace(flight, acknowledged=frozenset({USUAL_BYTES}))
+    details = {**result.details, **flight.to_details()}
+    if not flight.missing:
+        return replace(result, details=details)
+    code, status = classify(flight)
+    message, advice = _words(code, flight, climb)
+    return replace(outcome(code, message, hint=advice, details=details), status=status)
+
+
+async def _fly(climb: Climb, sizes: Sequence[int]) -> Flight:
+    started_s, budget_s = time.monotonic(), climb.time_left() * _SHARE
+    on_their_way = {new_frame_id(): size for size in (*sizes, SMALL_BYTES)}
+    frames = [padded(climb.signer, frame_id, size) for frame_id, size in on_their_way.items()]
+    acknowledged: set[int] = set()
+    # beside the hearing: where the path takes nothing, a send does not end
+    sending = asyncio.create_task(_send(climb, frames))
+    try:
+        closed = await _hear_out(climb, on_their_way, acknowledged, budget_s)
+    finally:
+        sending.cancel()
+    waiting = None if closed else unsent(climb.transport)
+    lengths = zip(on_their_way.values(), map(len, frames), strict=True)
+    missing_bytes = sum(length for size, length in lengths if size not in acknowledged)
+    is_lost = waiting is not None and waiting.nothing_arrived_of(missing_bytes)
+    waited_s = time.monotonic() - started_s
+    return Flight(tuple(sizes), frozenset(acknowledged), closed, waiting, is_lost, waited_s)
+
+
+async def _send(climb: Climb, frames: Sequence[str]) -> None:
+    for frame in frames:
+        await say(climb, frame)
+
+
+async def _hear_out(
+    climb: Climb, frames: Mapping[str, int], acknowledged: set[int], budget_s: float
+) -> Closed | None:
+    """Collect acknowledgements until all are there, the connection ends (how it did), or the time is up."""
+    deadline_s = time.monotonic() + budget_s
+    while len(acknowledged) < len(frames):
+        raw = await hear(climb, max(0.0, deadline_s - time.monotonic()))
+        if not isinstance(raw, bytes):
+            return raw
+        try:
+            frame = climb.verifier.verify(raw)
+        except ProtocolError:  # forged, or altered: it acknowledges nothing
+            continue
+        if frame["type"] == "event_batch_ack":
+            acknowledged |= {frames[i] for i in (frame["payload"].get("acked_id"),) if i in frames}
+        else:
+            climb.pending = (*climb.pending, frame)
+    return None
+
+
+def padded(signer: FrameSigner, frame_id: str, size: int) -> str:
+    """A signed batch of nothing of nearly `size` bytes; as short as it gets for SMALL_BYTES.
+
+    The padding is random, since a path may compress, and in a field of no meaning beside `events`.
+    """
+    if size == SMALL_BYTES:
+        return signer.sign("event_batch", {"events": []}, frame_id)
+    padding = secrets.token_hex((size - _ENVELOPE_BYTES) // 2)
+    return signer.sign("event_batch", {"events": [], "padding": padding}, frame_id)
+
+
+async def _usual_only(climb: Climb) -> Flight | None:
+    """The flight of the smaller frame over a connection of its own; None where that does not get as far.
+
+    A gateway may close at the larger frame before the acknowledgement of the smaller one has arrived.
+    """
+    from z4j_probes.rungs import built_in
+
+    async with Climb(climb.settings, climb.introduce) as again:
+        if climb.has("directory"):
+            again.directory = climb.directory
+        for probe in built_in():
+            if probe.name != "buffer" and not (await probe.run(again)).ok:
+                return None
+        return await _fly(again, (USUAL_BYTES,))
+
+
+def _words(code: str, flight: Flight, climb: Climb) -> tuple[str, Advice | None]:
+    """What happened, and what to do where more is known than the catalogue's steps say."""
+    size = _size(flight.missing[0])
+    if code == "signing.closed":
+        return f"the connection was closed behind the handshake: {flight.closed}", advice_for(flight.closed)
+    if code == "signing.large_frame_refused":
+        ambiguous = "or less " if len(flight.missing) > 1 else ""
+        return f"frames of {size} {ambiguous}are refused: {flight.closed}", None
+    seen = f"no acknowledgement of a {size} frame within {flight.waited_s:.3g} s"
+    if SMALL_BYTES in flight.acknowledged:
+        step = Step("Raise the message limit of the gateway or proxy that drops larger messages to 1 MiB")
+        return f"{seen}, while small frames arrive", step
+    if flight.waiting is not None and not flight.is_lost:
+        step = Step("Look at the brain's log and load, then at the message limits of the proxies in between")
+        return f"{seen}, though the other end received it: the brain is busy, or a proxy loses it", step
+    return f"{seen}: large packets are lost on the path, small frames arrive", _below_the_mtu(climb)
+
+
+def _below_the_mtu(climb: Climb) -> tuple[Step, Step]:
+    """How to see that it is the MTU, and how to go below it: from here, to what this connection is with."""
+    address = climb.peer.ip
+    payload = _PING_PAYLOAD[climb.peer.family]
+    device = f"$(ip -o route get {address} | grep -oP ' dev \\K\\S+')"
+    return (
+        Step("See whether packets of full size arrive", f"ping -c 3 -M do -s {payload} {address}"),
+        Step(
+            "If they don't, lower this machine's MTU, or have the router clamp the MSS",
+            f'sudo ip link set dev "{device}" mtu {SAFE_MTU}',
+        ),
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count // 1024} KiB"

@@ -1,0 +1,81 @@
+"""What this machine's kernel still has to send on a connection: a busy peer is told from a bad path by it.
+
+Bytes that the peer's kernel has acknowledged arrived, however long the program behind it thinks. Where none
+are acknowledged and the peer has room, they are lost on the path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass
+
+# struct tcp_info of linux/tcp.h; an older kernel fills in less of it. By name: the offset and the format.
+_FIELDS = {
+    "retransmits": (2, "B"),
+    "mss": (16, "I"),
+    "path_mtu": (60, "I"),
+    "peer_window": (228, "I"),
+}
+_TCP_INFO_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """What is on its way: `waiting_bytes` are not acknowledged by the peer's kernel.
+
+    The rest is TCP_INFO's, and None where the kernel does not say; `peer_window` is how many bytes the peer
+    has room for.
+    """
+
+    waiting_bytes: int
+    retransmits: int | None = None
+    mss: int | None = None
+    path_mtu: int | None = None
+    peer_window: int | None = None
+
+    def nothing_arrived_of(self, sent_bytes: int) -> bool:
+        """Whether the path loses what was sent last, given some time: not a byte of it was acknowledged.
+
+        A slow line would have carried some of it, and a peer that reads nothing has no room left.
+        """
+        return self.waiting_bytes >= sent_bytes > 0 and self.peer_window != 0
+
+    def to_details(self) -> dict[str, int]:
+        """JSON-ready, without what is not known."""
+        known = {
+            "unacknowledged_bytes": self.waiting_bytes,
+            "retransmits": self.retransmits,
+            "mss": self.mss,
+            "path_mtu": self.path_mtu,
+            "peer_window": self.peer_window,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+
+def unsent(transport: asyncio.Transport) -> Unsent | None:
+    """What waits to be sent there; None where this system can't tell (SIOCOUTQ of tcp(7) is Linux's)."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return None
+    try:
+        import fcntl
+        import termios
+
+        (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except (ImportError, AttributeError, OSError, ValueError):
+        return None
+    return Unsent(transport.get_write_buffer_size() + queued, **_tcp_info(sock))
+
+
+def _tcp_info(sock: socket.socket) -> dict[str, int]:
+    try:
+        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    except (AttributeError, OSError):
+        return {}
+    return {
+        name: struct.unpack_from(f"={kind}", raw, offset)[0]
+        for name, (offset, kind) in _FIELDS.items()
+        if offset + struct.calcsize(kind) <= len(raw)
+    }
