@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from z4j_probes.address import Address
     from z4j_probes.protocol import FrameSigner, FrameVerifier, Hello, HelloAck
+    from z4j_probes.rungs.dns.origin import Origin
     from z4j_probes.storage import StateDirectory
     from z4j_probes.transport import HoldingProtocol
 
@@ -85,6 +86,8 @@ class Climb:
     proxy: Product[Proxy | None] = Product()  # config
     directory: Product[StateDirectory] = Product()  # buffer
     addresses: Product[tuple[Address, ...]] = Product()  # dns
+    resolved: Product[str] = Product()  # dns: which host the addresses are of
+    origin: Product[Origin] = Product()  # dns, or after a failure: which source made them, if not the DNS
     peer: Product[Address] = Product()  # tcp: which of the addresses it was
     transport: Product[asyncio.Transport] = Product()  # tcp, then tls
     protocol: Product[HoldingProtocol] = Product()  # tcp

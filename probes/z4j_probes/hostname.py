@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
 
 from z4j_probes.endpoint import Endpoint
 
@@ -23,11 +22,24 @@ _LOOPBACK_ZONES = ("localtest.me", "lvh.me", "nip.io", "sslip.io", "traefik.me",
 
 
 def ascii_name(host: str) -> str:
-    """The name as the system resolver and TLS send it (IDNA 2003, as the standard library has it).
+    """The name as the system resolver and TLS send it, in ASCII, as browsers do it: UTS 46, non-transitional.
 
-    UnicodeError where `malformed` says why.
+    So `straße.example` is not `strasse.example` (IDNA 2003, as Python's own codec has it), but a name of its
+    own. UnicodeError where `malformed` says why.
     """
-    return host if host.isascii() else host.encode("idna").decode("ascii")
+    if host.isascii():
+        return host
+    import idna
+
+    name = host.rstrip("\u3002\uff0e\uff61.")
+    dot = "." if name != host else ""
+    return idna.encode(name, uts46=True, transitional=False).decode("ascii") + dot
+
+
+def shown(host: str) -> str:
+    """The name for people: with the form that is asked for, where that is another one."""
+    name = ascii_name(host)
+    return host if name == host else f"{host} ({name})"
 
 
 def malformed(host: str) -> str | None:
@@ -35,7 +47,7 @@ def malformed(host: str) -> str | None:
     try:
         name = ascii_name(host).removesuffix(".")
     except UnicodeError as exc:
-        return f"it has no ASCII form ({_reason(exc)})"
+        return f"it has no ASCII form ({str(exc).partition(chr(10))[0]})"
     labels = name.split(".")
     if "" in labels:
         return "it has an empty label (two dots in a row, or one at its start)"
@@ -68,27 +80,12 @@ def is_loopback_name(host: str) -> bool:
     return zones or name == "localhost" or name.endswith(".localhost") or name.partition(".")[0] == own
 
 
-def sinkholed(ip: str, *, loopback_is_normal: bool) -> bool:
-    """Whether this is what a DNS filter answers instead of an address: nowhere, or this machine."""
+def is_nowhere(ip: str) -> bool:
+    """Whether this is what a DNS filter answers instead of an address: 0.0.0.0 or ::."""
     address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(ip)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    return address.is_unspecified or (address.is_loopback and not loopback_is_normal)
-
-
-def in_hosts_file(text: str, host: str) -> bool:
-    """Whether a hosts file's text has this name."""
-    name = ascii_name(host).rstrip(".").lower()
-    return any(name in _names(line) for line in text.splitlines())
-
-
-def _names(line: str) -> Iterable[str]:
-    return [word.rstrip(".").lower() for word in line.partition("#")[0].split()[1:]]
-
-
-def _reason(exc: UnicodeError) -> str:
-    # the codec wraps the label's own error; a label may be long or hold a character that IDNA forbids
-    return str(exc.__cause__ or exc).partition("\n")[0]
+    return address.is_unspecified
 
 
 def server_name(endpoint: Endpoint) -> str:

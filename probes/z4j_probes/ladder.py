@@ -20,7 +20,7 @@ from z4j_probes._version import __version__
 from z4j_probes.climb import Climb, set_deadline
 from z4j_probes.codes import outcome, reading
 from z4j_probes.invocation import as_started
-from z4j_probes.probe import Probe
+from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status, Step
 from z4j_probes.settings import Settings
@@ -29,10 +29,6 @@ from z4j_probes.threads import NoThread
 if TYPE_CHECKING:
     from z4j_probes.protocol import Hello
 
-# One probe: a name server, a SYN through a lossy path and a brain under load all answer within this.
-PROBE_TIMEOUT_S = 5.0
-# All that a host waits for with `preflight="strict"`: a probe that takes longer passes here and fails there.
-STRICT_START_S = 3.0
 # A whole run: several slow rungs and one that hangs, before a person gives up on it.
 RUN_BUDGET_S = 30.0
 # Rungs end by themselves at their deadline, with evidence; the ladder cuts those that do not, a bit later.
@@ -43,9 +39,9 @@ class Ladder:
     """Climbs a registry's probes with one set of settings.
 
     `excluded` maps probes that will not run to what excluded them (see `selection.select`). `timeout_s` is
-    the budget of one probe, `budget_s` of the whole climb. `introduce` makes the hello that `auth` sends;
-    without one it is the doctor's. With `look_closer`, probes that pass also look for what is worth a warning
-    (`Probe.look_closer`): the doctor asks for it, an agent does not.
+    the budget of each probe (None: the probe's own default), `budget_s` that of the whole climb. `introduce`
+    makes the hello that `auth` sends; without one it is the doctor's. With `look_closer`, probes that pass
+    also look for what is worth a warning (`Probe.look_closer`): the doctor asks for it, an agent does not.
     """
 
     def __init__(
@@ -55,7 +51,7 @@ class Ladder:
         *,
         introduce: Callable[[Climb], Awaitable[Hello]] | None = None,
         excluded: Mapping[str, str] | None = None,
-        timeout_s: float = PROBE_TIMEOUT_S,
+        timeout_s: float | None = None,
         budget_s: float = RUN_BUDGET_S,
         look_closer: bool = True,
         strict: bool = False,
@@ -109,7 +105,8 @@ class Ladder:
 
     def budget_of(self, probe: Probe) -> float:
         """The seconds that a probe may take, unless the whole climb's budget ends before."""
-        return min(self._timeout_s, self._budget_s)
+        timeout_s = probe.budget_s if self._timeout_s is None else self._timeout_s
+        return min(timeout_s, self._budget_s)
 
     async def run(self) -> Report:
         """Climb, release everything, and report."""
@@ -188,7 +185,9 @@ class Ladder:
                 result = _checked(probe.name, await probe.run(climb))
         except Exception as exc:  # a probe never raises: this is where that is kept true
             if backstop.expired():
-                result = outcome(probe.timeout_code, f"no end within {budget_s:.3g} s")
+                result = outcome(
+                    probe.timeout_code, f"the {probe.name} check did not end within {budget_s:.3g} s"
+                )
             else:
                 result = _unexpected(probe.name, exc)
         took_s = time.monotonic() - started_s

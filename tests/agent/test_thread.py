@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_brain_that_hangs_after_a_session_is_one_failure_among_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "PROBE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(supervisor, "RUN_BUDGET_S", 1.0)
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         await brain.stop()
         async with peer_that_freezes(brain.port):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +15,7 @@ from z4j_fastapi.agent.agent import PREFLIGHT_BUDGET_S
 from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, Step, outcome, select
 from z4j_probes import ladder as ladder_module
 from z4j_probes.climb import LiveSession
+from z4j_probes.probe import STRICT_START_S
 
 Run = Callable[[Climb], Awaitable[ProbeResult]]
 Closer = Callable[[Climb, ProbeResult], Awaitable[ProbeResult]]
@@ -154,7 +155,7 @@ async def test_a_probe_that_hangs_ends_with_its_timeout_code() -> None:
     result = report.results[0]
     assert result.code == "a.timeout"
     assert result.status is Status.FAIL
-    assert result.message == "no end within 0.05 s"
+    assert result.message == "the a check did not end within 0.05 s"
     assert result.hint == "hurry"
     assert result.duration_ms >= 50
     assert report.results[1].message == "not run: a failed"
@@ -200,7 +201,7 @@ async def test_a_pass_that_a_strict_start_would_not_wait_for_is_a_warning_with_a
 
 
 def test_what_counts_as_slow_is_what_a_strict_start_has() -> None:
-    assert ladder_module.STRICT_START_S == PREFLIGHT_BUDGET_S
+    assert STRICT_START_S == PREFLIGHT_BUDGET_S
 
 
 async def finds_something_odd(climb: Climb, result: ProbeResult) -> ProbeResult:
@@ -243,7 +244,7 @@ async def test_what_a_closer_look_raises_is_a_result_too() -> None:
 
 
 async def test_the_time_of_a_closer_look_does_not_make_a_pass_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder_module, "PROBE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ladder_module, "STRICT_START_S", 0.5)
 
     async def looks_long(climb: Climb, result: ProbeResult) -> ProbeResult:
         ended = asyncio.Event()
@@ -254,6 +255,21 @@ async def test_the_time_of_a_closer_look_does_not_make_a_pass_slow(monkeypatch: 
     (result,) = (await ladder([rung("a", closer=looks_long)], timeout_s=5.0).run()).results
     assert (result.code, result.status) == ("a.ok", Status.PASS)
     assert result.duration_ms >= 600
+
+
+@pytest.mark.parametrize(("timeout_s", "taken_s"), [(None, 0.2), (0.05, 0.05)])
+async def test_a_probe_has_its_own_budget_unless_one_is_asked_for(
+    timeout_s: float | None, taken_s: float
+) -> None:
+    registry = Registry([replace(rung("a", forever), budget_s=0.2)])
+    (result,) = (await Ladder(registry, settings(), introduce=nobody, timeout_s=timeout_s).run()).results
+    assert result.message == f"the a check did not end within {taken_s:g} s"
+
+
+async def test_the_whole_climbs_budget_caps_that_of_a_probe() -> None:
+    registry = Registry([replace(rung("a", forever), budget_s=60.0)])
+    (result,) = (await Ladder(registry, settings(), introduce=nobody, budget_s=0.05).run()).results
+    assert result.code == "a.timeout"
 
 
 async def test_the_whole_climb_has_a_budget_too() -> None:

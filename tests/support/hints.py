@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 VERBS = """
-    add allow ask change check compare configure connect convert copy correct create enable end exempt find
-    fix free get have install issue let look make mount move name open pass paste put raise remove rename
-    renew replace report restart run see set start try unset upgrade use wait write
+    add allow ask break change check compare configure connect convert copy correct create enable end exempt
+    find fix free get have install issue let log look make mount move name open pass paste put raise remove
+    rename renew replace report restart run save see set start stop try unset upgrade use wait write
 """
 
 

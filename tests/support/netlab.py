@@ -33,6 +33,7 @@ class NetLab:
         self.prefix = (program("nsenter"), f"--target={process.pid}", "--net", "--mount", "--")
         self._programs: list[Program] = []
         self._servers: list[asyncio.Server] = []
+        self._relays: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def start(cls, directory: Path) -> NetLab:
@@ -60,6 +61,9 @@ class NetLab:
         """End everything in it."""
         for server in self._servers:
             server.close()
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
         for running in self._programs:
             await running.stop()
         self._process.kill()
@@ -96,14 +100,12 @@ class NetLab:
         lines += [f"ip addr add {address} dev {device}" for address in addresses if ":" not in address]
         await self.shell("\n".join(lines))
 
-    async def firewall(self, *rules: str) -> None:
-        """nftables rules for what leaves the lab's programs."""
+    async def firewall(self, *rules: str, sets: tuple[str, ...] = (), hook: str = "output") -> None:
+        """nftables rules, and the sets that they use, for what leaves the lab's programs (or arrives)."""
         program("nft")
-        body = "\n    ".join(rules)
-        ruleset = (
-            f"table inet lab {{\n chain out {{\n    type filter hook output priority 0\n    {body}\n }}\n}}\n"
-        )
-        await self.run(program("nft"), "-f", "-", standard_input=ruleset)
+        lines = ["table inet lab {", *(f" set {one}" for one in sets), f" chain {hook} {{"]
+        lines += [f"  type filter hook {hook} priority 0", *rules, " }", "}", ""]
+        await self.run(program("nft"), "-f", "-", standard_input="\n".join(lines))
 
     async def resolver(self, *servers: str, search: str = "") -> None:
         """What resolv.conf names; short timeouts, so that silence is not all that a test is about."""
@@ -179,19 +181,26 @@ class NetLab:
         """Let what connects there reach a server on this test's own loopback."""
 
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
+            task = asyncio.current_task()
+            assert task is not None
+            self._relays.add(task)
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 up_reader, up_writer = await asyncio.open_connection("127.0.0.1", to_port)
                 await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+            writer.close()
 
         self._servers.append(await asyncio.start_server(relay, sock=self.listener(host, port)))
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-    writer.close()
+    except OSError:
+        pass
+    finally:
+        writer.close()
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -33,7 +33,7 @@ from z4j_probes import (
     StorageError,
 )
 from z4j_probes.codes import Heals, lookup
-from z4j_probes.ladder import PROBE_TIMEOUT_S, RUN_BUDGET_S
+from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
 from z4j_probes.storage import StateDirectory, remember_hello
 from z4j_probes.threads import in_daemon_thread
@@ -166,7 +166,6 @@ class Supervisor:
             self._registry,
             self.settings,
             introduce=self._introduce,
-            timeout_s=PROBE_TIMEOUT_S,
             budget_s=RUN_BUDGET_S,
             look_closer=False,
         )

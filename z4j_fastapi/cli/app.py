@@ -111,8 +111,11 @@ def doctor(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="The budget of one probe.")
-    ] = 5.0,
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", help="The budget of each probe: by default 5, for dns 12."
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
     verbose: Annotated[
         bool,

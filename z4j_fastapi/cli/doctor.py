@@ -154,7 +154,7 @@ class _Doctor:
             note(hint)
         # one climb may be followed by another: see `climb_once`
         acting = partial(act, ActingAs.prepared(service.unit))
-        return act_as(service, acting, budget_s=2 * max(RUN_BUDGET_S, self._options.timeout_s))
+        return act_as(service, acting, budget_s=2 * max(RUN_BUDGET_S, self._options.timeout_s or 0.0))
 
     def _bundle(self, report: Report) -> bytes:
         from z4j_fastapi.cli.bundle import make_bundle
@@ -185,7 +185,7 @@ class _Doctor:
             excluded=self._excluded,
             timeout_s=options.timeout_s,
             # a probe that was granted more than a run usually takes is meant to have it
-            budget_s=max(min(budget_s, RUN_BUDGET_S), options.timeout_s),
+            budget_s=max(min(budget_s, RUN_BUDGET_S), options.timeout_s or 0.0),
             strict=options.strict,
         )
 

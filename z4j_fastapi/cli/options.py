@@ -8,7 +8,6 @@ from pathlib import Path
 from z4j_fastapi.cli.output import check_target, usage_error
 from z4j_fastapi.reports import FORMATS
 from z4j_probes import Settings
-from z4j_probes.ladder import PROBE_TIMEOUT_S
 from z4j_probes.selection import did_you_mean
 
 # A longer time is a mistaken unit; far beyond it, clocks and sleeps overflow.
@@ -32,7 +31,8 @@ class Options:
     offline: bool = False
     wait_s: float | None = None
     watch_s: float | None = None
-    timeout_s: float = PROBE_TIMEOUT_S
+    timeout_s: float | None = None
+    """Binds every probe; None leaves each its own default."""
     strict: bool = False
     verbose: bool = False
     env_file: str | None = None

@@ -199,7 +199,7 @@ async def a_filter_blocks_the_name(stage: Stage) -> Case:
     )
 
 
-@scenario("dns.sinkhole", "a resolver that gives one address for every name", "127.0.0.1")
+@scenario("tcp.refused", "a resolver that gives one address for every name", "which is this machine")
 async def a_resolver_answers_for_every_name(stage: Stage) -> Case:
     """dnsmasq with --address=/#/127.0.0.1, as in a captive network"""
     return case(await lab_with_resolver(stage, "--address=/#/127.0.0.1"))

@@ -144,6 +144,16 @@ def test_a_filtered_family_beside_a_good_one_is_left_out() -> None:
     assert result["code"] == "dns.ok"
 
 
+def test_loopback_from_the_hosts_file_is_not_meant_where_dns_says_otherwise() -> None:
+    result = diagnose("brain.example", {SERVER: BRAIN}, hosts="127.0.1.1 brain.example\n")
+    assert (result["code"], result["status"]) == ("dns.local_only", "warn")
+    assert "/etc/hosts line 3; DNS says 192.0.2.1" in result["message"]
+
+
+def test_an_address_that_dns_has_as_well_is_no_warning() -> None:
+    assert diagnose("brain.example", {SERVER: BRAIN}, hosts="192.0.2.1 brain.example\n")["code"] == "dns.ok"
+
+
 def test_loopback_from_the_hosts_file_is_meant() -> None:
     assert diagnose("brain.example", {SERVER: {}}, hosts="127.0.0.1 brain.example\n")["code"] == "dns.ok"
 

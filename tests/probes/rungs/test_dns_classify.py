@@ -10,14 +10,15 @@ from tests.support.dns_server import answer as served
 from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.hostname import (
     ascii_name,
-    in_hosts_file,
     is_loopback_name,
+    is_nowhere,
     is_private,
     malformed,
     server_name,
-    sinkholed,
+    shown,
 )
-from z4j_probes.rungs.dns.classify import System, classify, explain, read_error
+from z4j_probes.rungs.dns.classify import System, classify, read_error
+from z4j_probes.rungs.dns.machine import HostsLine, Machine, hosts_lines, parse_nsswitch
 from z4j_probes.rungs.dns.nameservers import (
     Answer,
     Evidence,
@@ -27,6 +28,9 @@ from z4j_probes.rungs.dns.nameservers import (
     parse_resolv_conf,
     read_reply,
 )
+from z4j_probes.rungs.dns.origin import trace
+from z4j_probes.rungs.dns.slow import explain_slow
+from z4j_probes.rungs.dns.words import Facts, explain
 
 NO, AGAIN, SILENT, BROKEN = System.NO_SUCH_NAME, System.TRY_AGAIN, System.SILENT, System.BROKEN
 
@@ -73,7 +77,8 @@ def test_the_code_follows_from_both(system: System, said: list[Said], code: str)
     seen = evidence(*said)
     assert classify(system, seen) == code
     failure = read_error(OSError(1, "words"), 1.0)
-    message, _ = explain(code, "brain.example", failure, seen)
+    machine = Machine((), parse_nsswitch(""), has_hosts_file=True)
+    message, _ = explain(code, Facts("brain.example", failure, seen, machine))
     assert "brain.example" in message
     assert "\n" not in message
 
@@ -106,7 +111,10 @@ def test_resolv_conf_is_read_as_the_c_library_reads_it() -> None:
     text += "search a.example b.example.\noptions edns0 ndots:5 rotate\n"
     text += "nameserver 10.0.0.3\nnameserver 10.0.0.4\n"
     assert parse_resolv_conf(text) == ResolverConfig(
-        (("10.0.0.2", 53), ("fe80::1%eth0", 53), ("10.0.0.3", 53)), ("a.example", "b.example"), 5
+        (("10.0.0.2", 53), ("fe80::1%eth0", 53), ("10.0.0.3", 53)),
+        ("a.example", "b.example"),
+        5,
+        ("edns0", "ndots:5", "rotate"),
     )
 
 
@@ -176,8 +184,23 @@ def test_a_well_formed_name_has_nothing_wrong(host: str) -> None:
     assert malformed(host) is None
 
 
-def test_the_ascii_form_is_the_one_of_the_standard_library() -> None:
-    assert ascii_name("bücher.example") == "xn--bcher-kva.example"
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("straße.example", "xn--strae-oqa.example"),
+        ("faß.example.", "xn--fa-hia.example."),
+        ("Bücher。example", "xn--bcher-kva.example"),
+        ("βόλος.example", "xn--nxasmm1c.example"),
+    ],
+)
+def test_the_ascii_form_is_that_of_browsers(host: str, name: str) -> None:
+    assert ascii_name(host) == name
+    assert shown(host) == f"{host} ({name})"
+
+
+def test_an_ascii_name_is_shown_as_it_is() -> None:
+    assert shown("brain.example") == "brain.example"
 
 
 @pytest.mark.parametrize(
@@ -214,27 +237,110 @@ def test_names_that_mean_this_machine(host: str, loopback: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ip", "public", "local"),
+    ("ip", "nowhere"),
     [
-        ("0.0.0.0", True, True),
-        ("::", True, True),
-        ("127.0.0.53", True, False),
-        ("::1", True, False),
-        ("::ffff:127.0.0.1", True, False),
-        ("192.0.2.1", False, False),
-        ("10.0.0.1", False, False),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("::ffff:0.0.0.0", True),
+        ("127.0.0.53", False),
+        ("::1", False),
+        ("192.0.2.1", False),
     ],
 )
-def test_a_filters_answer_for_public_and_for_local_names(ip: str, public: bool, local: bool) -> None:
-    assert sinkholed(ip, loopback_is_normal=False) is public
-    assert sinkholed(ip, loopback_is_normal=True) is local
+def test_an_address_that_is_none(ip: str, nowhere: bool) -> None:
+    assert is_nowhere(ip) is nowhere
 
 
 def test_the_hosts_file_is_read_with_its_comments_and_aliases() -> None:
     text = "127.0.0.1 localhost # brain.example\n192.0.2.1\tother.example Brain.Example\n#192.0.2.2 gone\n"
-    assert in_hosts_file(text, "brain.example.")
-    assert not in_hosts_file(text, "gone")
-    assert not in_hosts_file("127.0.0.1 localhost # brain.example\n", "brain.example")
+    assert hosts_lines(text, "brain.example.") == (HostsLine(2, "192.0.2.1"),)
+    assert hosts_lines(text, "gone") == ()
+    assert hosts_lines("127.0.0.1 localhost # brain.example\n", "brain.example") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "asks", "stop", "usual"),
+    [
+        ("hosts: files dns", True, None, True),
+        ("hosts:\tfiles dns myhostname # as it was", True, None, True),
+        ("hosts: files", False, None, True),
+        ("hosts: files [NOTFOUND=return] dns", True, "[NOTFOUND=return]", False),
+        ("hosts: files [ notfound=RETURN ] dns", True, "[notfound=RETURN]", False),
+        ("hosts: files mdns4_minimal [NOTFOUND=return] dns", True, None, False),
+        ("hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns", True, None, False),
+        ("passwd: files", True, None, True),
+        ("hosts:", True, None, True),
+        ("", True, None, True),
+    ],
+)
+def test_nsswitch_is_read_as_the_c_library_reads_it(
+    line: str, asks: bool, stop: str | None, usual: bool
+) -> None:
+    sources = parse_nsswitch(f"passwd: files\n{line}\n")
+    assert (sources.asks_dns, sources.stop_before_dns, sources.is_usual) == (asks, stop, usual)
+
+
+SAYS_10 = (Answer("192.0.2.53", "brain.example", Said.ADDRESSES, ("192.0.2.10",)),)
+DENIES = (Answer("192.0.2.53", "brain.example", Said.NXDOMAIN),)
+COMPLETED = Answer("192.0.2.53", "brain.example.corp.example", Said.ADDRESSES, ("192.0.2.99",))
+IN_HOSTS = (HostsLine(3, "192.0.2.99"),)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "nsswitch", "answers", "said"),
+    [
+        (IN_HOSTS, "files dns", SAYS_10, "from /etc/hosts line 3; DNS says 192.0.2.10"),
+        (IN_HOSTS, "files dns", DENIES, "from /etc/hosts line 3; DNS says NXDOMAIN"),
+        (IN_HOSTS, "files dns", (), "from /etc/hosts line 3"),
+        ((), "files dns", (COMPLETED, *SAYS_10), "as brain.example.corp.example; DNS says 192.0.2.10"),
+        ((), "files dns", (*DENIES, COMPLETED), "as brain.example.corp.example; DNS says NXDOMAIN"),
+        ((), "files dns", (*SAYS_10, COMPLETED), ""),
+        ((), "files ldap dns", SAYS_10, "another source of nsswitch.conf (hosts: files ldap dns)"),
+        ((), "files ldap dns", (), ""),
+        ((), "files dns", SAYS_10, ""),
+        ((HostsLine(3, "192.0.2.98"),), "files dns", SAYS_10, ""),
+    ],
+)
+def test_the_source_of_an_address_is_named_where_dns_says_otherwise(
+    hosts: tuple[HostsLine, ...], nsswitch: str, answers: tuple[Answer, ...], said: str
+) -> None:
+    machine = Machine(hosts, parse_nsswitch(f"hosts: {nsswitch}"), has_hosts_file=True)
+    seen = Evidence("brain.example", ("192.0.2.53",), ("corp.example",), answers)
+    origin = trace("brain.example", ["192.0.2.99"], machine, seen)
+    assert said in str(origin) if said else origin is None
+    assert origin is None or origin.step is not None
+
+
+def test_an_address_that_the_dns_gives_as_well_has_no_other_source() -> None:
+    machine = Machine((HostsLine(3, "192.0.2.10"),), parse_nsswitch(""), has_hosts_file=True)
+    assert trace("brain.example", ["192.0.2.10"], machine, Evidence("brain.example", (), (), SAYS_10)) is None
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "answer", "options", "word", "command"),
+    [
+        (
+            5.01,
+            {},
+            (),
+            "one answer was lost, and the system resolver asked again after 5 s",
+            "single-request",
+        ),
+        (10.1, {}, (), "one answer was lost, and the system resolver asked again twice", "single-request"),
+        (10.1, {}, ("single-request-reopen",), "the system resolver was slow", "time getent"),
+        (4.0, {}, (), "the system resolver was slow", "time getent"),
+        (5.0, {"unanswered": ("AAAA",)}, (), "192.0.2.53 did not answer for AAAA", "time getent"),
+        (5.0, {"unanswered": ("A", "AAAA")}, (), "192.0.2.53 did not answer", "time getent"),
+    ],
+)
+def test_why_a_name_resolved_late(
+    waited_s: float, answer: dict[str, tuple[str, ...]], options: tuple[str, ...], word: str, command: str
+) -> None:
+    answers = (Answer("192.0.2.53", "brain.example", Said.ADDRESSES, ("192.0.2.1",), **answer),)  # type: ignore[arg-type]
+    seen = Evidence("brain.example", ("192.0.2.53",), (), answers, options=options)
+    why, steps = explain_slow("brain.example", waited_s, seen)
+    assert word in why
+    assert any(command in step.command for step in steps)
 
 
 def test_the_name_in_tls_has_no_zone_and_no_final_dot() -> None:

@@ -18,6 +18,7 @@ from z4j_probes.hostname import ascii_name
 from z4j_probes.threads import in_daemon_thread
 
 if TYPE_CHECKING:
+    import dns.edns
     import dns.message
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -38,6 +39,10 @@ class Said(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+# Extended errors of servers that know the answer and do not give it (RFC 8914 §4.5, §4.16 to §4.19): forged,
+# blocked, censored, filtered, prohibited.
+_POLICIES = (4, 15, 16, 17, 18)
+_EDE_TEXT = 80
 # Where A and AAAA differ, or search names do, this one counts: an address is an address, and a name that
 # exists for one type exists.
 _STRENGTH = (
@@ -58,6 +63,11 @@ class ResolverConfig:
     servers: tuple[tuple[str, int], ...] = ()
     search: tuple[str, ...] = ()
     ndots: int = 1
+    options: tuple[str, ...] = ()
+
+    def may_search(self, host: str) -> bool:
+        """Whether the search list can complete this name; a final dot rules it out."""
+        return bool(self.search) and not host.endswith(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,8 @@ class Answer:
     """What one server said of one name; `note` is the error behind `unreachable`.
 
     `unanswered` are the record types to which it said nothing: a server that drops AAAA alone makes the
-    C library wait as long as a dead one.
+    C library wait as long as a dead one. `alias` is where a CNAME leads, `filtered` why a server withholds an
+    answer (RFC 8914).
     """
 
     server: str
@@ -74,6 +85,13 @@ class Answer:
     addresses: tuple[str, ...] = ()
     note: str = ""
     unanswered: tuple[str, ...] = ()
+    alias: str = ""
+    filtered: str = ""
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the server answered anything at all."""
+        return self.said not in (Said.SILENT, Said.UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,15 @@ class Evidence:
     search: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
     problem: str = ""
+    options: tuple[str, ...] = ()
+    """Of resolv.conf."""
+    mute_over_tcp: tuple[str, ...] = ()
+    """Servers that answer by UDP and not by TCP, where the option use-vc has the C library ask by TCP."""
+
+    @property
+    def is_local_stub(self) -> bool:
+        """Whether all that is asked is a daemon on this machine, as systemd-resolved's 127.0.0.53."""
+        return bool(self.servers) and all(s.startswith("127.") or s == "::1" for s in self.servers)
 
     @property
     def absolute(self) -> tuple[Answer, ...]:
@@ -105,16 +132,26 @@ class Evidence:
                 | ({"addresses": list(a.addresses)} if a.addresses else {})
                 | ({"note": a.note} if a.note else {})
                 | ({"unanswered": list(a.unanswered)} if a.unanswered else {})
+                | ({"alias": a.alias} if a.alias else {})
+                | ({"filtered": a.filtered} if a.filtered else {})
                 for a in self.answers
             ],
-        } | ({"problem": self.problem} if self.problem else {})
+        } | {
+            name: value
+            for name, value in (
+                ("problem", self.problem),
+                ("options", list(self.options)),
+                ("mute_over_tcp", list(self.mute_over_tcp)),
+            )
+            if value
+        }
 
 
 def parse_resolv_conf(text: str, own_domain: str = "") -> ResolverConfig:
     """The servers, the search list and ndots; the last of `search` and `domain` wins, as in resolver(5)."""
     servers: list[tuple[str, int]] = []
     search: tuple[str, ...] = (own_domain,) if own_domain else ()
-    ndots = 1
+    ndots, options = 1, list[str]()
     for line in text.splitlines():
         words = line.split()
         if len(words) < 2 or words[0][0] in "#;":
@@ -124,11 +161,12 @@ def parse_resolv_conf(text: str, own_domain: str = "") -> ResolverConfig:
         elif words[0] in ("search", "domain"):
             search = tuple(word.rstrip(".") for word in words[1:] if word.strip("."))
         elif words[0] == "options":
+            options += words[1:]
             for option in words[1:]:
                 name, _, value = option.partition(":")
                 if name == "ndots" and value.isdigit():
                     ndots = int(value)
-    return ResolverConfig(tuple(servers[:_SERVERS_MAX]), search[:_SEARCH_MAX], ndots)
+    return ResolverConfig(tuple(servers[:_SERVERS_MAX]), search[:_SEARCH_MAX], ndots, tuple(options))
 
 
 def read_config() -> ResolverConfig:
@@ -138,6 +176,14 @@ def read_config() -> ResolverConfig:
     except FileNotFoundError:
         return ResolverConfig()
     return parse_resolv_conf(text, socket.gethostname().partition(".")[2])
+
+
+def read_config_or_none() -> ResolverConfig | None:
+    """The same for a look that is not worth a failure: None where the file can't be read."""
+    try:
+        return read_config()
+    except OSError:
+        return None
 
 
 def candidates(host: str, config: ResolverConfig) -> tuple[str, ...]:
@@ -157,11 +203,38 @@ async def ask(host: str, timeout_s: float, *, searching: bool = True) -> Evidenc
     except OSError as exc:
         return Evidence(name, problem=f"{RESOLV_CONF} can't be read: {exc.strerror}")
     names = candidates(host, config) if searching else (name,)
-    servers = tuple(server if port == 53 else f"{server}:{port}" for server, port in config.servers)
+    servers = tuple(_label(*server) for server in config.servers)
     answers = await asyncio.gather(
         *(_ask_one(server, port, n, timeout_s) for n in names for server, port in config.servers)
     )
-    return Evidence(name, servers, config.search if searching else (), tuple(answers))
+    mute: tuple[str, ...] = ()
+    if "use-vc" in config.options:
+        spoke = [
+            server for server in config.servers if _label(*server) in {a.server for a in answers if a.spoke}
+        ]
+        mute = await _mute_over_tcp(spoke, name, timeout_s / 2)
+    search = config.search if searching else ()
+    return Evidence(name, servers, search, tuple(answers), options=config.options, mute_over_tcp=mute)
+
+
+async def _mute_over_tcp(servers: list[tuple[str, int]], name: str, timeout_s: float) -> tuple[str, ...]:
+    import dns.asyncquery
+    import dns.message
+
+    async def is_mute(server: str, port: int) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await dns.asyncquery.tcp(dns.message.make_query(name, "A"), server, port=port)
+        except Exception:  # refused, reset, silent, malformed: it does not answer by TCP
+            return True
+        return False
+
+    mute = await asyncio.gather(*(is_mute(*server) for server in servers))
+    return tuple(_label(*server) for server, is_so in zip(servers, mute, strict=True) if is_so)
+
+
+def _label(server: str, port: int) -> str:
+    return server if port == 53 else f"{server}:{port}"
 
 
 def _prepare() -> ResolverConfig:
@@ -177,26 +250,28 @@ async def _ask_one(server: str, port: int, name: str, timeout_s: float) -> Answe
     addresses = tuple(address for answer in both for address in answer.addresses)
     note = next((answer.note for answer in both if answer.said is said), "")
     unanswered = tuple(k for k, answer in zip(kinds, both, strict=True) if answer.said is Said.SILENT)
-    label = server if port == 53 else f"{server}:{port}"
-    return Answer(label, name, said, addresses, note, unanswered)
+    alias, filtered = (next((v for a in both if (v := getattr(a, n))), "") for n in ("alias", "filtered"))
+    return Answer(_label(server, port), name, said, addresses, note, unanswered, alias, filtered)
 
 
 async def _query(server: str, port: int, name: str, kind: str, timeout_s: float) -> Answer:
     import dns.asyncquery
     import dns.exception
     import dns.message
+    import dns.rcode
+
+    async def ask_once(query: dns.message.Message) -> dns.message.Message:
+        # errors are ignored, not believed: anybody can send a datagram that looks like a bad answer
+        reply, _ = await dns.asyncquery.udp_with_fallback(
+            query, server, port=port, timeout=timeout_s, ignore_unexpected=True, ignore_errors=True
+        )
+        return reply
 
     try:
         async with asyncio.timeout(timeout_s):
-            # errors are ignored, not believed: anybody can send a datagram that looks like a bad answer
-            reply, _ = await dns.asyncquery.udp_with_fallback(
-                dns.message.make_query(name, kind),
-                server,
-                port=port,
-                timeout=timeout_s,
-                ignore_unexpected=True,
-                ignore_errors=True,
-            )
+            reply = await ask_once(dns.message.make_query(name, kind, use_edns=0))  # extended errors, too
+            if reply.rcode() == dns.rcode.FORMERR:  # older than EDNS
+                reply = await ask_once(dns.message.make_query(name, kind))
     except (TimeoutError, dns.exception.Timeout):
         return Answer(server, name, Said.SILENT)
     except (OSError, EOFError) as exc:
@@ -212,16 +287,46 @@ def read_reply(server: str, name: str, reply: dns.message.Message) -> Answer:
     import dns.rdatatype
 
     rcode = reply.rcode()
+    alias, filtered, why = _alias(reply), _filtered(reply), _extended(reply)
     if rcode == dns.rcode.NXDOMAIN:
-        return Answer(server, name, Said.NXDOMAIN)
+        return Answer(server, name, Said.NXDOMAIN, alias=alias, filtered=filtered)
     if rcode == dns.rcode.REFUSED:
-        return Answer(server, name, Said.REFUSED)
+        return Answer(server, name, Said.REFUSED, filtered=filtered)
     if rcode != dns.rcode.NOERROR:
-        note = "" if rcode == dns.rcode.SERVFAIL else dns.rcode.to_text(rcode)
-        return Answer(server, name, Said.SERVFAIL, note=note)
+        note = why if rcode == dns.rcode.SERVFAIL else dns.rcode.to_text(rcode)
+        return Answer(server, name, Said.SERVFAIL, note=note, alias=alias, filtered=filtered)
     kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
     found = _flatten(str(rdata) for rrset in reply.answer if rrset.rdtype in kinds for rdata in rrset)
-    return Answer(server, name, Said.ADDRESSES if found else Said.NO_ADDRESS, found)
+    said = Said.ADDRESSES if found else Said.NO_ADDRESS
+    return Answer(server, name, said, found, alias=alias, filtered=filtered)
+
+
+def _alias(reply: dns.message.Message) -> str:
+    """Where the CNAMEs of the answer end; empty where it has none."""
+    import dns.rdatatype
+
+    targets = [r.target for rrset in reply.answer if rrset.rdtype == dns.rdatatype.CNAME for r in rrset]
+    return str(targets[-1]).rstrip(".") if targets else ""
+
+
+def _extended(reply: dns.message.Message) -> str:
+    """The extended errors of the reply (RFC 8914), in the registry's words and the server's own."""
+    return "; ".join(
+        f"{getattr(error.code, 'name', error.code)}".lower().replace("_", " ")
+        + (f": {error.text[:_EDE_TEXT]}" if error.text else "")
+        for error in _errors(reply)
+    )
+
+
+def _filtered(reply: dns.message.Message) -> str:
+    """The same, where it says that a policy withholds the answer."""
+    return _extended(reply) if any(error.code in _POLICIES for error in _errors(reply)) else ""
+
+
+def _errors(reply: dns.message.Message) -> list[dns.edns.EDEOption]:
+    import dns.edns
+
+    return [option for option in reply.options if isinstance(option, dns.edns.EDEOption)]
 
 
 def _flatten(addresses: Iterable[str]) -> tuple[str, ...]:

@@ -13,44 +13,36 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import shlex
 import socket
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
-from z4j_probes.hostname import (
-    ascii_name,
-    in_hosts_file,
-    is_loopback_name,
-    is_private,
-    malformed,
-    sinkholed,
-)
-from z4j_probes.probe import Probe
+from z4j_probes.hostname import ascii_name, is_loopback_name, is_nowhere, is_private, malformed, shown
+from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.proxy import no_proxy_hint
-from z4j_probes.result import ProbeResult, Step
+from z4j_probes.result import ProbeResult, Status, Step
 from z4j_probes.threads import in_daemon_thread
 
 # what the name servers say is asked where there is trouble, or for a warning: it loads then
 if TYPE_CHECKING:
     from z4j_probes.rungs.dns.nameservers import Evidence
 
-HOSTS_FILE = Path("/etc/hosts")
 # A resolver that has not answered by then is in trouble: its name servers are asked at the same time, so
 # that a timeout can name the one that is silent.
 SLOW_S = 1.0
 # Name servers answer within milliseconds; one that is silent for this long is silent.
 EVIDENCE_S = 2.0
+# The C library waits 5 s for an answer and asks again (RES_TIMEOUT, resolv.conf(5)). Where one of the two
+# answers for A and AAAA is lost it does so twice, and then succeeds: a slow resolver is not a broken one.
+RESOLVER_BUDGET_S = 12.0
 # What a closer look may spend on a warning.
 WARNING_S = 1.0
 # Of the time that is left: the rest is for saying what was found.
-_SHARE = 0.95
+_SHARE = 0.9
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -132,11 +124,14 @@ async def _ask_beside(
     climb: Climb, host: str, system: asyncio.Task[tuple[Address, ...]], started_s: float
 ) -> _Found | ProbeResult:
     """The system resolver has failed, or is slow and may still answer: what do the name servers say?"""
-    from z4j_probes.rungs.dns.classify import Failure, System, classify, explain, read_error
+    from z4j_probes.rungs.dns.classify import Failure, System, classify, read_error
+    from z4j_probes.rungs.dns.machine import read_machine
     from z4j_probes.rungs.dns.nameservers import ask
+    from z4j_probes.rungs.dns.words import Facts, explain
 
     share = 0.8 if system.done() else 0.5
     evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * share)))
+    machine = asyncio.create_task(in_daemon_thread(lambda: read_machine(host)))
     try:
         await asyncio.wait([system], timeout=climb.time_left() * _SHARE)
         waited_s = time.monotonic() - started_s
@@ -151,89 +146,100 @@ async def _ask_beside(
             return _Found(system.result(), waited_s, known)
         else:
             failure = Failure(System.NO_SUCH_NAME, "no address", waited_s)
-        seen = await evidence
+        facts = Facts(host, failure, await evidence, await machine)
     finally:
         evidence.cancel()
+        machine.cancel()
+    seen = facts.evidence
     code = classify(failure.system, seen)
-    message, hint = explain(code, host, failure, seen)
-    return outcome(code, message, hint=hint, details={"host": host} | seen.to_details())
+    message, advice = explain(code, facts)
+    return outcome(code, message, hint=advice, details={"host": host} | seen.to_details())
 
 
 async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]) -> ProbeResult:
     details["addresses"] = [address.ip for address in found.addresses]
     if found.evidence:
         details |= found.evidence.to_details()
-    hosts_file = await in_daemon_thread(_read_hosts_file)
-    local = in_hosts_file(hosts_file, host)
-    loopback_is_normal = local or is_private(host) or is_loopback_name(host)
-    usable = tuple(a for a in found.addresses if not sinkholed(a.ip, loopback_is_normal=loopback_is_normal))
-    listed = ", ".join(address.ip for address in found.addresses)
+    usable = _usable(host, found.addresses)
+    listed = ", ".join(details["addresses"])
     if not usable:
-        return outcome(
-            "dns.sinkhole", f"{host} resolves to {listed}, which is not where it lives", details=details
-        )
+        message = f"{host} → {listed}: no address, as a DNS filter answers"
+        return outcome("dns.sinkhole", message, details=details)
     climb.addresses = usable
+    climb.resolved = host
     if found.waited_s > SLOW_S:
         details["waited_s"] = round(found.waited_s, 3)
+    if _is_loopback(usable) and not (is_private(host) or is_loopback_name(host)):
+        from z4j_probes.rungs.dns.machine import read_machine
+
+        machine = await in_daemon_thread(lambda: read_machine(host))
+        if not machine.hosts:  # an entry there was made on purpose
+            return _on_this_machine(host, listed, details)
     return _resolved(climb, details, found.evidence)
 
 
+def _usable(host: str, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """What can be connected to. This machine counts where it is meant, or where nothing else was answered."""
+    real = tuple(address for address in addresses if not is_nowhere(address.ip))
+    elsewhere = tuple(address for address in real if not address.is_loopback)
+    return real if is_private(host) or is_loopback_name(host) else elsewhere or real
+
+
+def _is_loopback(addresses: tuple[Address, ...]) -> bool:
+    return all(address.is_loopback for address in addresses)
+
+
+def _on_this_machine(host: str, listed: str, details: dict[str, Any]) -> ProbeResult:
+    """A warning: it may be right, where the brain runs on this machine under its public name."""
+    message = f"{host} → {listed}, which is this machine"
+    hint = Step(
+        "Allow the name in the DNS filter, or correct its record, if the brain runs elsewhere. See it",
+        f"dig {ascii_name(host)}",
+    )
+    return replace(outcome("dns.sinkhole", message, hint=hint, details=details), status=Status.WARN)
+
+
 def _resolved(climb: Climb, details: dict[str, Any], evidence: Evidence | None) -> ProbeResult:
-    message = f"{details['host']} resolves to {', '.join(details['addresses'])}"
+    message = f"{shown(details['host'])} → {', '.join(details['addresses'])}"
     if climb.proxy:
         message = f"the proxy {message}; it resolves {climb.endpoint.host} itself"
-    if "waited_s" in details:
-        message += f" (after {details['waited_s']:.3g} s{_blame(evidence)})"
+    waited_s = details.get("waited_s", 0.0)
+    if waited_s > STRICT_START_S:
+        from z4j_probes.rungs.dns.slow import explain_slow
+
+        why, steps = explain_slow(details["host"], waited_s, evidence)
+        return outcome("dns.slow", f"{message} after {waited_s:.1f} s: {why}", hint=steps, details=details)
+    if waited_s:
+        message += f" (after {waited_s:.3g} s{_blame(evidence)})"
     return outcome("dns.ok", message, hint="", details=details)
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
-    """Ask the name servers who was slow, and whether the name is known to this machine only."""
-    if result.code != "dns.ok":
+    """Ask the name servers who was slow, and whether the address is this machine's own idea."""
+    if result.code not in ("dns.ok", "dns.slow"):
         return result
     host, details = result.details["host"], dict(result.details)
-    is_slow, is_local = "waited_s" in details, _is_local(host, details["addresses"])
-    if is_slow or not is_local:
-        from z4j_probes.rungs.dns.nameservers import ask
+    from z4j_probes.rungs.dns.machine import read_machine
+    from z4j_probes.rungs.dns.nameservers import read_config_or_none
+    from z4j_probes.rungs.dns.origin import can_be_local, find_origin
 
-        budget_s = min(EVIDENCE_S if is_slow else WARNING_S, climb.time_left() / 2)
-        evidence = await ask(host, budget_s, searching=is_slow)
-        if not is_local and _is_unknown(evidence):
-            hosts_file = await in_daemon_thread(_read_hosts_file)
-            listed = ", ".join(details["addresses"])
-            message, step = _say_local(host, listed, in_hosts_file(hosts_file, host))
-            return outcome("dns.local_only", message, hint=step, details=details | evidence.to_details())
+    machine, config = await in_daemon_thread(lambda: (read_machine(host), read_config_or_none()))
+    is_slow = "waited_s" in details
+    searching = config is not None and config.may_search(ascii_name(host))
+    if is_slow or can_be_local(machine, searching=searching):
+        origin, evidence = await find_origin(
+            host, details["addresses"], min(EVIDENCE_S if is_slow else WARNING_S, climb.time_left() / 2)
+        )
         if is_slow:
             details |= evidence.to_details()
             result = _resolved(climb, details, evidence)
+        if origin is not None and origin.dns and not origin.is_expected:
+            climb.origin = origin
+            details |= evidence.to_details() | origin.to_details()
+            return outcome("dns.local_only", str(origin), hint=origin.step, details=details)
     if climb.proxy:
         details |= await _note_brain(climb)
     return replace(result, details=details)
-
-
-def _is_local(host: str, addresses: Iterable[str]) -> bool:
-    """Whether it is no surprise that other machines do not know it: this one's own name, or its network's."""
-    loopback = all(ipaddress.ip_address(address).is_loopback for address in addresses)
-    return is_private(host) or is_loopback_name(host) or loopback
-
-
-def _is_unknown(evidence: Evidence) -> bool:
-    from z4j_probes.rungs.dns.nameservers import Said
-
-    spoke = [a for a in evidence.absolute if a.said not in (Said.SILENT, Said.UNREACHABLE)]
-    return bool(spoke) and all(answer.said is Said.NXDOMAIN for answer in spoke)
-
-
-def _say_local(host: str, listed: str, in_file: bool) -> tuple[str, Step]:
-    if in_file:
-        message = f"{host} resolves to {listed}, but only by {HOSTS_FILE}: the DNS says NXDOMAIN"
-        find = f"grep -nw {shlex.quote(host)} {HOSTS_FILE}"
-        return message, Step("Create a DNS record, or remove the name's line. Find it", find)
-    return (
-        f"{host} resolves to {listed}, but only on this machine (a search list, or another local source): "
-        "the DNS says NXDOMAIN",
-        Step("Write the full name in Z4J_BRAIN_URL, or create a DNS record for this one"),
-    )
 
 
 async def _note_brain(climb: Climb) -> dict[str, Any]:
@@ -266,13 +272,6 @@ def _blame(evidence: Evidence | None) -> str:
     return f": {', '.join(mute)} did not answer" if mute else ""
 
 
-def _read_hosts_file() -> str:
-    try:
-        return HOSTS_FILE.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _is_literal(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -287,6 +286,7 @@ PROBE = Probe(
     needs=("config",),
     run=run,
     timeout_code="dns.timeout",
+    budget_s=RESOLVER_BUDGET_S,
     look_closer=look_closer,
     waits_for=lambda climb: f"resolving {(climb.proxy or climb.endpoint).host}",
 )

@@ -1,0 +1,125 @@
+"""Which source made this address: where it is not, or not only, what the DNS says of the name.
+
+The C library takes addresses from the hosts file, from names that the search list makes, and from whatever
+else nsswitch.conf names. Such an address leads elsewhere in silence, and the rung that fails above is blamed.
+So a doctor asks the DNS beside it where one of these sources can apply, and every climb does after a failure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
+from z4j_probes.result import Step
+from z4j_probes.rungs.dns.machine import HOSTS_FILE, Machine, read_machine
+from z4j_probes.threads import in_daemon_thread
+
+if TYPE_CHECKING:
+    from z4j_probes.rungs.dns.nameservers import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the addresses come from, for people: `source` completes "NAME is ADDRESS, …".
+
+    `dns` is what the name servers say instead; empty where they did not answer. `step` corrects it.
+    """
+
+    host: str
+    addresses: tuple[str, ...]
+    source: str
+    dns: str = ""
+    step: Step | None = None
+    is_expected: bool = False
+    """For a name of this machine or its network: no surprise, and worth a word only after a failure."""
+
+    def __str__(self) -> str:
+        beside = f"; DNS says {self.dns}" if self.dns else ""
+        return f"{self.host} is {', '.join(self.addresses)}, {self.source}{beside}"
+
+    def to_details(self) -> dict[str, str]:
+        """JSON-ready."""
+        return {"address_source": self.source} | ({"dns_says": self.dns} if self.dns else {})
+
+
+def can_be_local(machine: Machine, *, searching: bool) -> bool:
+    """Whether another source than the DNS can have made the address, so that it is worth asking."""
+    return bool(machine.hosts) or searching or not machine.sources.is_usual
+
+
+async def find_origin(
+    host: str, addresses: Sequence[str], timeout_s: float
+) -> tuple[Origin | None, Evidence]:
+    """Where these addresses of the host come from, None where that is the DNS; and what was asked for it."""
+    from z4j_probes.rungs.dns.nameservers import ask
+
+    machine = await in_daemon_thread(lambda: read_machine(host))
+    evidence = await ask(host, timeout_s)
+    return trace(host, addresses, machine, evidence), evidence
+
+
+def trace(host: str, addresses: Sequence[str], machine: Machine, evidence: Evidence) -> Origin | None:
+    """The same from what was read and asked."""
+    found = set(addresses)
+    said = _words(evidence)
+    known = {address for answer in evidence.absolute for address in answer.addresses}
+    loopback = all(ipaddress.ip_address(address).is_loopback for address in addresses)
+    # a name that nothing else knows, led to this machine: that was meant
+    expected = is_private(host) or is_loopback_name(host) or (loopback and not known)
+    lines = [line for line in machine.hosts if line.ip.partition("%")[0] in found]
+    if lines:
+        if found & known:
+            return None
+        source = f"from {HOSTS_FILE} line {lines[0].number}"
+        step = Step(f"Correct or remove it in {HOSTS_FILE}. See the line", f"grep -nw {host} {HOSTS_FILE}")
+        return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
+    completed = _completed(evidence, found)
+    if completed:
+        source = f"from the search list, as {completed}"
+        return Origin(host, tuple(addresses), source, said, _dot(host, completed), is_expected=expected)
+    if not machine.sources.is_usual and not found & known and said:
+        source = f"from another source of nsswitch.conf ({machine.sources})"
+        step = Step("See which source knows the name", f"getent -s files hosts {host}; getent ahosts {host}")
+        return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
+    if loopback and found & known and not expected:
+        step = Step("Allow the name in the DNS filter, or correct its record, if the brain runs elsewhere")
+        return Origin(host, tuple(addresses), "which is this machine, as a DNS filter answers", "", step)
+    return None
+
+
+def _completed(evidence: Evidence, found: set[str]) -> str | None:
+    """The name of the search list that gave the addresses, where the name as it stands did not come first."""
+    from z4j_probes.rungs.dns.nameservers import Said
+
+    for name in dict.fromkeys(answer.name for answer in evidence.answers):
+        of_name = [a for a in evidence.answers if a.name == name and a.said is Said.ADDRESSES]
+        if any(found & set(answer.addresses) for answer in of_name):
+            return None if name == evidence.name else name
+        if of_name:
+            return None  # it would have come first, and answers otherwise now
+    return None
+
+
+def _words(evidence: Evidence) -> str:
+    """What the name servers say of the name as it stands."""
+    from z4j_probes.rungs.dns.nameservers import Said
+
+    addresses = dict.fromkeys(a for answer in evidence.absolute for a in answer.addresses)
+    if addresses:
+        return ", ".join(addresses)
+    spoke = [a for a in evidence.absolute if a.said not in (Said.SILENT, Said.UNREACHABLE)]
+    return spoke[0].said.value if spoke else ""
+
+
+def _dot(host: str, completed: str) -> Step:
+    name = ascii_name(host)
+    if "." not in name:  # it lives by the search list
+        return Step(f"Write {completed}, or the right full name, in Z4J_BRAIN_URL")
+    return Step(
+        f"End the host in Z4J_BRAIN_URL with a dot ({name}.), or set ndots to 1 in resolv.conf (Kubernetes: "
+        "dnsConfig), so that the search list is tried last. See what it is",
+        "grep -E 'search|ndots' /etc/resolv.conf",
+    )

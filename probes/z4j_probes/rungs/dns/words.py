@@ -1,0 +1,275 @@
+"""The words for a name that did not resolve: the message, and what to do, from what was read and asked."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from z4j_probes.hostname import ascii_name, shown
+from z4j_probes.result import Advice, Step
+from z4j_probes.rungs.dns.classify import Failure, System
+from z4j_probes.rungs.dns.machine import HOSTS_FILE, NSSWITCH_FILE, Machine
+from z4j_probes.rungs.dns.nameservers import RESOLV_CONF, Answer, Evidence, Said
+
+Words = tuple[str, Advice | None]
+# Docker Desktop makes this name, and Docker on Linux does when it is asked to.
+_DOCKER_HOSTS = ("host.docker.internal", "gateway.docker.internal")
+# systemd-resolved's stub, and the addresses of other local caches.
+_SYSTEMD_STUB = "127.0.0.53"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known after a failure. `name` is the host for people, `query` for a command."""
+
+    host: str
+    failure: Failure
+    evidence: Evidence
+    machine: Machine
+
+    @property
+    def name(self) -> str:
+        return shown(self.host)
+
+    @property
+    def query(self) -> str:
+        return shlex.quote(ascii_name(self.host))
+
+
+def explain(code: str, facts: Facts) -> Words:
+    """One line that says what was seen, and what to do where that can be more precise than the catalogue."""
+    return _WORDS[code](facts)
+
+
+def _no_resolver(facts: Facts) -> Words:
+    why = facts.evidence.problem or f"{RESOLV_CONF} names no name server"
+    message = f"can't look up {facts.name}: {why}"
+    if facts.host.rstrip(".").lower() == "localhost":
+        return f"{message}, and {_no_localhost(facts.machine)}", _write_localhost()
+    return message, None
+
+
+def _timeout(facts: Facts) -> Words:
+    evidence, waited = facts.evidence, f"{facts.failure.waited_s:.3g} s"
+    mute = _servers(a for a in evidence.answers if a.unanswered or a.said is Said.UNREACHABLE)
+    if not mute:
+        return f"the system resolver did not answer for {facts.name} within {waited}", None
+    if facts.failure.system is System.SILENT:
+        message = f"{facts.name} did not resolve within {waited}: {_silence(mute, evidence)}"
+    else:
+        message = f"{facts.name} did not resolve: {_silence(mute, evidence)}"
+    return message, _reach(mute, facts)
+
+
+def _system_failure(facts: Facts) -> Words:
+    failure, evidence, machine = facts.failure, facts.evidence, facts.machine
+    if failure.system is System.BROKEN:
+        return f"the system resolver can't look up {facts.name}: {failure.text}", None
+    found = evidence.saying(Said.ADDRESSES)
+    end = (
+        f"does not answer within {failure.waited_s:.3g} s"
+        if failure.system is System.SILENT
+        else f"says {failure.text!r}"
+    )
+    if not found:
+        servers = _asked(list(evidence.servers))
+        return f"{servers} answered, but the system resolver {end} for {facts.name}", None
+    addresses = ", ".join(dict.fromkeys(address for answer in found for address in answer.addresses))
+    message = f"{_asked(_servers(found))} knows {facts.name} as {addresses}, but the system resolver {end}"
+    see = f"grep hosts: {NSSWITCH_FILE}; getent ahosts {facts.query}"
+    if not machine.sources.asks_dns:
+        return f"{message} ({machine.sources})", Step(
+            f"Add dns to the hosts line of {NSSWITCH_FILE}. See the line, and what it finds", see
+        )
+    stop = machine.sources.stop_before_dns
+    if stop:
+        return f"{message} ({machine.sources})", Step(
+            f"Remove {stop}, which ends each look-up before DNS is asked, from {NSSWITCH_FILE}. See the line",
+            see,
+        )
+    if evidence.mute_over_tcp:
+        server = evidence.mute_over_tcp[0]
+        return f"{message}: it asks by TCP (use-vc), and {server} does not answer by TCP", Step(
+            f"Remove the option use-vc from {RESOLV_CONF}, or open TCP port 53 to {server}. Try it",
+            f"dig +tcp @{server} {facts.query}",
+        )
+    return message, Step(
+        "Restart the local resolver or cache. See where the answers differ",
+        f"getent ahosts {facts.query}; dig {facts.query}; grep hosts: {NSSWITCH_FILE}",
+    )
+
+
+def _nxdomain(facts: Facts) -> Words:
+    evidence = facts.evidence
+    denied = evidence.saying(Said.NXDOMAIN)
+    host = ascii_name(facts.host).rstrip(".").lower()
+    if not denied:
+        mute = _asked(_servers(evidence.answers) or list(evidence.servers))
+        said = f"name not found, says the system resolver ({facts.failure.text}); {mute} did not answer"
+        return f"{facts.name}: {said}", _not_in_dns(host, facts)
+    filtered = next((a for a in denied if a.filtered), None)
+    if filtered:
+        return _withheld(facts, filtered)
+    dangling = next((a for a in denied if a.alias and a.name == evidence.name), None)
+    if dangling:
+        return (
+            f"{facts.name} is an alias (CNAME) of {dangling.alias}, which does not exist (NXDOMAIN from "
+            f"{dangling.server})",
+            Step("Correct the CNAME record, or restore its target. See the chain", f"dig {facts.query}"),
+        )
+    others = [name for name in dict.fromkeys(answer.name for answer in denied) if name != evidence.name]
+    too = f", nor does {' or '.join(others)}" if others else ""
+    message = f"{facts.name} does not exist{too}: {_asked(_servers(denied))} answered NXDOMAIN"
+    return message, _not_in_dns(host, facts)
+
+
+def _not_in_dns(host: str, facts: Facts) -> Advice | None:
+    """What to do about names that no zone has, by what they look like."""
+    if host in _DOCKER_HOSTS:
+        return (
+            Step(f"Start the container with --add-host={host}:host-gateway, as Docker needs it on Linux"),
+            Step(f'In Compose, add "{host}:host-gateway" to extra_hosts'),
+        )
+    if host == "localhost":
+        return _write_localhost()
+    if host.endswith(".local"):
+        return (
+            Step(
+                "Install mDNS for the system resolver, on a network that has it",
+                "sudo apt install libnss-mdns",
+            ),
+            Step("If that fails (containers have no mDNS), use a name in DNS, or the address"),
+        )
+    if "." in host:
+        return None
+    domains = ", ".join(facts.evidence.search) or "empty"
+    return Step(
+        f"Write the full name in Z4J_BRAIN_URL (in Kubernetes {facts.host}.NAMESPACE.svc): "
+        f"the search list that completes it here is {domains}"
+    )
+
+
+def _no_localhost(machine: Machine) -> str:
+    return f"{HOSTS_FILE} does not {'have' if machine.has_hosts_file else 'exist to have'} the name"
+
+
+def _write_localhost() -> tuple[Step, ...]:
+    return (
+        Step(f"Add the name to {HOSTS_FILE}", f"echo '127.0.0.1 localhost' | sudo tee -a {HOSTS_FILE}"),
+        Step("If that fails (a read-only image), write 127.0.0.1 instead of localhost in Z4J_BRAIN_URL"),
+    )
+
+
+def _no_address(facts: Facts) -> Words:
+    evidence = facts.evidence
+    who = list(evidence.saying(Said.NO_ADDRESS))
+    servers = _asked(_servers(who) or list(evidence.servers))
+    filtered = next((a for a in who if a.filtered), None)
+    if filtered:
+        return _withheld(facts, filtered)
+    alias = next((a.alias for a in who if a.alias), "")
+    if alias:
+        message = f"{facts.name} is an alias (CNAME) of {alias}, which has no A or AAAA record ({servers})"
+        return message, Step("Correct the CNAME record, or what it leads to", f"dig {facts.query}")
+    return f"{facts.name} exists, but has no A or AAAA record ({servers})", (
+        Step("Add an A or AAAA record for the name, or correct the name in Z4J_BRAIN_URL"),
+        Step(
+            "If it has one with a private address, exempt the name from the router's DNS rebind protection. "
+            "Compare with another name server",
+            f"dig {facts.query}; dig @SERVER {facts.query}",
+        ),
+    )
+
+
+def _servfail(facts: Facts) -> Words:
+    who = list(facts.evidence.saying(Said.SERVFAIL))
+    filtered = next((a for a in who if a.filtered), None)
+    if filtered:
+        return _withheld(facts, filtered)
+    return _refused_or_failed(facts, Said.SERVFAIL), Step(
+        "Ask without DNSSEC: if that answers, fix DNSSEC, and else the zone's own servers",
+        f"dig +cd {facts.query}",
+    )
+
+
+def _refused(facts: Facts) -> Words:
+    filtered = next((a for a in facts.evidence.saying(Said.REFUSED) if a.filtered), None)
+    return _withheld(facts, filtered) if filtered else (_refused_or_failed(facts, Said.REFUSED), None)
+
+
+def _refused_or_failed(facts: Facts, said: Said) -> str:
+    who = list(facts.evidence.saying(said))
+    notes = {answer.note for answer in who if answer.note}
+    note = f" ({', '.join(sorted(notes))})" if notes else ""
+    servers = _asked(_servers(who) or list(facts.evidence.servers))
+    return f"{facts.name} did not resolve: {servers} answered {said.value}{note}"
+
+
+def _withheld(facts: Facts, answer: Answer) -> Words:
+    """A server that says itself that a policy keeps the answer back (RFC 8914)."""
+    return (
+        f"{facts.name} is blocked by name server {answer.server}: {answer.said.value}, {answer.filtered}",
+        Step(
+            f"Allow {ascii_name(facts.host)} in the DNS filter of {answer.server}, or exempt it from the "
+            "rebind protection there, which keeps private addresses back"
+        ),
+    )
+
+
+def _silence(mute: list[str], evidence: Evidence) -> str:
+    types = {answer.unanswered for answer in evidence.answers if answer.server in mute and answer.unanswered}
+    notes = {answer.note for answer in evidence.answers if answer.said is Said.UNREACHABLE and answer.note}
+    only = f" for {next(iter(types))[0]}" if len(types) == 1 and len(next(iter(types))) == 1 else ""
+    note = f" ({', '.join(sorted(notes))})" if notes else ""
+    spoke = [server for server in evidence.servers if server not in mute]
+    also = f"; {_asked(spoke)} did" if spoke else ""
+    return f"{_asked(mute)} did not answer{only}{note}{also}"
+
+
+def _reach(mute: list[str], facts: Facts) -> Advice:
+    server, _, port = mute[0].partition(":") if mute[0].count(":") == 1 else (mute[0], "", "53")
+    other = "" if port == "53" else f" -p {port}"
+    others = [name for name in facts.evidence.servers if name not in mute]
+    if facts.evidence.is_local_stub and not others:
+        service = "systemd-resolved" if server == _SYSTEMD_STUB else "the resolver that listens there"
+        start = (
+            "sudo systemctl restart systemd-resolved"
+            if server == _SYSTEMD_STUB
+            else f"ss -lnup 'sport = :{port}'"
+        )
+        return (
+            Step(f"Start {service}, on this machine", start),
+            Step(
+                f"In a container, where nothing can listen at {server}, name a server of the network in "
+                f"{RESOLV_CONF} (docker run --dns ADDRESS, or dns: in Compose)"
+            ),
+        )
+    remove = f", or remove it from {RESOLV_CONF}" if others else ""
+    return Step(
+        f"Open UDP and TCP port {port} to {server}{remove or f', or name another server in {RESOLV_CONF}'}. "
+        "See whether it answers",
+        f"dig{other} @{server} {facts.query}",
+    )
+
+
+def _servers(answers: Iterable[Answer]) -> list[str]:
+    return list(dict.fromkeys(answer.server for answer in answers))
+
+
+def _asked(servers: list[str]) -> str:
+    if not servers:
+        return "no name server"
+    *first, last = servers
+    return f"name servers {', '.join(first)} and {last}" if first else f"name server {last}"
+
+
+_WORDS: dict[str, Callable[[Facts], Words]] = {
+    "dns.no_resolver": _no_resolver,
+    "dns.timeout": _timeout,
+    "dns.system_failure": _system_failure,
+    "dns.nxdomain": _nxdomain,
+    "dns.no_address": _no_address,
+    "dns.servfail": _servfail,
+    "dns.refused": _refused,
+}
