@@ -56,6 +56,16 @@ def find_proxy(endpoint: Endpoint, environ: Mapping[str, str]) -> Proxy | None:
     return None
 
 
+def unread_proxy(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
+    """The variable that names a proxy for plain http only, where none is named for this endpoint."""
+    if endpoint.is_loopback or bypassed(endpoint, _first(environ, "no_proxy")[1]):
+        return None
+    if _first(environ, "https_proxy")[1] or _first(environ, "all_proxy")[1]:
+        return None
+    variable, value = _first(environ, "http_proxy")
+    return variable if value else None
+
+
 def bypassed(endpoint: Endpoint, no_proxy: str) -> bool:
     """Whether a NO_PROXY list covers this endpoint.
 

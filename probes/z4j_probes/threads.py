@@ -7,7 +7,6 @@ for as long as the call hangs.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,22 +17,24 @@ T = TypeVar("T")
 
 
 class NoThread(RuntimeError):
-    """The system gives this process no further thread; the message has the limit, `steps` what to raise."""
-
-    steps = (
-        Step("Raise the limit of this user's threads", "ulimit -u 4096"),
-        Step("Elsewhere, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"),
-    )
+    """The system gives this process no further thread; the message says why, `steps` what to do."""
 
     def __init__(self) -> None:
-        import resource
+        from z4j_probes.thread_limits import nearest_limit
 
-        limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-        number = "any number of" if limit == resource.RLIM_INFINITY else limit
-        super().__init__(
-            f"this process gets no further thread (uid {os.geteuid()} may have {number} processes and "
-            "threads; its cgroup may allow fewer)"
+        limit = nearest_limit()
+        if limit is None:
+            self.steps: tuple[Step, ...] = (
+                Step("Upgrade the container runtime: Docker before 20.10.10 forbids the system call clone3"),
+                Step("Until then, run the container with --security-opt seccomp=unconfined"),
+            )
+            super().__init__("this process gets no thread, far from every limit: a sandbox forbids it")
+            return
+        self.steps = (
+            Step("Raise the limit of this user's threads", "ulimit -u 4096"),
+            Step("Elsewhere, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"),
         )
+        super().__init__(f"this process gets no further thread ({limit})")
 
 
 async def in_daemon_thread(call: Callable[[], T]) -> T:

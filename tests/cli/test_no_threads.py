@@ -46,3 +46,22 @@ def test_a_limit_of_processes_is_named_where_a_thread_can_not_start(home: Path) 
     assert (process.returncode, row["code"]) == (1, "buffer.unexpected")
     assert row["message"].startswith(f"this process gets no further thread (uid {USER} may have 1 ")
     assert row["hint"].startswith("Raise the limit of this user's threads: `ulimit -u ")
+
+
+def test_a_sandbox_that_forbids_threads_is_named_where_no_limit_is_near(tmp_path: Path) -> None:
+    given = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    handicapped = [sys.executable, "-m", "tests.support.handicap", "clone3=no"]
+    process = subprocess.run(
+        [*handicapped, "z4j_fastapi", "doctor", "--offline", "--json"],
+        env=cli.environment(tmp_path, given),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = cli.document(process.stdout)
+    row = next(probe for probe in report["probes"] if probe["name"] == "buffer")
+    assert row["code"] == "buffer.unexpected"
+    assert "a sandbox forbids it" in row["message"]
+    assert "20.10.10" in row["hint"]
+    assert "ulimit" not in row["hint"]

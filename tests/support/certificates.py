@@ -94,11 +94,18 @@ def issue(
     authority_key_id: bool = True,
     issuer_url: str | None = None,
     key: _Key | None = None,
+    as_dns_names: bool = False,
 ) -> Issued:
-    """A server's certificate for these names; signed by itself where there is no issuer."""
+    """A server's certificate for these names; signed by itself where there is no issuer.
+
+    With `as_dns_names`, addresses are written down as names, as by mistake.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     builder = _start(_name(names[0]), key, issuer, starts, expires)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName(n) if as_dns_names else _general_name(n) for n in names]),
+        False,
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)

@@ -25,6 +25,7 @@ from types import CodeType
 _LOCKING = (6, 7, 37, 38)
 _FCNTL = {"x86_64": 72, "aarch64": 25}
 _ENOLCK = 37
+_CLONE3 = 435  # the same number everywhere
 _CONNECT = {"x86_64": 42, "aarch64": 203}
 _EPERM = 1
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
@@ -86,6 +87,11 @@ def without_connect() -> None:
     _forbid(_CONNECT[platform.machine()], (), _EPERM)
 
 
+def without_clone3() -> None:
+    """clone3(2) fails with EPERM, as under the seccomp profile of Docker before 20.10.10."""
+    _forbid(_CLONE3, (), _EPERM)
+
+
 def with_a_dead_mount(path: str) -> None:
     """Mount a file system whose server never answers (FUSE); it ends with this process."""
     server = os.open("/dev/fuse", os.O_RDWR)
@@ -145,6 +151,8 @@ def main() -> None:
                 resource.setrlimit(resource.RLIMIT_NPROC, (int(value), int(value)))
             case "connect":
                 without_connect()
+            case "clone3":
+                without_clone3()
             case "dead_mount":
                 with_a_dead_mount(value)
             case "closed":

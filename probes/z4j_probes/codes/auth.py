@@ -15,6 +15,7 @@ CODES = (
             "the token was revoked, or its project archived",
             "the token is another brain's, for instance staging's",
             "the agent was minted again, which gives it a new token",
+            "a proxy in front of the brain drops or replaces the Authorization header",
         ),
         remedy="Create the agent's token on the brain's dashboard, and set Z4J_TOKEN to it",
         heals=Heals.BY_A_PERSON,

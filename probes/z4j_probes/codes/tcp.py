@@ -34,7 +34,8 @@ CODES = (
         causes=(
             "no route, a network that is down, a VPN that is not connected",
             "an IPv6 address alone, on a machine without IPv6",
-            "a router that rejects",
+            "a firewall that rejects, on this machine or on the way",
+            "an IPv4 address only, on a machine with IPv6 only",
             "no local port left to connect from",
         ),
         remedy=(
@@ -61,6 +62,18 @@ CODES = (
         remedy=Step(
             "Allow outgoing TCP to that address. See what forbids it, here and in the audit log",
             "sudo nft list ruleset",
+        ),
+    ),
+    Code(
+        "tcp.insecure",
+        "the token would be sent unencrypted to another machine",
+        causes=(
+            "localhost, or a name under .localhost, that a hosts file or DNS leads to another machine",
+            "http:// where https:// is meant",
+        ),
+        remedy=(
+            Step("Correct the name's address, if the brain runs on this machine", "getent ahosts localhost"),
+            Step("If it runs elsewhere, use its https:// URL"),
         ),
     ),
     Code(

@@ -27,6 +27,7 @@ from z4j_probes.protocol import (
 from z4j_probes.result import Advice, ProbeResult, Step
 from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
 from z4j_probes.rungs.hints import ask_brain, replace_secret
+from z4j_probes.rungs.origin import naming_origin
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0
@@ -67,7 +68,7 @@ async def run(climb: Climb) -> ProbeResult:
     answer = await hear(climb)
     half_way = (time.monotonic() - sent_s) / 2
     if not isinstance(answer, bytes):
-        return _refused(climb, answer, {})
+        return _refused(climb, answer, {}, waited_s=half_way * 2)
     try:
         frame = parse(answer)
         if frame["type"] == "error":
@@ -138,12 +139,16 @@ async def _after_error(climb: Climb, payload: dict[str, Any]) -> ProbeResult:
     return _refused(climb, last if isinstance(last, Closed) else None, error_details(climb, payload))
 
 
-def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> ProbeResult:
+def _refused(
+    climb: Climb, closed: Closed | None, error: dict[str, Any], *, waited_s: float = LAST_WORD_S
+) -> ProbeResult:
     code = classify(closed, error_code=error.get("error_code", ""))
     seen = [error_text(error)] if error else []
     seen += [str(closed)] if closed else []
     title = lookup(code).title
-    message = f"{title}: {', and '.join(seen) or 'nothing came back before the time was up'}"
+    if closed is not None and closed.too_large:
+        title = "the answer to the handshake is too large"
+    message = f"{title}: {', and '.join(seen) or f'no answer within {waited_s:.3g} s'}"
     details = error | (closed.details() if closed else {})
     if code == "auth.project_mismatch":
         details["project_configured"] = climb.settings.project_id
@@ -153,11 +158,24 @@ def _refused(climb: Climb, closed: Closed | None, error: dict[str, Any]) -> Prob
 def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
     if code in ("auth.token_rejected", "auth.revoked"):
         create = Step("Create the agent's token on the brain's dashboard")
-        return create, *replace_secret(climb.settings, "token")
+        replaced = replace_secret(climb.settings, "token")
+        if code == "auth.revoked":
+            return create, *replaced
+        return create, *replaced, _compare_without_proxy(climb)
     if code in ("auth.no_reply", "auth.bad_reply"):
         look = ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
         return Step("See which server answers", look), *lookup(code).steps
     return advice_for(closed) if code == "auth.closed" else None
+
+
+def _compare_without_proxy(climb: Climb) -> Step:
+    """How a token that is wrong is told from one that a proxy takes out: a brain has both for unknown."""
+    return Step(
+        "If a new token is rejected too, a proxy in front of the brain drops the Authorization header: let "
+        "it pass that on (nginx: proxy_set_header Authorization $http_authorization;). To tell which, run "
+        "the doctor against the brain's own port, on its host",
+        "python -m z4j_fastapi doctor --brain-url http://127.0.0.1:7700",
+    )
 
 
 def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
@@ -172,7 +190,7 @@ PROBE = Probe(
     name="auth",
     question="Does the brain accept this token, project, and protocol version?",
     needs=("websocket",),
-    run=run,
+    run=naming_origin(run),
     timeout_code="auth.no_reply",
     waits_for=lambda climb: f"handshake with {climb.endpoint.authority}",
     after=("buffer",),  # who introduces itself has its worker id from the state directory

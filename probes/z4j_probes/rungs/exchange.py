@@ -11,7 +11,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from z4j_probes.climb import Climb
-from z4j_probes.protocol import CloseCode, meaning_of
+from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, CloseCode, meaning_of
 from z4j_probes.result import Step
 
 # What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
@@ -28,14 +28,22 @@ class Closed:
 
     @property
     def unintelligible(self) -> bool:
-        """Whether we ended it, since what came is no WebSocket message."""
+        """Whether we ended it, since what came is not what a brain may send."""
         return self.code is None and self.sent in _OUR_COMPLAINTS
+
+    @property
+    def too_large(self) -> bool:
+        """Whether we ended it, since the message was larger than any that a brain sends."""
+        return self.code is None and self.sent == CloseCode.FRAME_TOO_BIG
 
     def details(self) -> dict[str, Any]:
         """The end as evidence."""
         return {"close_code": self.code, "close_reason": self.reason}
 
     def __str__(self) -> str:
+        if self.too_large:
+            limit = f"{DEFAULT_MAX_FRAME_BYTES // 1024 // 1024} MiB"
+            return f"it sent a message of more than {limit}, which is the limit (we closed with {self.sent})"
         if self.unintelligible:
             return f"it sent what is no WebSocket message (we closed with {self.sent})"
         if self.code is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from tests.faults.scenario import Case, scenario
-from tests.faults.stage import Stage
+from tests.faults.stage import UPGRADE, Stage
 from tests.support.climbs import SECRET, TOKEN
 from tests.support.http_peers import text_frame, upgrading
 from z4j_fastapi.devbrain import Close, DevBrain, Limits, Misbehaviour
@@ -102,7 +102,7 @@ async def the_token_is_revoked_at_this_moment(stage: Stage) -> Case:
 @scenario(
     "auth.no_reply",
     "hello is not answered: a half-open connection",
-    "nothing came back",
+    "no answer within",
     hint=("brain's log",),
     timeout_s=1.0,
 )
@@ -158,3 +158,25 @@ async def the_brain_is_restarting(stage: Stage) -> Case:
 async def the_brain_crashes(stage: Stage) -> Case:
     """an embedded brain cuts the connection after hello"""
     return await closing(stage, None)
+
+
+@scenario(
+    "auth.token_rejected",
+    "a proxy that drops the Authorization header (real brain)",
+    "4401",
+    hint=("drops the Authorization header", "proxy_set_header Authorization $http_authorization"),
+)
+async def a_proxy_drops_authorization(stage: Stage) -> Case:
+    """nginx with `proxy_set_header Authorization ""` before the real brain, with a token that is in order"""
+    site = (
+        f'location / {{ proxy_pass {stage.real_brain().url}; {UPGRADE} proxy_set_header Authorization ""; }}'
+    )
+    nginx = await stage.nginx(site)
+    return Case(stage.real_settings(f"http://127.0.0.1:{nginx.port}"))
+
+
+@scenario("auth.bad_reply", "an answer to the handshake that is too large", "too large", "more than 1 MiB")
+async def the_answer_is_too_large(stage: Stage) -> Case:
+    """an embedded brain answers hello with 18 MB of JSON"""
+    answer = '{"filler":"' + "x" * 18_000_000 + '"}'
+    return Case(stage.settings(await stage.brain(Misbehaviour(raw_hello_ack=answer))))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import Stage
+from tests.support.certificates import authority
 from tests.support.climbs import BRAIN_URL, SECRET, TOKEN
 
 USER = 4242
@@ -288,3 +289,42 @@ async def the_project_is_a_sentence(stage: Stage) -> Case:
 async def the_agents_name_is_a_template(stage: Stage) -> Case:
     """Z4J_AGENT_NAME=web-{hostname}, where {host} is meant"""
     return case(Z4J_AGENT_NAME="web-{hostname}")
+
+
+@scenario(
+    "config.invalid_url",
+    "an env file with Windows line ends, as Docker passes it on",
+    "end in a carriage return",
+    "Windows line ends",
+    hint=(r"sed -i 's/\r$//' FILE",),
+)
+async def every_value_ends_in_a_return(stage: Stage) -> Case:
+    """docker run --env-file keeps the carriage return of each line"""
+    environ = stage.settings(await stage.brain())
+    return Case({name: f"{value}\r" for name, value in environ.items()})
+
+
+@scenario(
+    "config.missing",
+    "an env file with a byte order mark, as Docker passes it on",
+    "Z4J_BRAIN_URL is not set",
+    "byte order mark (BOM)",
+    hint=("without BOM",),
+)
+async def the_first_name_has_a_mark(stage: Stage) -> Case:
+    """the first variable's name begins with the file's byte order mark"""
+    environ = stage.settings(await stage.brain())
+    return Case({f"\ufeff{name}" if name == "Z4J_BRAIN_URL" else name: environ[name] for name in environ})
+
+
+@scenario(
+    "config.ca_unreadable",
+    "two certificates glued together in the CA file",
+    "glued together in line",
+    hint=("Break line", "sed -i"),
+)
+async def the_ca_file_is_glued(stage: Stage) -> Case:
+    """`cat root.pem intermediate.pem`, where the first file does not end in a line break"""
+    first, second = stage.root.pem.rstrip(), authority("Other Root CA").pem
+    environ = stage.settings(await stage.brain())
+    return Case({**environ, "Z4J_CA_FILE": stage.write("bundle.pem", first + second)})

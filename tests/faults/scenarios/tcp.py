@@ -190,3 +190,64 @@ async def the_process_is_out_of_descriptors(stage: Stage) -> Case:
     port = stage.stack.enter_context(closed_port())
     environ = {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
     return Case(environ, arguments=("--only", "tcp"), handicap=("descriptors=3",))
+
+
+@scenario(
+    "tcp.unreachable",
+    "a firewall on this machine that rejects",
+    "though there is a route: a firewall rejects it",
+    hint=("nft list ruleset",),
+)
+async def a_local_firewall_rejects(stage: Stage) -> Case:
+    """nftables rejects what leaves for the brain with "administratively prohibited": EHOSTUNREACH"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall("tcp dport 443 reject with icmp type admin-prohibited")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario(
+    "tcp.unreachable",
+    "a machine with IPv6 only, a brain with IPv4 only",
+    "this machine has IPv6 only",
+    "has only IPv4 (A record)",
+    hint=("AAAA record", "NAT64"),
+)
+async def a_machine_with_ipv6_only(stage: Stage) -> Case:
+    """an interface with an IPv6 address and a default route for it, and an A record for the brain"""
+    lab = await stage.lab(f"{BRAIN_IP6}/64")
+    await lab.shell("ip -6 route add default dev eth0")
+    await lab.dnsmasq(f"--host-record={BRAIN_HOST},{BRAIN_IP}", "--local=/example.com/")
+    await lab.resolver("127.0.0.1")
+    environ = stage.settings(await stage.brain(), f"https://{BRAIN_HOST}")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario(
+    "tcp.timeout",
+    "HTTP_PROXY is set, and nothing else",
+    "did not answer within",
+    "HTTP_PROXY is set, but not read",
+    hint=("Set HTTPS_PROXY", 'export HTTPS_PROXY="$HTTP_PROXY"'),
+    timeout_s=1.0,
+)
+async def only_http_proxy_is_set(stage: Stage) -> Case:
+    """direct connections are dropped, and the way out is named in HTTP_PROXY only"""
+    lab, environ = await stage.lab_with_brain()
+    await lab.firewall("tcp dport 443 drop")
+    return Case(environ | {"HTTP_PROXY": "http://127.0.0.1:3128"}, prefix=lab.prefix)
+
+
+@scenario(
+    "tcp.insecure",
+    "plain http to a localhost that is another machine",
+    "localhost is 198.51.100.10",
+    "nothing was sent",
+    hint=("https://localhost",),
+)
+async def localhost_is_another_machine(stage: Stage) -> Case:
+    """http://localhost, which /etc/hosts leads to another machine"""
+    lab = await stage.lab(f"{BRAIN_IP}/24")
+    brain = await stage.brain()
+    await lab.forward(BRAIN_IP, 7700, brain.port)
+    await lab.file("/etc/hosts", f"{BRAIN_IP} localhost\n")
+    return Case(stage.settings(brain, "http://localhost:7700"), prefix=lab.prefix)

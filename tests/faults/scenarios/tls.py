@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from datetime import timedelta
 
 from tests.faults.scenario import Case, scenario
-from tests.faults.stage import Stage
+from tests.faults.stage import BRAIN_IP, BRAIN_IP6, Stage
 from tests.support.certificates import CLIENT, Issued, authority, issue, weak_key
+from tests.support.http_peers import Peer
 
 STRICT = sys.version_info >= (3, 13)
 """Python 3.13 refuses what older ones take (X509_STRICT): there the warning is a failure."""
@@ -240,3 +242,103 @@ async def the_private_ca_was_made_by_hand(stage: Stage) -> Case:
     hand_made = authority("Hand-made CA", key_usage=False)
     case = await serving(stage, issue(hand_made, "localhost"))
     return Case({**case.environ, "Z4J_CA_FILE": hand_made.save(stage.directory / "hand.pem")})
+
+
+@scenario(
+    "tls.self_signed",
+    "an ingress' default certificate",
+    "self-signed",
+    "ingress.local",
+    hint=("Install a certificate for localhost", "ingress"),
+)
+async def an_ingress_has_its_default_certificate(stage: Stage) -> Case:
+    """a self-signed certificate for another name: trusted, it would still not be for this one"""
+    return await serving(stage, issue(None, "ingress.local"), Z4J_CA_FILE="")
+
+
+@scenario(
+    "tls.unknown_ca",
+    "a chain that ends in a root that has expired and was removed",
+    '"DST Root CA X3"',
+    "that root has expired",
+    hint=('the certificate of "ISRG Root X1"', "Z4J_CA_FILE"),
+)
+async def the_chain_leads_to_a_retired_root(stage: Stage) -> Case:
+    """the server sends ISRG Root X1 as signed by DST Root CA X3, and this machine has neither"""
+    retired = authority("DST Root CA X3")
+    cross_signed = authority("ISRG Root X1", retired)
+    issuing = authority("R3", cross_signed)
+    return await serving(stage, issue(issuing, "localhost"))
+
+
+@scenario(
+    "tls.hostname_mismatch",
+    "an address as a DNS name in the certificate",
+    "has 127.0.0.1 as a DNS name",
+    hint=("IP:127.0.0.1", "not DNS:127.0.0.1"),
+)
+async def the_address_is_a_dns_name(stage: Stage) -> Case:
+    """subjectAltName=DNS:127.0.0.1, as a forgotten IP: makes it"""
+    leaf = issue(stage.root, "127.0.0.1", as_dns_names=True)
+    return await serving(stage, leaf, host="127.0.0.1")
+
+
+def server_hello_without_renegotiation_info(client_hello: bytes) -> bytes:
+    """A ServerHello of TLS 1.2 that has no extensions, and so none of RFC 5746 (RFC 5246 §7.4.1.3)."""
+    session_length = client_hello[43]
+    at = 44 + session_length
+    count = int.from_bytes(client_hello[at : at + 2], "big")
+    offered = {client_hello[i : i + 2] for i in range(at + 2, at + 2 + count, 2)}
+    suite = next(suite for suite in (b"\xc0\x2f", b"\xc0\x30", b"\xc0\x2b") if suite in offered)
+    body = b"\x03\x03" + bytes(32) + b"\x00" + suite + b"\x00"
+    handshake = b"\x02" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x03" + len(handshake).to_bytes(2, "big") + handshake
+
+
+@scenario(
+    "tls.weak",
+    "a server without secure renegotiation",
+    "secure renegotiation (RFC 5746)",
+    hint=("Upgrade the server", "RFC 5746"),
+)
+async def the_server_lacks_secure_renegotiation(stage: Stage) -> Case:
+    """a peer whose ServerHello has no renegotiation_info, as old load balancers and firewalls"""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Peer) -> None:
+        record = await reader.readexactly(5)
+        record += await reader.readexactly(int.from_bytes(record[3:], "big"))
+        writer.write(server_hello_without_renegotiation_info(record))
+        await reader.read()
+
+    peer = await stage.peer(behave)
+    brain = await stage.brain()
+    return Case(stage.settings(brain, f"https://localhost:{peer.port}", Z4J_CA_FILE=stage.ca_file))
+
+
+@scenario(
+    "tls.slow",
+    "large packets are lost over IPv6, and IPv4 works",
+    "but only over IPv4",
+    f"[{BRAIN_IP6}]:443 accepted the connection and did not answer within",
+    hint=("Fix IPv6", "AAAA record", "ping"),
+)
+async def tls_works_over_one_family_only(stage: Stage) -> Case:
+    """both families accept; nftables drops IPv6 packets of more than 200 bytes, as a tunnel does"""
+    lab, environ = await stage.lab_with_brain(BRAIN_IP, BRAIN_IP6)
+    await lab.firewall("ip6 nexthdr tcp tcp dport 443 meta length > 200 drop")
+    return Case(environ, prefix=lab.prefix)
+
+
+@scenario(
+    "tls.timeout",
+    "large packets are lost over both families",
+    "over IPv6, nor within",
+    "over IPv4",
+    hint=("MTU",),
+    timeout_s=2.0,
+)
+async def tls_works_over_no_family(stage: Stage) -> Case:
+    """the same for IPv4 as well"""
+    lab, environ = await stage.lab_with_brain(BRAIN_IP, BRAIN_IP6)
+    await lab.firewall("tcp dport 443 meta length > 200 drop")
+    return Case(environ, prefix=lab.prefix)

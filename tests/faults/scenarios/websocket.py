@@ -91,6 +91,29 @@ async def plain_http_is_redirected(stage: Stage) -> Case:
 
 @scenario(
     "websocket.redirect",
+    "a redirect to the URL that is set",
+    "301",
+    hint=("leads to the URL that is set already", "X-Forwarded-Proto"),
+)
+async def the_redirect_leads_to_itself(stage: Stage) -> Case:
+    """nginx redirects to the very URL, as an application behind a TLS proxy does that is not told of TLS"""
+    return await before(stage, "return 301 http://$http_host$request_uri;")
+
+
+@scenario(
+    "websocket.redirect",
+    "a redirect to unencrypted http",
+    "301",
+    "http://brain.example",
+    hint=("Use the brain's https:// URL",),
+)
+async def the_redirect_leads_to_plain_http(stage: Stage) -> Case:
+    """nginx redirects to http://, which the settings would not accept"""
+    return await before(stage, "return 301 http://brain.example$request_uri;")
+
+
+@scenario(
+    "websocket.redirect",
     "a redirect to a login page",
     "302",
     "https://sso.example/login",

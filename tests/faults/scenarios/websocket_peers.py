@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.scenarios.tls_handshake import s_server
-from tests.faults.stage import Stage
+from tests.faults.stage import BRAIN_HOST, BRAIN_IP, BRAIN_IP6, Stage
 from tests.support.certificates import issue, server_context
 from tests.support.http_peers import Behaviour, answering, greeting, hanging_up, http, silent
 
@@ -111,3 +111,58 @@ async def a_cache_answers_the_upgrade(stage: Stage) -> Case:
     head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     head += b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzhZRbK+xOo=\r\n\r\n"
     return await against(stage, answering(head, keep_open=True))
+
+
+SENDERS = (
+    ("464", "awselb/2.0", "websocket.upgrade_stripped", "an AWS load balancer whose target group", "HTTP1"),
+    ("463", "awselb/2.0", "websocket.bad_gateway", "X-Forwarded-For", "Find the proxy"),
+    ("402 Payment Required", "platform", "websocket.forbidden", "account or quota", "account or quota"),
+    ("406 Not Acceptable", "Apache", "websocket.forbidden", "web application firewalls", "firewall"),
+    ("418 I'm a teapot", "waf", "websocket.forbidden", "web application firewalls", "firewall"),
+    ("494", "nginx", "websocket.forbidden", "limit for headers", "large_client_header_buffers"),
+    ("511 Network Authentication Required", "portal", "websocket.unauthorized", "a captive portal", "Log in"),
+    ("526", "cloudflare", "websocket.bad_gateway", "Cloudflare", "certificate"),
+)
+
+
+def _from_the_middle(status: str, server: str, code: str, word: str, hint: str) -> None:
+    number = status.partition(" ")[0]
+
+    async def make(stage: Stage) -> Case:
+        return await against(stage, answering(http(status, Server=server)))
+
+    make.__name__ = f"the_middle_answers_{number}"
+    make.__doc__ = f"a peer that answers {status}, and names itself {server}"
+    scenario(code, f"an answer from the middle: {number} from {server}", number, word, hint=(hint,))(make)
+
+
+for _sender in SENDERS:
+    _from_the_middle(*_sender)
+
+
+@scenario(
+    "websocket.forbidden",
+    "Envoy without upgrades on the route",
+    "403",
+    "as Envoy does where a route has no upgrades enabled",
+    hint=("upgrade_configs", "enableWebsockets"),
+)
+async def envoy_has_no_upgrades_enabled(stage: Stage) -> Case:
+    """a peer that answers 403 without a body and names itself envoy"""
+    return await against(stage, answering(http("403 Forbidden", Server="envoy")))
+
+
+@scenario(
+    "websocket.slow",
+    "the upgrade is answered over IPv4 only",
+    "but only over IPv4",
+    hint=("Fix IPv6", "AAAA record"),
+)
+async def the_upgrade_is_answered_over_one_family_only(stage: Stage) -> Case:
+    """at the IPv6 address, a server with the brain's certificate takes the request and says nothing"""
+    lab, environ = await stage.lab_with_brain(BRAIN_IP)
+    await lab.shell(f"ip addr add {BRAIN_IP6}/64 dev eth0 nodad")
+    mute = await stage.peer(silent(), tls=server_context(issue(stage.root, BRAIN_HOST)))
+    await lab.forward(BRAIN_IP6, 443, mute.port)
+    await lab.file("/etc/hosts", f"{BRAIN_IP6} {BRAIN_HOST}\n{BRAIN_IP} {BRAIN_HOST}\n")
+    return Case(environ, prefix=lab.prefix)

@@ -26,9 +26,10 @@ from tests.support.http_peers import (
     upgrading,
 )
 from z4j_probes.codes import CATALOGUE
+from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.http_response import Answer, parse_answer
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs.websocket.refusal import banner, classify
+from z4j_probes.rungs.websocket.refusal import banner, classify, explain
 
 SHORT_S = 0.3
 
@@ -36,6 +37,51 @@ SHORT_S = 0.3
 def answer(status: int, body: str = "", **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer("1.1", status, "", named, body.encode())
+
+
+@pytest.mark.parametrize("status", range(200, 1000))
+def test_no_status_is_unexpected(status: int) -> None:
+    code = classify(answer(status))
+    assert code.startswith("websocket.")
+    assert code != "websocket.unexpected"
+
+
+def test_envoy_says_403_where_upgrades_are_not_enabled() -> None:
+    endpoint = parse_endpoint("https://brain.example")
+    bare, page = (
+        Answer("1.1", 403, "Forbidden", {"server": "envoy"}, body) for body in (b"", b"RBAC: denied")
+    )
+    message, steps = explain("websocket.forbidden", bare, endpoint, "curl")
+    assert "no upgrades enabled" in message
+    assert steps is not None
+    assert "upgrade_configs" in steps[0].text
+    assert "no upgrades enabled" not in explain("websocket.forbidden", page, endpoint, "curl")[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "word"),
+    [
+        ("https://brain.example", "https://brain.example/ws/agent", "leads to the URL that is set already"),
+        ("https://brain.example", "https://BRAIN.example:443/ws/agent?a=b", "leads to the URL that is set"),
+        ("https://brain.example", "http://brain.example/ws/agent", "from https:// to http://"),
+        ("http://10.0.0.7", "http://brain.example/ws/agent", "Use the brain's https:// URL"),
+        (
+            "http://127.0.0.1:7700",
+            "https://brain.example/z4j/ws/agent",
+            "export Z4J_BRAIN_URL=https://brain.example/z4j",
+        ),
+        (
+            "http://127.0.0.1:7700",
+            "http://localhost:7701/ws/agent",
+            "export Z4J_BRAIN_URL=http://localhost:7701",
+        ),
+    ],
+)
+def test_a_redirects_hint_is_one_that_works(url: str, location: str, word: str) -> None:
+    moved = Answer("1.1", 301, "Moved Permanently", {"location": location})
+    _, steps = explain("websocket.redirect", moved, parse_endpoint(url), "curl")
+    assert steps is not None
+    assert word in str(steps[0])
 
 
 async def verdict(raw: bytes, *, keep_open: bool = False) -> ProbeResult:
@@ -69,18 +115,38 @@ async def verdict(raw: bytes, *, keep_open: bool = False) -> ProbeResult:
         (answer(405), "not_found"),
         (answer(407), "unauthorized"),
         (answer(410), "not_found"),
-        (answer(418), "unexpected"),
+        (answer(402), "forbidden"),
+        (answer(406), "forbidden"),
+        (answer(408), "timeout"),
+        (answer(412), "forbidden"),
+        (answer(417), "forbidden"),
+        (answer(418), "forbidden"),
+        (answer(425), "bad_gateway"),
+        (answer(431), "forbidden"),
+        (answer(451), "forbidden"),
+        (answer(460), "bad_gateway"),
+        (answer(463), "bad_gateway"),
+        (answer(464), "upgrade_stripped"),
+        (answer(494), "forbidden"),
+        (answer(495), "client_certificate"),
+        (answer(496), "client_certificate"),
+        (answer(497), "tls_expected"),
+        (answer(499), "bad_gateway"),
+        (answer(511), "unauthorized"),
+        (answer(524), "bad_gateway"),
+        (answer(561), "unauthorized"),
+        (answer(599), "bad_gateway"),
+        (answer(700), "not_http"),
+        (answer(999), "not_http"),
         (answer(421), "host_rejected"),
         (answer(426), "upgrade_stripped"),
         (answer(426, upgrade="TLS/1.2"), "tls_expected"),
         (answer(429), "rate_limited"),
-        (answer(451), "forbidden"),
         (answer(500), "bad_gateway"),
         (answer(501), "upgrade_stripped"),
         (answer(502), "bad_gateway"),
         (answer(503), "bad_gateway"),
         (answer(504), "bad_gateway"),
-        (answer(511), "unauthorized"),
         (answer(522), "bad_gateway"),
         (Answer("1.0", 101, "", {}), "upgrade_stripped"),
         (Answer("1.0", 404, "", {}), "not_found"),

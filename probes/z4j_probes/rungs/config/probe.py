@@ -25,6 +25,7 @@ from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
 from z4j_probes.result import ROW_WIDTH, Advice, ProbeResult, Step, as_steps
+from z4j_probes.rungs.config import windows
 from z4j_probes.rungs.config.problems import NOT_SET, Problem, find_problems
 from z4j_probes.rungs.hints import listed, set_missing, unreadable, variable_of
 from z4j_probes.settings import Settings
@@ -87,7 +88,13 @@ def load_ca_file(settings: Settings) -> list[Problem]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cafile=path)
+        glued = windows.glued_line(Path(path).read_bytes())
+        if glued is not None:  # OpenSSL stops there, and has the certificates before it
+            return _ca_problem(settings, *_glued(path, glued))
     except ssl.SSLError as exc:
+        glued = windows.glued_line(Path(path).read_bytes())
+        if glued is not None:
+            return _ca_problem(settings, *_glued(path, glued))
         reason = f"is not a PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
         return _ca_problem(settings, reason, _make_pem(path))
     except (OSError, ValueError) as exc:
@@ -96,6 +103,11 @@ def load_ca_file(settings: Settings) -> list[Problem]:
     if not context.cert_store_stats()["x509"]:
         return _ca_problem(settings, "contains no certificate", "Name the PEM file of the CA's certificate")
     return []
+
+
+def _glued(path: str, line: int) -> tuple[str, Step]:
+    reason = f"has two certificates glued together in line {line}, without a line break between them"
+    return reason, windows.separate(path, line)
 
 
 def _make_pem(path: str) -> tuple[Step, ...]:

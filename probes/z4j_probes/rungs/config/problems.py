@@ -14,7 +14,7 @@ from z4j_probes.protocol.commands import allowed_actions
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
 from z4j_probes.redact import Secret
 from z4j_probes.result import Advice, Step, as_steps, in_one_line
-from z4j_probes.rungs.config import misspelled
+from z4j_probes.rungs.config import misspelled, windows
 from z4j_probes.rungs.config import token as pasted_token
 from z4j_probes.rungs.hints import replace_secret, set_missing, source_name, unreadable, variable_of
 from z4j_probes.settings import Settings
@@ -27,6 +27,12 @@ _PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _AGENT_NAME_MAX = 128
 _EXAMPLE_URL = "https://brain.example"
 NOT_SET = "not set"
+# The code of each setting that is malformed, the most fundamental first.
+_MALFORMED = {
+    "brain_url": "config.invalid_url",
+    "token": "config.token_malformed",
+    "hmac_secret": "config.secret_malformed",
+}
 # Without the secret nothing can be signed, and no brain listens to an agent that does not sign.
 _NEEDED = ("brain_url", "token", "hmac_secret")
 
@@ -65,6 +71,9 @@ def find_problems(settings: Settings) -> list[Problem]:
         for lost in settings.unreadable
     ]
     problems += [_unusable(settings, argument) for argument in settings.unusable]
+    returns = _with_returns(settings)
+    if returns is not None:  # what else seems to be wrong follows from it
+        return [*problems, returns]
     unread = misspelled.unread(settings.environ)
     # a cause, and not what follows from it: the env file that can't be read may have all of them
     needed = () if any(lost.attribute == "env_file" for lost in settings.unreadable) else _NEEDED
@@ -88,6 +97,18 @@ def _unusable(settings: Settings, argument: Unusable) -> Problem:
     return _problem(settings, "config.invalid_value", name, message, f"Pass {argument.expected} as {name}=")
 
 
+def _with_returns(settings: Settings) -> Problem | None:
+    """Values that end in a carriage return, told once: the code is that of the most fundamental of them."""
+    attributes = [name for name in settings.sources if windows.ends_in_return(getattr(settings, name, None))]
+    if not attributes:
+        return None
+    code = next((code for name, code in _MALFORMED.items() if name in attributes), "config.invalid_value")
+    names = ", ".join(variable_of(attribute).name for attribute in attributes)
+    verb = "ends" if len(attributes) == 1 else "end"
+    message = f"{names} {verb} in a carriage return (\\r): the file has Windows line ends"
+    return _problem(settings, code, attributes[0], message, windows.convert(settings, attributes))
+
+
 def given(value: str | Secret | None) -> bool:
     """Whether there is a value: a blank one is as good as none."""
     text = value.reveal() if isinstance(value, Secret) else value
@@ -109,7 +130,10 @@ def _missing(settings: Settings, attribute: str, meant: str | None) -> Problem:
         blank = source is not None or variable.name in settings.environ
         message = f"{variable.name} is {'empty' if blank else NOT_SET}"
         steps = set_missing(settings, attribute)
-    if meant is not None:
+    if windows.marked(variable.name, settings.environ):
+        message += ": the env file begins with a byte order mark (BOM), which became part of the name"
+        steps = (Step("Save the file as UTF-8 without BOM", r"sed -i '1s/^\xEF\xBB\xBF//' FILE"),)
+    elif meant is not None:
         message += f", but {meant} is (did you mean {variable.name}?)"
         steps = (Step(f"Rename {meant} to {variable.name}"),)
     return _problem(settings, "config.missing", attribute, message, steps)
@@ -138,7 +162,12 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
         step = Step(f"Set {name} to {url} or to the port that has TLS")
         yield _problem(settings, "config.insecure_url", "brain_url", message, step)
     try:
-        find_proxy(endpoint, settings.environ)
+        proxy = find_proxy(endpoint, settings.environ)
+        if proxy is not None and not endpoint.secure and settings.allow_plaintext:
+            message = f"{name} is plain http through the proxy {proxy.authority}, which would read the token"
+            step = Step(f"Set {name} to https://{endpoint.authority}{endpoint.prefix}")
+            around = Step(f"If no proxy is needed, add {endpoint.host} to NO_PROXY")
+            yield _problem(settings, "config.insecure_url", "brain_url", message, (step, around))
     except InvalidProxy as exc:
         otherwise = "Add the brain's host to NO_PROXY if no proxy is needed"
         steps = (

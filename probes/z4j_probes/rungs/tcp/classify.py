@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterable, Sequence
 
-from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome
+from z4j_probes.address import Address
+from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, has_route
 
 # What each errno of connect(2) and socket(2) says.
 _CODES = {
@@ -32,6 +34,10 @@ CODE_OF = {number: code for code, numbers in _CODES.items() for number in number
 _ORDER = tuple(_CODES)
 
 
+# ARP and neighbor discovery ask three times, a second apart, before the kernel gives an address up.
+_NEIGHBOR_S = 0.9
+
+
 def code_of(attempt: Attempt) -> str | None:
     """The code for one attempt that did not connect; None for an errno without a name."""
     if attempt.outcome is not Outcome.FAILED:
@@ -49,6 +55,24 @@ def classify(attempts: Sequence[Attempt]) -> str:
 def is_failure(attempt: Attempt) -> bool:
     """Whether it failed on the way; where this machine has no route, a family is absent, not broken."""
     return attempt.outcome in (Outcome.FAILED, Outcome.PENDING) and attempt.routed
+
+
+def is_rejected(attempt: Attempt) -> bool:
+    """Whether a firewall says so (ICMP, at once), and not the silence of a neighbor (ARP, after seconds)."""
+    unreachable = attempt.error in (errno.EHOSTUNREACH, errno.ENETUNREACH)
+    return unreachable and attempt.routed and attempt.duration_s < _NEIGHBOR_S
+
+
+def lone_family(attempts: Sequence[Attempt]) -> socket.AddressFamily | None:
+    """The one family of all addresses, where this machine has no route in it and has the other family."""
+    families = {attempt.address.family for attempt in attempts}
+    if len(families) != 1 or any(attempt.routed for attempt in attempts):
+        return None
+    (family,) = families
+    there = Address(socket.AF_INET, "192.0.2.1", 9)
+    if family == socket.AF_INET:
+        there = Address(socket.AF_INET6, "2001:db8::1", 9)
+    return family if has_route(there) else None
 
 
 def duration(seconds: float) -> str:
@@ -93,7 +117,13 @@ def _no_way(attempt: Attempt) -> str:
     if attempt.error == errno.EINVAL:
         return "a link-local address needs its interface, as in fe80::1%eth0"
     text = os.strerror(attempt.error or 0)
-    return text if attempt.routed else f"{text} (this machine has no route)"
+    if not attempt.routed:
+        return f"{text} (this machine has no route)"
+    if is_rejected(attempt):
+        return f"{text}, though there is a route: a firewall rejects it"
+    return (
+        f"{text} after {duration(attempt.duration_s)}, though there is a route: no machine has that address"
+    )
 
 
 def _join(words: list[str]) -> str:

@@ -25,34 +25,47 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.probe import Probe
-from z4j_probes.proxy import Proxy, no_proxy_hint
+from z4j_probes.proxy import Proxy, no_proxy_hint, unread_proxy
 from z4j_probes.result import Advice, ProbeResult, Step
 from z4j_probes.rungs import tunnel
-from z4j_probes.rungs.hints import ask_proxy
-from z4j_probes.rungs.tcp.classify import classify, describe, duration, is_failure
+from z4j_probes.rungs.connection import open_transport
+from z4j_probes.rungs.hints import ask_proxy, set_url
+from z4j_probes.rungs.origin import naming_origin
+from z4j_probes.rungs.tcp.classify import (
+    classify,
+    describe,
+    duration,
+    is_failure,
+    is_rejected,
+    lone_family,
+)
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
 from z4j_probes.threads import in_daemon_thread
-from z4j_probes.transport import HoldingProtocol, hang_up
+from z4j_probes.transport import hang_up
 from z4j_probes.trust import load_trust
 
 # How long the family that lost may take at a closer look before it counts as silent: one lost SYN is repeated
 # after a second (RFC 6298) and must not make a warning.
 GRACE_S = 2.0
 # Of the time that is left: the rest is for saying what was found.
-_SHARE = 0.95
+_SHARE = 0.9
 _RECORD = {"IPv4": "A", "IPv6": "AAAA"}
-# A peer that vanished is noticed within 90 s, which is when the brain gives up on a silent agent too.
-_KEEPALIVE = (("TCP_KEEPIDLE", 45), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3))
 
 
 async def run(climb: Climb) -> ProbeResult:
     """Connect, through the proxy where there is one, and leave the open transport."""
     started_s = time.monotonic()
-    found = await race(climb.addresses, climb.time_left() * _SHARE)
+    addresses = climb.addresses
+    if not (climb.endpoint.secure or climb.settings.allow_plaintext):
+        # config has judged by the name; a hosts file or a record may lead it to another machine
+        addresses = tuple(address for address in addresses if address.is_loopback)
+        if not addresses:
+            return _insecure(climb)
+    found = await race(addresses, climb.time_left() * _SHARE)
     if found.sock is None or found.winner is None:
         return _failure(climb, found)
     climb.peer = found.winner
-    await _open(climb, found.sock)
+    await open_transport(climb, found.sock)
     proxy = climb.proxy
     if proxy is None:
         return _success(climb, found)
@@ -62,6 +75,23 @@ async def run(climb: Climb) -> ProbeResult:
     except TimeoutError:
         refusal = _silent_proxy(climb, proxy, time.monotonic() - started_s)
     return _or_no_proxy(climb, refusal) if refusal else _success(climb, found)
+
+
+def _insecure(climb: Climb) -> ProbeResult:
+    listed = ", ".join(address.ip for address in climb.addresses)
+    endpoint = climb.endpoint
+    return outcome(
+        "tcp.insecure",
+        f"{endpoint.host} is {listed}, another machine, and the URL is plain http: nothing was sent",
+        hint=(
+            Step(
+                "Correct the address, if the brain runs on this machine",
+                f"getent ahosts {endpoint.host}",
+            ),
+            set_url(f"https://{endpoint.authority}{endpoint.prefix}"),
+        ),
+        details={"addresses": [address.ip for address in climb.addresses]},
+    )
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
@@ -100,7 +130,7 @@ PROBE = Probe(
     name="tcp",
     question="Does the brain (or the proxy) accept a connection at one of its addresses?",
     needs=("dns",),
-    run=run,
+    run=naming_origin(run),
     timeout_code="tcp.timeout",
     look_closer=look_closer,
     waits_for=_waits_for,
@@ -110,22 +140,6 @@ PROBE = Probe(
 def _dialled(climb: Climb) -> Endpoint:
     proxy = climb.proxy
     return Endpoint(proxy.secure, proxy.host, proxy.port) if proxy else climb.endpoint
-
-
-async def _open(climb: Climb, sock: socket.socket) -> None:
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEPALIVE:
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_connection(HoldingProtocol, sock=sock)
-    except BaseException:
-        sock.close()
-        raise
-    climb.on_release(lambda: hang_up(transport))
-    climb.transport, climb.protocol = transport, protocol
 
 
 async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
@@ -179,8 +193,44 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
         details["cause"] = code
         code = "tcp.proxy_unreachable"
         message = f"the proxy from {climb.proxy.variable}: {message}"
-    failure = outcome(code, message, hint=_advice_for(code, found.attempts), details=details)
-    return _or_no_proxy(climb, failure) if climb.proxy else failure
+    family = lone_family(found.attempts) if code == "tcp.unreachable" else None
+    if family is not None:
+        ours, theirs = ("IPv6", "IPv4") if family == socket.AF_INET else ("IPv4", "IPv6")
+        record = f" ({_RECORD[theirs]} record)" if dialled.address is None else ""
+        message = f"this machine has {ours} only, and {dialled.host} has only {theirs}{record}: {message}"
+    advice = _family_advice(family, dialled.host) if family else _advice_for(code, found.attempts)
+    failure = outcome(code, message, hint=advice, details=details)
+    if climb.proxy:
+        return _or_no_proxy(climb, failure)
+    return _or_http_proxy(climb, failure)
+
+
+def _family_advice(family: socket.AddressFamily, host: str) -> Advice:
+    if family == socket.AF_INET:
+        return (
+            Step(f"Add an AAAA record for {host}, and have its server listen on IPv6"),
+            Step("If that is not possible, use the network's NAT64, with a DNS64 name server"),
+        )
+    return (
+        Step(f"Add an A record for {host}, and have its server listen on IPv4"),
+        Step("If that is not possible, give this machine (or its container network) IPv6"),
+    )
+
+
+def _or_http_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
+    """With another first step, where the way out is a proxy that is named in a variable nothing reads."""
+    if failure.code not in ("tcp.timeout", "tcp.unreachable", "tcp.refused", "tcp.reset"):
+        return failure
+    variable = unread_proxy(climb.endpoint, climb.settings.environ)
+    if variable is None:
+        return failure
+    other = "https_proxy" if variable.islower() else "HTTPS_PROXY"
+    step = Step(
+        f"Set {other}, if {variable} names the way out: only HTTPS_PROXY and ALL_PROXY are read",
+        f'export {other}="${variable}"',
+    )
+    message = f"{failure.message}; {variable} is set, but not read for this connection"
+    return replace(failure, message=message, steps=(step, *failure.steps))
 
 
 def _or_no_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
@@ -206,6 +256,19 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
         return Step("See what uses the local ports", "ss -s; sysctl net.ipv4.ip_local_port_range")
+    if any(is_rejected(attempt) for attempt in attempts):
+        return (
+            Step(f"Allow outgoing TCP to {address} in the firewall of this machine", "sudo nft list ruleset"),
+            Step(
+                "If no rule here rejects it, find the firewall on the way that does",
+                f"sudo traceroute -T -p {address.port} {address.ip}",
+            ),
+        )
+    if all(attempt.routed for attempt in attempts):
+        return (
+            Step(f"See whether a machine answers at {address.ip}", f"ip neigh show {address.ip}"),
+            Step("Start it, or correct the address"),
+        )
     return (
         Step("See which route it takes", f"ip route get {address.ip}"),
         Step("Connect the network or the VPN"),

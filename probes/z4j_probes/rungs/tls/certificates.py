@@ -5,6 +5,7 @@ Reads with `cryptography`, which takes its time to import: only after a failure,
 
 from __future__ import annotations
 
+import ipaddress
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,12 @@ class Certificate:
             return False
         ids = (self.key_id, other.authority_key_id)
         return None in ids or ids[0] == ids[1]
+
+    def is_for(self, host: str) -> bool:
+        """Whether it is for this host, a wildcard for one label included (RFC 9525 §6.3)."""
+        host = host.lower()
+        parent = host.partition(".")[2]
+        return any(name.lower() in (host, f"*.{parent}") for name in self.names)
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether its dates cover that moment."""
@@ -184,7 +191,16 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         return ()
     hosts = names.value.get_values_for_type(x509.DNSName)
     addresses = names.value.get_values_for_type(x509.IPAddress)
-    return (*hosts, *map(str, addresses))
+    # an address that was written down as a name is none to a client (RFC 9525 §6.5)
+    return (*(f"DNS:{host}" if _is_address(host) else host for host in hosts), *map(str, addresses))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _key(certificate: x509.Certificate) -> str:

@@ -102,6 +102,7 @@ class Evidence:
     chain: tuple[Certificate, ...] = ()
     roots: tuple[Certificate, ...] = ()
     proxy: Proxy | None = None
+    waited: str = "in time"
 
     @property
     def verify_code(self) -> int | None:

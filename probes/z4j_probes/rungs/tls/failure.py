@@ -28,8 +28,10 @@ _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
 _ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
 
 
-async def explain(climb: Climb, store: TrustStore, error: Exception, watch: Watch) -> ProbeResult:
-    """Why the handshake failed."""
+async def explain(
+    climb: Climb, store: TrustStore, error: Exception, watch: Watch, waited: str
+) -> ProbeResult:
+    """Why the handshake failed; `waited` completes the message of a timeout."""
     code = classify(error, alert=watch.alert, certificate_requested=watch.certificate_requested)
     evidence = Evidence(
         climb.endpoint,
@@ -39,6 +41,7 @@ async def explain(climb: Climb, store: TrustStore, error: Exception, watch: Watc
         watch.alert,
         watch.certificate_requested,
         proxy=climb.proxy,
+        waited=waited,
     )
     if isinstance(error, SpokeFirst):
         said = Presented(said=climb.protocol.take())

@@ -29,6 +29,8 @@ from z4j_probes.codes import outcome
 from z4j_probes.hostname import server_name
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
+from z4j_probes.rungs.connection import Families
+from z4j_probes.rungs.origin import naming_origin
 from z4j_probes.rungs.tls.handshake import SpokeFirst, Watch, verified_chain, verified_facts
 from z4j_probes.rungs.tls.spans import day, span
 from z4j_probes.threads import in_daemon_thread
@@ -57,19 +59,19 @@ async def run(climb: Climb) -> ProbeResult:
 
         return explain_empty_store(climb, store)
 
-    watch = Watch(store.context)
+    watch, families = Watch(store.context), Families(climb)
     try:
-        async with asyncio.timeout(climb.time_left()):
-            transport = await _shake_hands(climb, store.context, watch)
+        transport = await families.try_each(lambda: _shake_hands(climb, store.context, watch))
     except (OSError, EOFError) as exc:
         # what tells failures apart is a third of this probe's code: loaded when there is one
         from z4j_probes.rungs.tls.failure import explain
 
-        return await explain(climb, store, exc, watch)
+        return await explain(climb, store, exc, watch, families.waited)
     finally:
         watch.stop()
     climb.transport = transport
-    return _approve(climb, store, transport.get_extra_info("ssl_object"))
+    result = _approve(climb, store, transport.get_extra_info("ssl_object"))
+    return families.warn(result, "tls.slow")
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
@@ -187,7 +189,7 @@ PROBE = Probe(
     name="tls",
     question="Is the certificate valid for this name, and trusted by the agent?",
     needs=("tcp",),
-    run=run,
+    run=naming_origin(run),
     timeout_code="tls.timeout",
     look_closer=look_closer,
     waits_for=lambda climb: f"TLS handshake with {climb.endpoint.authority}",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from z4j_probes.codes import outcome
+from z4j_probes.hostname import server_name
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.hints import show_handshake
 from z4j_probes.rungs.tls.certificates import strict_faults
@@ -19,6 +20,10 @@ from z4j_probes.rungs.tls.spans import day, span
 # Enough of a banner to know the service by.
 _QUOTED = 60
 _NAMES_SHOWN = 5
+# Roots that have expired, and that servers still send cross-signed certificates for.
+_RETIRED_ROOTS = frozenset(
+    {"DST Root CA X3", "AddTrust External CA Root", "Baltimore CyberTrust Root", "GlobalSign Root CA - R2"}
+)
 _INVALID_CA = 79  # X509_V_ERR_INVALID_CA
 # A Date has whole seconds, and the two clocks are read one after the other: 200 days are not to be 199.
 _CLOCK_READING = timedelta(seconds=5)
@@ -101,6 +106,11 @@ def _hostname_mismatch(evidence: Evidence) -> Words:
     if evidence.alert is not None:
         message = f"the server has no certificate for {host} (alert {ALERTS.get(evidence.alert)})"
         return message + (f"; its default one is for {shown}" if shown else ""), None
+    if f"DNS:{host}" in names:
+        message = f"the certificate has {host} as a DNS name, and a client needs it as an IP address"
+        return message, Step(
+            f"Issue a certificate with IP:{host} among its alternative names, not DNS:{host}"
+        )
     if names:
         message = f"the certificate is for {shown}, not for {host}"
     elif evidence.chain:
@@ -118,6 +128,14 @@ def _hostname_mismatch(evidence: Evidence) -> Words:
 def _self_signed(evidence: Evidence) -> Words:
     leaf = evidence.chain[0] if evidence.chain else None
     called = f' (subject "{leaf.name}", valid until {day(leaf.not_after)})' if leaf else ""
+    host = server_name(evidence.endpoint)
+    if leaf is not None and leaf.names and not leaf.is_for(host):  # trusted, it would not be for this name
+        listed = ", ".join(leaf.names[:_NAMES_SHOWN])
+        return (
+            f"the certificate of {evidence.endpoint.host} is self-signed{called}, and for {listed}: the "
+            "server's default one",
+            Step(f"Install a certificate for {host} on the server (ingress: in the tls section of its rule)"),
+        )
     install, show = Step("Install one from a CA"), show_handshake(evidence.endpoint, evidence.proxy)
     steps: tuple[Step, ...]
     if show is None:
@@ -144,9 +162,29 @@ def _unknown_ca(evidence: Evidence) -> Words:
             f"a CA of that name is trusted here, but with another key; asked: {stores}",
             f'Replace the old root of "{top.issuer_name}" in that store with the current one',
         )
-    return (
+    message = (
         f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}", '
-        f"which is not trusted here; asked: {stores}",
+        f"which is not trusted here; asked: {stores}"
+    )
+    leaf, host = evidence.chain[0], server_name(evidence.endpoint)
+    if leaf.names and not leaf.is_for(host):  # trusted, it would not be for this name
+        step = Step(f"Install a certificate for {host} on the server: this one is for {leaf.names[0]}")
+        return message, step
+    if top.issuer_name in _RETIRED_ROOTS and not top.self_issued and len(evidence.path) > 1:
+        return (
+            f"{message} (that root has expired)",
+            (
+                Step("Update the package ca-certificates, if its roots are old"),
+                Step(f'If that fails, get the certificate of "{top.name}", and name it in Z4J_CA_FILE'),
+            ),
+        )
+    if leaf.publicly_issued:
+        return message, (
+            Step("Update the package ca-certificates", "sudo apt install --only-upgrade ca-certificates"),
+            Step(f'Otherwise get the root of "{top.issuer_name}", and name it in Z4J_CA_FILE'),
+        )
+    return (
+        message,
         f'Get the root certificate of "{top.issuer_name}" from its administrator, and name it in Z4J_CA_FILE',
     )
 
@@ -208,6 +246,11 @@ def _weak(evidence: Evidence) -> Words:
     if evidence.verify_code in (66, 67, 68) and evidence.chain:
         facts = ", ".join(f'"{c.name}" {c.key} signed with {c.signature}' for c in evidence.chain)
         return f"{_where(evidence)} presents a certificate that is too weak: {facts}", None
+    if getattr(evidence.error, "reason", None) == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
+        return (
+            f"{_where(evidence)} does not support secure renegotiation (RFC 5746), which OpenSSL 3 requires",
+            Step("Upgrade the server, or what ends TLS in front of it, to one that has RFC 5746"),
+        )
     cipher = evidence.presented.cipher
     return (
         f"{_where(evidence)} offers only what is too weak here" + (f" (cipher {cipher})" if cipher else ""),
@@ -225,7 +268,9 @@ def _closed(evidence: Evidence) -> Words:
 
 
 def _timeout(evidence: Evidence) -> Words:
-    message = f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting in time"
+    message = (
+        f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting {evidence.waited}"
+    )
     if evidence.endpoint.is_loopback:
         seen = f"ss -ltnp 'sport = :{evidence.endpoint.port}'"
         return message, Step("Restart the process that listens there and does not answer. Find it", seen)

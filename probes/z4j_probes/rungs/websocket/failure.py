@@ -22,8 +22,8 @@ def refused(climb: Climb, answer: Answer, evidence: dict[str, Any]) -> ProbeResu
     return outcome(code, message, hint=steps, details=evidence)
 
 
-def no_http(climb: Climb) -> ProbeResult:
-    """The verdict where no HTTP answer came: something else, an end, or nothing."""
+def no_http(climb: Climb, waited: str) -> ProbeResult:
+    """The verdict where no HTTP answer came: something else, an end, or nothing (`waited` says how long)."""
     holding, where = climb.protocol, f"{climb.endpoint.host}:{climb.endpoint.port}"
     received = bytes(holding.received)
     encrypted = f"https://{climb.endpoint.authority}{climb.endpoint.prefix}"
@@ -48,7 +48,8 @@ def no_http(climb: Climb) -> ProbeResult:
             steps = (replace(set_url(encrypted), text="Set the brain's URL, if that port has TLS"), *steps)
         return outcome("websocket.closed", f"{where} {how} {partly}", hint=steps, details=details)
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
-    message = f"{where} accepted the connection, took the request for {climb.endpoint.path}, and {seen}"
+    path = climb.endpoint.path
+    message = f"{where} accepted the connection, took the request for {path}, and {seen} {waited}".rstrip()
     steps = (Step("See whether the brain answers", _look(climb)), *lookup("websocket.timeout").steps)
     return outcome("websocket.timeout", message, hint=steps, details=details)
 

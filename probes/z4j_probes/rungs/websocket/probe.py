@@ -28,6 +28,8 @@ from z4j_probes.http_response import Answer, may_be_http, parse_answer
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
+from z4j_probes.rungs.connection import Families
+from z4j_probes.rungs.origin import naming_origin
 from z4j_probes.transport import HELD_MAX_BYTES
 
 SWITCHING_PROTOCOLS = 101
@@ -38,20 +40,28 @@ BODY_BYTES = 4096
 
 async def run(climb: Climb) -> ProbeResult:
     """Ask for the upgrade, and say who answered what."""
-    holding = climb.protocol
-    if holding.received and not may_be_http(bytes(holding.received)):
+    if climb.protocol.received and not may_be_http(bytes(climb.protocol.received)):
         return _failed(climb, None)  # it spoke first: nothing that should be sent a token
+    families = Families(climb)
+    try:
+        protocol = await families.try_each(lambda: _ask(climb), encrypted=climb.endpoint.secure)
+    except TimeoutError:
+        return _failed(climb, None, families)  # what has arrived so far tells the rest
+    answer = parse_answer(bytes(climb.protocol.received))
+    if answer is None:
+        return _failed(climb, None)
+    if answer.status == SWITCHING_PROTOCOLS and answer.version == "1.1":
+        return families.warn(await _upgraded(climb, protocol, answer), "websocket.slow")
+    await _receive_body(climb, answer)
+    return _failed(climb, parse_answer(bytes(climb.protocol.received)) or answer)
+
+
+async def _ask(climb: Climb) -> ClientProtocol:
     protocol = ClientProtocol(parse_uri(climb.endpoint.websocket_url), max_size=DEFAULT_MAX_FRAME_BYTES)
     # Not through `protocol.send_request`, which logs every header at DEBUG, the token's included.
     climb.transport.write(_request(climb, protocol).serialize())
     await _receive_head(climb)
-    answer = parse_answer(bytes(holding.received))
-    if answer is None:
-        return _failed(climb, None)
-    if answer.status == SWITCHING_PROTOCOLS and answer.version == "1.1":
-        return await _upgraded(climb, protocol, answer)
-    await _receive_body(climb, answer)
-    return _failed(climb, parse_answer(bytes(holding.received)) or answer)
+    return protocol
 
 
 def _request(climb: Climb, protocol: ClientProtocol) -> Request:
@@ -65,19 +75,15 @@ def _request(climb: Climb, protocol: ClientProtocol) -> Request:
 async def _receive_head(climb: Climb) -> None:
     """Return once the head of the final answer is complete, or it is plain that none will come."""
     holding = climb.protocol
-    try:
-        async with asyncio.timeout(climb.time_left()):
-            while not (holding.eof or holding.lost or len(holding.received) > HELD_MAX_BYTES):
-                received = bytes(holding.received)
-                answer = parse_answer(received)
-                if answer is not None and answer.is_interim:
-                    holding.received[:] = answer.body
-                    continue
-                if answer is not None or (received and not may_be_http(received)):
-                    return
-                await holding.changed()
-    except TimeoutError:
-        return  # what has arrived so far tells the rest
+    while not (holding.eof or holding.lost or len(holding.received) > HELD_MAX_BYTES):
+        received = bytes(holding.received)
+        answer = parse_answer(received)
+        if answer is not None and answer.is_interim:
+            holding.received[:] = answer.body
+            continue
+        if answer is not None or (received and not may_be_http(received)):
+            return
+        await holding.changed()
 
 
 async def _receive_body(climb: Climb, answer: Answer) -> None:
@@ -125,11 +131,12 @@ def _take_over(climb: Climb, connection: ClientConnection) -> None:
         connection.eof_received()
 
 
-def _failed(climb: Climb, answer: Answer | None) -> ProbeResult:
+def _failed(climb: Climb, answer: Answer | None, families: Families | None = None) -> ProbeResult:
     # what tells failures apart is loaded when there is one
     from z4j_probes.rungs.websocket.failure import no_http, refused
 
-    return no_http(climb) if answer is None else refused(climb, answer, _evidence(climb, answer))
+    waited = families.waited if families else ""
+    return no_http(climb, waited) if answer is None else refused(climb, answer, _evidence(climb, answer))
 
 
 def _evidence(climb: Climb, answer: Answer) -> dict[str, Any]:
@@ -143,7 +150,7 @@ PROBE = Probe(
     name="websocket",
     question="Does the path upgrade to WebSocket, through any proxy in between?",
     needs=("tls",),
-    run=run,
+    run=naming_origin(run),
     timeout_code="websocket.timeout",
     waits_for=lambda climb: f"upgrading {climb.endpoint.websocket_url}",
 )

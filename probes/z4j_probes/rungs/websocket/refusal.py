@@ -6,23 +6,12 @@ from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidHeader, InvalidHeaderValue, InvalidUpgrade, NegotiationError
 
-from z4j_probes.endpoint import AGENT_PATH, Endpoint
+from z4j_probes.endpoint import AGENT_PATH, Endpoint, parse_endpoint
 from z4j_probes.http_response import Answer
 from z4j_probes.result import Step
 from z4j_probes.rungs.hints import set_url
+from z4j_probes.rungs.websocket.statuses import Refusal, refusal_of
 
-_BY_STATUS = {
-    **dict.fromkeys(range(200, 300), "websocket.plain_answer"),
-    **dict.fromkeys((301, 302, 303, 307, 308), "websocket.redirect"),
-    **dict.fromkeys((400, 426, 501, 505), "websocket.upgrade_stripped"),
-    **dict.fromkeys((401, 407, 511), "websocket.unauthorized"),
-    **dict.fromkeys((403, 451), "websocket.forbidden"),
-    **dict.fromkeys((404, 405, 410), "websocket.not_found"),
-    421: "websocket.host_rejected",
-    429: "websocket.rate_limited",
-    # 520 to 530 are Cloudflare's, for an origin that it can't reach.
-    **dict.fromkeys((500, 502, 503, 504, *range(520, 531)), "websocket.bad_gateway"),
-}
 # What servers say to plain HTTP on a TLS port: nginx, Apache, Go, HAProxy.
 _TLS_WANTED = ("sent to https port", "plain http to an ssl", "to an https server", "https required")
 # Starlette, Django, Go's and Envoy's words for a Host that they do not serve.
@@ -65,7 +54,7 @@ def classify(answer: Answer) -> str:
             return "websocket.host_rejected"
     if answer.status == 426 and "tls" in answer.headers.get("upgrade", "").lower():  # RFC 2817 §4.2
         return "websocket.tls_expected"
-    return _BY_STATUS.get(answer.status, "websocket.unexpected")
+    return _refusal(answer).code
 
 
 def _was_asked_for_a_page(answer: Answer) -> bool:
@@ -97,6 +86,10 @@ def explain(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[s
     return message + _what_it_means(code, answer, endpoint), _steps(code, answer, endpoint, look)
 
 
+def _refusal(answer: Answer) -> Refusal:
+    return refusal_of(answer.status, answer.headers.get("server", ""), has_body=bool(answer.text.strip()))
+
+
 def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
     match code:
         case "websocket.upgrade_stripped" if _was_asked_for_a_page(answer):
@@ -107,11 +100,14 @@ def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
             return f", and leads to {answer.location or 'nowhere'}"
         case "websocket.host_rejected":
             return f": it does not serve the host {endpoint.authority}"
-    return ""
+    refusal = _refusal(answer)
+    return f": {refusal.sender}" if refusal.sender and refusal.code == code else ""
 
 
 def _steps(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[Step, ...] | None:
-    ask = Step("See which server answers", look)
+    ask, refusal = Step("See which server answers", look), _refusal(answer)
+    if refusal.step is not None and refusal.code == code:
+        return refusal.step, ask
     match code:
         case "websocket.redirect":
             return _after_redirect(answer.location, endpoint)
@@ -145,14 +141,31 @@ def _after_redirect(location: str | None, endpoint: Endpoint) -> tuple[Step, ...
         return None
     if any(word in location.lower() for word in _LOGIN_WORDS):
         return (Step(f"Exempt {endpoint.path} from the login in front of the brain: that is its login page"),)
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
+    if parts.scheme not in ("http", "https", "ws", "wss") or parts.hostname is None:
         return None
     if not parts.path.rstrip("/").endswith(AGENT_PATH):
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    netloc = host if port is None else f"{host}:{port}"
-    prefix = parts.path.rstrip("/").removesuffix(AGENT_PATH)
-    return (set_url(f"{parts.scheme}://{netloc}{prefix}"),)
+    target = parse_endpoint(
+        parts._replace(netloc=host if port is None else f"{host}:{port}", query="").geturl()
+    )
+    if target == endpoint:
+        return (
+            Step(
+                "Stop the redirect on the server for /ws/agent: it leads to the URL that is set already. "
+                "Behind a proxy that ends TLS, have the proxy send X-Forwarded-Proto: https"
+            ),
+        )
+    if not (target.secure or target.is_loopback) and endpoint.secure:
+        return (
+            Step(
+                "Correct the redirect on the server: it leads from https:// to http://, where the token "
+                "would be unencrypted. Behind a proxy that ends TLS, have it send X-Forwarded-Proto: https"
+            ),
+        )
+    if not (target.secure or target.is_loopback):
+        return (Step("Use the brain's https:// URL: the redirect leads to one that is unencrypted as well"),)
+    return (set_url(f"{'https' if target.secure else 'http'}://{target.authority}{target.prefix}"),)
 
 
 def explain_bad_upgrade(wrong: Exception, answer: Answer) -> tuple[str, str]:
