@@ -36,6 +36,20 @@ ONE_OF_EACH_KIND = (
     "this_clock_is_five_minutes_fast",
     "the_frame_is_not_acknowledged",
     "a_relay_removes_signatures",
+    "the_hosts_file_is_stale",
+    "the_search_list_has_a_wildcard",
+    "a_filter_answers_with_this_machine",
+    "localhost_is_another_machine",
+    "a_machine_with_ipv6_only",
+    "the_middle_answers_464",
+    "a_proxy_drops_authorization",
+    "the_answer_is_too_large",
+)
+# What a doctor warns of, an agent does: it comes online.
+ONLINE = (
+    "a_public_name_is_this_machine",
+    "the_hosts_file_differs_and_works",
+    "tls_works_over_one_family_only",
 )
 # The buffer is the agent's own affair: it goes on in memory, says so, and may well be online.
 BUFFER_FAULTS = ("nothing_can_be_written", "the_state_directory_is_a_file", "the_disk_is_full")
@@ -68,16 +82,35 @@ async def test_the_agent_names_a_buffer_that_is_of_no_use_and_comes_online(name:
     assert any(scenario.code in line and "memory" in line for line in agent["log"]), agent["log"]
 
 
+@pytest.mark.parametrize("name", ONLINE)
+async def test_the_agent_is_online_where_the_doctor_warns(name: str, stage: Stage) -> None:
+    scenario = SCENARIOS[name]
+    case = await scenario.make(stage)
+    doctor = await ask_doctor(stage, case, timeout_s=scenario.timeout_s)
+    assert doctor.status == 0, doctor
+    agent = await run_agent(stage, case, budget_s=10.0)
+    assert agent["status"]["state"] == "online", agent
+
+
+async def test_a_slow_resolver_keeps_neither_offline(stage: Stage) -> None:
+    case = await SCENARIOS["an_answer_is_lost_at_each_look_up"].make(stage)
+    doctor, agent = await asyncio.gather(
+        ask_doctor(stage, case, timeout_s=12.0), run_agent(stage, case, budget_s=20.0)
+    )
+    assert doctor.status == 0, doctor
+    assert agent["status"]["state"] == "online", agent
+
+
 async def test_an_agent_that_is_in_order_says_nothing(stage: Stage) -> None:
     agent = await run_agent(stage, await HEALTHY["plain_http_on_loopback"].make(stage))
     assert agent["status"]["state"] == "online", agent
     assert agent["log"] == []
 
 
-async def run_agent(stage: Stage, case: Case) -> dict[str, Any]:
+async def run_agent(stage: Stage, case: Case, *, budget_s: float = BUDGET_S) -> dict[str, Any]:
     """Enter an agent in this case, and leave it."""
     process = await asyncio.create_subprocess_exec(
-        *case.run("tests.support.agent_once", f"{BUDGET_S:g}"),
+        *case.run("tests.support.agent_once", f"{budget_s:g}"),
         env=environ_of(stage, case),
         cwd=stage.directory,
         stdout=asyncio.subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.faults.stage import Stage
 from tests.faults.table import DATA, record, record_sound
 from tests.support.hints import says_what_to_do
 from z4j_probes.codes import CATALOGUE
+from z4j_probes.endpoint import parse_endpoint
 
 load()
 pytestmark = pytest.mark.faults
@@ -61,8 +63,8 @@ def test_every_code_of_the_catalogue_has_a_scenario() -> None:
     made |= {code for healthy in HEALTHY.values() for code in healthy.codes}
     unmade = (".unexpected", ".skipped", ".slow")
     wanted = {code for code in CATALOGUE if not code.endswith(unmade)}
-    # no check of the doctor's gives the first, and the others need a systemd: tests/as_service
-    wanted = {code for code in wanted if not code.startswith(("command.", "unit."))}
+    # no check of the doctor's gives the first two, and the others need a systemd: tests/as_service
+    wanted = {code for code in wanted if not code.startswith(("session.", "command.", "unit."))}
     wanted.remove("signing.not_enforced")  # history: nothing gives it any more
     wanted.remove("signing.secret_missing")  # config says it first, but in a ladder that has another config
     assert sorted(wanted - made) == []
@@ -90,8 +92,23 @@ def test_there_are_many_ways_to_be_healthy() -> None:
     assert len(HEALTHY) >= 20
 
 
+def _promises_nothing_in_vain(steps: list[dict[str, str]], case: Case) -> None:
+    """No hint proposes what is set already, or a URL that the config check would refuse."""
+    for step in steps:
+        assignment = re.fullmatch(r"export (\w+)=(\S+)", step["command"])
+        if assignment is None:
+            continue
+        name, value = assignment.groups()
+        assert case.environ.get(name) != value, f"{step} proposes what is set"
+        if name == "Z4J_BRAIN_URL":
+            endpoint = parse_endpoint(value)
+            assert endpoint.secure or endpoint.is_loopback, f"{step} would be refused"
+
+
 def _is_sound(said: Said, case: Case, stage: Stage) -> None:
     """What holds for every run, whatever was wrong."""
+    for row in said.report["probes"]:
+        _promises_nothing_in_vain(row["steps"], case)
     assert said.stderr == ""
     assert said.report["duration_ms"] < RUN_BUDGET_MS
     unexpected = [code for code in said.codes if code.endswith(".unexpected")]

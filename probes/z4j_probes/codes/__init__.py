@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-from z4j_probes.codes import auth, buffer, command, config, dns, signing, tcp, tls, unit, websocket
+from z4j_probes.codes import auth, buffer, command, config, dns, session, signing, tcp, tls, unit, websocket
 from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 
@@ -56,11 +56,11 @@ _BY_PROBE = (m.CODES for m in (config, buffer, dns, tcp, tls, websocket, auth, s
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
     {
         row.code: row
-        for rows in (*((*rows, *common(rows[0].probe)) for rows in _BY_PROBE), command.CODES)
+        for rows in (*((*rows, *common(rows[0].probe)) for rows in _BY_PROBE), session.CODES, command.CODES)
         for row in rows
     }
 )
-"""The built-in codes, with those of commands.
+"""The built-in codes, with those of sessions and commands.
 
 A registry's own catalogue has those of its other probes too.
 """

@@ -1,0 +1,54 @@
+"""The codes of an agent's session: what ends or stalls it once it was proven. No probe gives them."""
+
+from z4j_probes.codes._code import Code
+from z4j_probes.result import Status, Step
+
+CODES = (
+    Code(
+        "session.lost",
+        "the connection to the brain was lost during a session",
+        causes=(
+            "the brain, or a proxy in front of it, was restarted",
+            "a network or VPN that was down for a moment, a NAT that forgot the connection",
+            "a machine that was suspended",
+        ),
+        remedy=(
+            Step("Wait: the agent connects again by itself, and buffered events are kept"),
+            Step(
+                "If it does not, see what keeps it from connecting",
+                "python -m z4j_fastapi doctor",
+            ),
+        ),
+    ),
+    Code(
+        "session.cut",
+        "sessions are cut again and again after the same time",
+        causes=(
+            "a proxy or load balancer with a limit for how long a connection may last, or may be idle",
+            "a gateway that ends WebSocket connections after a fixed time",
+        ),
+        remedy=(
+            Step(
+                "Raise that time on the proxy for /ws/agent, above the time that the log names (nginx: "
+                "proxy_read_timeout and proxy_send_timeout; HAProxy: timeout tunnel; AWS: the idle timeout)"
+            ),
+            Step("Events are kept meanwhile: a limit of hours needs no change"),
+        ),
+    ),
+    Code(
+        "session.unacknowledged",
+        "the session is open, and the brain acknowledges no batch",
+        status=Status.WARN,
+        causes=(
+            "a brain that is overloaded, or whose database is locked",
+            "large frames that are lost on the path, while small ones arrive (MTU, message limits)",
+        ),
+        remedy=(
+            Step(
+                "See whether frames of the size of a batch arrive: the last check tries them",
+                "python -m z4j_fastapi doctor",
+            ),
+            Step("If they do, look at the brain's log and load"),
+        ),
+    ),
+)
