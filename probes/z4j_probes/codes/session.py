@@ -13,7 +13,7 @@ CODES = (
             "a machine that was suspended",
         ),
         remedy=(
-            Step("Wait: the agent connects again by itself, and buffered events are kept"),
+            Step("Wait for the agent to connect again by itself: buffered events are kept"),
             Step(
                 "If it does not, see what keeps it from connecting",
                 "python -m z4j_fastapi doctor",

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from z4j_probes.climb import Climb
+from z4j_probes.hostname import is_loopback_name
 from z4j_probes.result import ProbeResult
 
 # What a failure may spend on asking the DNS: name servers answer within milliseconds.
 ORIGIN_S = 1.0
-# Of that time, for the name servers; the rest is for what is read beside them.
+# Of the time that is left, and of this again for the name servers: the rest is for what is said of it.
 _SHARE = 0.7
 # Faults of this machine, or of what was said to it, wherever the address leads.
 _NOT_BY_THE_ADDRESS = frozenset(
@@ -32,22 +33,22 @@ def naming_origin(run: Run) -> Run:
         result = await run(climb)
         if result.ok or result.code in _NOT_BY_THE_ADDRESS or not climb.has("resolved"):
             return result
+        loopback = all(address.is_loopback for address in climb.addresses)
+        if loopback and is_loopback_name(climb.resolved):  # as it should be
+            return result
         return await _with_origin(climb, result)
 
     return run_and_name
 
 
 async def _with_origin(climb: Climb, result: ProbeResult) -> ProbeResult:
-    from z4j_probes.rungs.dns.origin import find_origin
-
     if climb.has("origin"):
         origin = climb.origin
     else:
-        addresses = [address.ip for address in climb.addresses]
-        budget_s = min(ORIGIN_S, climb.time_left())
+        budget_s = min(ORIGIN_S, climb.time_left() * _SHARE)
         try:
             async with asyncio.timeout(budget_s):
-                found, _ = await find_origin(climb.resolved, addresses, budget_s * _SHARE)
+                found = await climb.trace_origin(budget_s * _SHARE)
         except TimeoutError:
             return result
         if found is None:

@@ -16,6 +16,7 @@ import ipaddress
 import socket
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from z4j_probes.address import Address
@@ -30,6 +31,7 @@ from z4j_probes.threads import in_daemon_thread
 # what the name servers say is asked where there is trouble, or for a warning: it loads then
 if TYPE_CHECKING:
     from z4j_probes.rungs.dns.nameservers import Evidence
+    from z4j_probes.rungs.dns.origin import Origin
 
 # A resolver that has not answered by then is in trouble: its name servers are asked at the same time, so
 # that a timeout can name the one that is silent.
@@ -167,6 +169,7 @@ async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]
         return outcome("dns.sinkhole", message, details=details)
     climb.addresses = usable
     climb.resolved = host
+    climb.trace_origin = partial(_trace_origin, climb, host)
     if found.waited_s > SLOW_S:
         details["waited_s"] = round(found.waited_s, 3)
     if _is_loopback(usable) and not (is_private(host) or is_loopback_name(host)):
@@ -176,6 +179,14 @@ async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]
         if not machine.hosts:  # an entry there was made on purpose
             return _on_this_machine(host, listed, details)
     return _resolved(climb, details, found.evidence)
+
+
+async def _trace_origin(climb: Climb, host: str, timeout_s: float) -> Origin | None:
+    """For a rung above that failed: which source made the addresses, where that is not the DNS."""
+    from z4j_probes.rungs.dns.origin import find_origin
+
+    found, _ = await find_origin(host, [address.ip for address in climb.addresses], timeout_s)
+    return found
 
 
 def _usable(host: str, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
