@@ -87,9 +87,7 @@ class Climb:
     directory: Product[StateDirectory] = Product()  # buffer
     addresses: Product[tuple[Address, ...]] = Product()  # dns
     resolved: Product[str] = Product()  # dns: which host the addresses are of
-    trace_origin: Product[Callable[[float], Awaitable[Origin | None]]] = (
-        Product()
-    )  # dns: asks, within seconds
+    trace_origin: Product[Callable[[float], Awaitable[Origin | None]]] = Product()  # dns
     origin: Product[Origin] = Product()  # dns, or after a failure: which source made them, if not the DNS
     peer: Product[Address] = Product()  # tcp: which of the addresses it was
     transport: Product[asyncio.Transport] = Product()  # tcp, then tls

@@ -53,7 +53,7 @@ ONLINE = (
 )
 # The buffer is the agent's own affair: it goes on in memory, says so, and may well be online.
 BUFFER_FAULTS = ("nothing_can_be_written", "the_state_directory_is_a_file", "the_disk_is_full")
-BUDGET_S = 3.0
+BUDGET_S = 5.0
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
