@@ -147,6 +147,10 @@ class Engine(Protocol):
     actions: frozenset[Action]
     """What it can do at all with this worker's settings. Read once, when the agent is made."""
 
+    def why_not(self, action: Action) -> str:
+        """Why an action is not among `actions`, in one clause."""
+        return f"{self.name} can't do {action} with this worker's settings"
+
     async def submit(self, task: NewTask) -> None:
         """Put a new task into its queue; `command.unknown_task` where the worker has none of that name."""
         raise _unsupported("submit tasks")

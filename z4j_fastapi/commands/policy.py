@@ -29,9 +29,7 @@ def objection(command: Command, engine: Engine | None, choice: Collection[str]) 
     if command.engine not in (None, engine.name):
         return Refused("command.no_worker_here", f"this process has a worker of {engine.name} only")
     if command.action not in engine.actions:
-        return Refused(
-            "command.unsupported", f"{engine.name} can't do {command.action} with this worker's settings"
-        )
+        return Refused("command.unsupported", engine.why_not(Action(command.action)))
     if command.action not in choice:
         return Refused("command.not_allowed", f"the owner of this agent does not allow {command.action}")
     return None
