@@ -72,7 +72,7 @@ CODES = (
         causes=(
             "a web process and a worker share one token, and the brain sent it to the web process",
             "it was delivered to a doctor, which acts on nothing",
-            "the worker is stopping",
+            "the worker has another queue, can't reach its Redis, or is stopping",
         ),
         remedy="Use a token of its own for each kind of process, then send the command again",
     ),

@@ -82,7 +82,9 @@ def _wrap_init(worker_class: Any) -> None:
         instrumentation = kwargs.pop(MARK, None)
         original(self, *args, **kwargs)
         if isinstance(instrumentation, Instrumentation):
-            WorkerHooks(self, instrumentation.agent_arguments).install()
+            from z4j_fastapi.workers.arq.actions import ArqEngine  # needs arq, which is there
+
+            WorkerHooks(self, instrumentation.agent_arguments, ArqEngine).install()
 
     mark = inspect.Parameter(MARK, inspect.Parameter.KEYWORD_ONLY, default=None)
     init.__signature__ = signature.replace(  # type: ignore[attr-defined]

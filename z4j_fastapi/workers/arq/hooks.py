@@ -6,6 +6,7 @@ them. So this stands around the methods of the one worker: `main` and `close` bo
 the serializer of results, which shows what never got as far: a job that expired, has no function, was
 aborted in the queue or has used up its tries. Only arq itself knows why it cancelled a job (its timeout, an
 abort, a shutdown after which it runs again): the outcome it stores says so, or else whether it keeps the job.
+A failure that is stored is listed as a dead letter.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from z4j_fastapi.workers.task_run import TaskRun
 if TYPE_CHECKING:
     from arq.worker import Worker
 
+    from z4j_fastapi.workers.arq.actions import ArqEngine
+
 ENGINE = "arq"
 
 # The job that the current code is part of; one that it enqueues is its child.
@@ -46,14 +49,25 @@ class _Cancelled:
 
 
 class WorkerHooks:
-    """Around one worker, for as long as that exists; the agent is there while it runs."""
+    """Around one worker, for as long as that exists; the agent is there while it runs.
 
-    def __init__(self, worker: Worker, agent_arguments: Mapping[str, Any]) -> None:
+    `make_engine` is what acts on a brain's commands.
+    """
+
+    def __init__(
+        self, worker: Worker, agent_arguments: Mapping[str, Any], make_engine: Callable[[Worker], ArqEngine]
+    ) -> None:
         self._worker = worker
-        self._agent_arguments = {"role": "task", "engines": [ENGINE], **agent_arguments}
+        self._agent_arguments = {"role": "task", **agent_arguments}
+        self._make_engine = make_engine
+        self._engine: ArqEngine | None = None
         self._main: Callable[[], Awaitable[None]] = worker.main
         self._close: Callable[[], Awaitable[None]] = worker.close
         self._run_job: Callable[[str, int], Awaitable[None]] = worker.run_job
+        self._store: dict[str, Callable[..., Awaitable[None]]] = {
+            "finish_job": worker.finish_job,
+            "finish_failed_job": worker.finish_failed_job,
+        }
         self._serialize: Callable[[Any], bytes] = pickle.dumps
         self._agent: Z4JAgent | None = None
         self._running: set[str] = set()
@@ -64,11 +78,16 @@ class WorkerHooks:
         """Stand around the worker's methods."""
         for name, method in (("main", self.main), ("close", self.close), ("run_job", self.run_job)):
             setattr(self._worker, name, method)
+        for name, store in self._store.items():
+            setattr(self._worker, name, functools.partial(self.finish, store))
 
     async def main(self) -> None:
         """Start the agent, then the worker; the agent of a worker that is run again stays."""
         if self._agent is None:
-            self._agent = await Z4JAgent(**self._agent_arguments).__aenter__()
+            self._engine = self._make_engine(self._worker)
+            agent = Z4JAgent(**{"engine": self._engine, **self._agent_arguments})
+            self._engine.agent = agent
+            self._agent = await agent.__aenter__()
         # two workers of one settings class may share this dict: see `_watch`
         self._worker.ctx["z4j"] = self._agent
         self._stand_around_jobs()
@@ -76,6 +95,8 @@ class WorkerHooks:
 
     async def close(self) -> None:
         """Close the worker, then stop the agent."""
+        if self._engine is not None:
+            self._engine.close()
         if self._agent is not None:
             self._worker.ctx["z4j"] = self._agent
         try:
@@ -96,6 +117,14 @@ class WorkerHooks:
             if cancelled is not None:
                 await self._tell_why(cancelled, cancelled.at_s - began_s)
 
+    async def finish(
+        self, store: Callable[..., Awaitable[None]], job_id: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Store what became of a job; where that is a failure, list it as a dead letter."""
+        await store(job_id, *args, **kwargs)
+        if self._engine is not None:
+            await self._engine.dead.stored(job_id)
+
     def serialize(self, data: dict[str, Any]) -> bytes:
         """Takes part in storing a result; arq serializes new jobs here, too, which have no `r`."""
         with contextlib.suppress(Exception):  # an arq that stores something else is no reason to fail
@@ -114,6 +143,8 @@ class WorkerHooks:
 
     def _see_result(self, agent: Z4JAgent, data: dict[str, Any]) -> None:
         job_id, outcome = data["id"], data["r"]
+        if self._engine is not None and not data["s"]:
+            self._engine.dead.saw(data)
         if job_id in self._cancelled:
             # arq tries again, with a text, when an outcome can't be serialized
             self._cancelled[job_id].outcome = self._cancelled[job_id].outcome or outcome
