@@ -71,6 +71,11 @@ class BrainApi:
         rows = self._call("GET", f"/projects/{agent.project}/agent-workers?limit=500")
         return [row for row in rows if row["agent_id"] == agent.agent_id]
 
+    def engine_workers(self, agent: Credentials) -> list[dict[str, Any]]:
+        """The dashboard's Workers page: engine, name …; a row comes with a worker's first own event."""
+        rows = self._call("GET", f"/projects/{agent.project}/workers")
+        return list(rows["items"] if isinstance(rows, dict) else rows)
+
     def tasks(self, project: str = "default", **filters: str) -> list[dict[str, Any]]:
         """All tasks, page by page; filters are the brain's own: queue, name, state, search, worker."""
         tasks: list[dict[str, Any]] = []
