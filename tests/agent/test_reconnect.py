@@ -17,7 +17,7 @@ def longest(low: float, high: float) -> float:
     ("code", "expected"),
     [
         ("tcp.refused", [5, 10, 20, 30, 30]),
-        ("websocket.closed", [5, 10, 20, 30, 30]),
+        ("session.lost", [5, 10, 20, 30, 30]),
         ("auth.token_rejected", [10, 20, 40, 80, 160, 320, 600, 600]),
         ("auth.address_refused", [10, 20, 40, 80, 160, 320, 600, 600]),
         ("auth.rate_limited", [10, 20, 40, 80, 120, 120]),
@@ -47,7 +47,7 @@ def test_a_stable_session_forgets_the_failures_before_it() -> None:
     backoff.next_s(lookup("tcp.refused").heals)
     backoff.next_s(lookup("tcp.refused").heals)
     backoff.session_lasted(STABLE_S)
-    assert backoff.next_s(lookup("websocket.closed").heals) == 5
+    assert backoff.next_s(lookup("session.lost").heals) == 5
 
 
 def test_failures_of_another_kind_begin_another_schedule() -> None:
@@ -71,7 +71,7 @@ def test_a_session_that_flaps_does_not() -> None:
     backoff = Backoff(longest)
     backoff.next_s(lookup("tcp.refused").heals)
     backoff.session_lasted(STABLE_S / 2)
-    assert backoff.next_s(lookup("websocket.closed").heals) == 10
+    assert backoff.next_s(lookup("session.lost").heals) == 10
 
 
 def test_a_thousand_failures_in_a_row_are_no_overflow() -> None:

@@ -14,6 +14,7 @@ from tests.support.agents import agent_of, errors, status_with, until
 from tests.support.hostile_relay import as_it_was, hostile_relay
 from tests.support.relay import relay_to
 from z4j_fastapi.agent import in_flight, session
+from z4j_fastapi.agent.cuts import TIMES
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer.claims import Span
 from z4j_fastapi.buffer.event_log import Row
@@ -191,7 +192,7 @@ async def test_a_brain_that_acknowledges_nothing_is_given_up(
     async with DevBrain(limits=limits) as brain, agent_of(brain, tmp_path) as agent:
         brain.misbehaviour = Misbehaviour(drop_acks=NEVER)
         agent.emit("task.sent", task_id="1")
-        await until(lambda: agent.status.code == "signing.no_reply", "it gave up")
+        await until(lambda: agent.status.code == "session.unacknowledged", "it gave up")
         brain.misbehaviour = Misbehaviour()
         await status_with(agent, State.ONLINE)
         await until(lambda: agent.status.buffered == 0, "the event was acknowledged")
@@ -242,7 +243,7 @@ async def test_a_peer_that_vanishes_without_a_word_is_noticed(
     ):
         assert agent.status.state is State.ONLINE
         relay.swallowing.set()
-        await status_with(agent, State.OFFLINE, "websocket.closed")
+        await status_with(agent, State.OFFLINE, "session.lost")
         assert "ping" in agent.status.reason
 
 
@@ -263,7 +264,7 @@ async def test_a_peer_that_reads_nothing_any_more_is_noticed(
         relay.stalled.set()
         for n in range(300):
             agent.emit("task.sent", task_id=str(n), args=["x" * 8000] * 6)
-        await status_with(agent, State.OFFLINE, "signing.no_reply")
+        await status_with(agent, State.OFFLINE, "session.unacknowledged")
         assert agent.status.buffered == 300
 
 
@@ -292,9 +293,22 @@ async def test_what_a_brain_says_at_the_end_is_redacted(
         credentials = brain.mint("web")
         async with agent_of(brain, tmp_path, credentials) as agent:
             await brain.send_error("bad", f"no {credentials.token} here", fatal=True)
-            await until(lambda: agent.status.code == "auth.closed", "the session ended")
+            await until(lambda: agent.status.code == "session.lost", "the session ended")
             assert "[redacted]" in agent.status.reason
             assert credentials.token not in caplog.text
+
+
+async def test_sessions_that_are_cut_after_the_same_time_say_how_long_and_how_often(tmp_path: Path) -> None:
+    """A proxy's timeout; each session alone would look like a network that was away for a moment."""
+    async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
+        for _ in range(TIMES):
+            await until(lambda: bool(brain.online_workers), "the brain had the session")
+            await status_with(agent, State.ONLINE)
+            await asyncio.sleep(1.2)  # how long each session lasts
+            brain.drop_connections()
+            await until(lambda: agent.status.state is State.OFFLINE, "the agent saw the end")
+        assert agent.status.code == "session.cut"
+        assert agent.status.reason.startswith(f"cut after 1 s, {TIMES} times in a row: ")
 
 
 async def test_leaving_does_not_wait_for_a_connection_that_is_lost(tmp_path: Path) -> None:

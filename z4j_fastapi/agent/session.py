@@ -31,17 +31,23 @@ WATCH_EVERY_S = 15.0
 # A peer that vanished without a word is noticed within the sum. The brain has patience for 90 s.
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
+# With what websockets ends a connection whose peer breaks RFC 6455.
+_COMPLAINTS = (CloseCode.PROTOCOL_ERROR, CloseCode.NOT_UTF_8, CloseCode.FRAME_TOO_BIG)
 # The envelope around a batch: ids, signature and punctuation, generously.
 ENVELOPE_BYTES = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """Why a session is over: a code of the catalogue, a sentence, and the close code where there was one."""
+    """Why a session is over: a code, a sentence, and the peer's close code where it sent one.
+
+    `is_timeout`: we ended it, since something did not come in time.
+    """
 
     code: str
     reason: str
     close_code: int | None = None
+    is_timeout: bool = False
 
 
 class SessionOver(Exception):
@@ -143,7 +149,7 @@ class Session:
             self._commands.received(frame["id"], payload)
         elif kind == "error" and payload.get("fatal"):
             reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
-            raise SessionOver(SessionEnd("auth.closed", reason))
+            raise SessionOver(SessionEnd("session.lost", reason))
 
     def _acknowledged(self, payload: Mapping[str, Any]) -> None:
         now_s = time.monotonic()
@@ -238,17 +244,19 @@ class Session:
             if self._in_flight.is_overdue(now_s):
                 waited_s = self._in_flight.waited_s(now_s)
                 reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
-                raise SessionOver(SessionEnd("signing.no_reply", reason))
+                raise SessionOver(SessionEnd("session.unacknowledged", reason, is_timeout=True))
 
 
 def _why_closed(exc: ConnectionClosed) -> SessionEnd:
     if exc.rcvd is None:
-        if (
-            exc.sent is not None and exc.sent.code == CloseCode.BRAIN_ERROR
-        ):  # what websockets' keepalive sends
-            reason = f"the brain answered no ping for {PING_TIMEOUT_S:g} s: the path to it is dead"
-            return SessionEnd("websocket.closed", reason)
-        return SessionEnd("websocket.closed", "the connection to the brain was lost without a close frame")
-    code = meaning_of(exc.rcvd.code).in_session
+        # what websockets' keepalive sends
+        if exc.sent is not None and exc.sent.code == CloseCode.BRAIN_ERROR:
+            reason = f"connection lost: no answer to a ping within {PING_TIMEOUT_S:g} s"
+            return SessionEnd("session.lost", reason, is_timeout=True)
+        if exc.sent is not None and exc.sent.code in _COMPLAINTS:
+            reason = f"the server sent what is not a valid WebSocket message (we closed with {exc.sent.code})"
+            return SessionEnd("session.lost", reason)
+        return SessionEnd("session.lost", "connection lost without a close frame")
     said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
-    return SessionEnd(code, f"the brain closed the session with {exc.rcvd.code}{said}", exc.rcvd.code)
+    reason = f"the brain closed the session with {exc.rcvd.code}{said}"
+    return SessionEnd(meaning_of(exc.rcvd.code).in_session, reason, exc.rcvd.code)

@@ -11,8 +11,10 @@ import contextlib
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
@@ -43,6 +45,8 @@ from z4j_probes.transport import hang_up
 DOUBLE_WITHIN_S = 60.0
 # How long an attempt to connect waits for files that hold secrets before it goes on with what it has.
 REREAD_S = 5.0
+# How a proxy ends what has lasted too long: without a close frame, or with one of these.
+_CUT_WITH = (None, CloseCode.NORMAL, CloseCode.GOING_AWAY)
 # How often buffers of exited processes are looked for.
 ADOPT_EVERY_S = 30.0
 
@@ -80,6 +84,7 @@ class Supervisor:
         self._session: Session | None = None
         self._worker_id = self._stable_worker_id()
         self._replaced_s: float | None = None
+        self._cuts = Cuts()
         self.rejections = Rejections()
         self._said = ""
         self._warned: set[str] = set()
@@ -217,13 +222,25 @@ class Supervisor:
             self._session = None
         if self._finishing:
             return end
-        self._backoff.session_lasted(time.monotonic() - started_s)
+        lasted_s = time.monotonic() - started_s
+        self._backoff.session_lasted(lasted_s)
+        end = self._or_cut(end, lasted_s)
         if end.close_code == CloseCode.REPLACED:
             self._note_replacement()
         reason = self.settings.redactor().excerpt(end.reason)  # it may quote the brain
         self._say(end.code, reason)
         self._board.change(State.OFFLINE, end.code, reason, report=report)
         return end
+
+    def _or_cut(self, end: SessionEnd, lasted_s: float) -> SessionEnd:
+        """The same end, or what it is one more of: cuts after the same time."""
+        # a path that vanished is noticed after the same time, too, but by us
+        is_cut = end.code == "session.lost" and end.close_code in _CUT_WITH and not end.is_timeout
+        if not is_cut:
+            self._cuts.ended()
+            return end
+        cut = self._cuts.lost(lasted_s)
+        return replace(end, code="session.cut", reason=f"{cut}: {end.reason}") if cut else end
 
     async def _adopt(self) -> None:
         while True:

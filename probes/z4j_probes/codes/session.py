@@ -13,7 +13,7 @@ CODES = (
             "a machine that was suspended",
         ),
         remedy=(
-            Step("Wait for the agent to connect again by itself: buffered events are kept"),
+            Step("Wait for the agent to connect again: buffered events are kept"),
             Step(
                 "If it does not, see what keeps it from connecting",
                 "python -m z4j_fastapi doctor",
@@ -49,6 +49,19 @@ CODES = (
                 "python -m z4j_fastapi doctor",
             ),
             Step("If they do, look at the brain's log and load"),
+        ),
+    ),
+    Code(
+        "session.event_set_aside",
+        "an event was set aside, since the session was closed behind it again and again",
+        status=Status.WARN,
+        causes=(
+            "an event that is larger than a gateway or proxy in between lets pass (close code 1009)",
+            "an event that the brain fails at (1011) or can't read (4400)",
+        ),
+        remedy=(
+            Step("See which events were set aside, and why", "python -m z4j_fastapi aside list"),
+            Step("Fix the limit or the brain, then send them again", "python -m z4j_fastapi aside retry"),
         ),
     ),
 )

@@ -17,6 +17,8 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    NOT_UTF_8 = 1007
     FRAME_TOO_BIG = 1009
     BRAIN_ERROR = 1011
     SERVICE_RESTART = 1012
@@ -43,13 +45,14 @@ class CloseCode(IntEnum):
 class Meaning:
     """What a close code says, as a code of the catalogue.
 
-    `before_first_ack` is from hello_ack to the first acknowledgement of a signed frame. `is_restart`: the
-    brain, or what stands in front of it, is on its way back.
+    `before_first_ack` is from hello_ack to the first acknowledgement of a signed frame. Later, a session is
+    lost, unless the brain states why it will not have this agent. `is_restart`: the brain, or what stands in
+    front of it, is on its way back.
     """
 
     before_hello_ack: str = "auth.closed"
     before_first_ack: str = "signing.closed"
-    in_session: str = "websocket.closed"
+    in_session: str = "session.lost"
     is_restart: bool = False
 
 
@@ -59,12 +62,11 @@ _MEANINGS: Mapping[int, Meaning] = MappingProxyType(
         CloseCode.GOING_AWAY: _RESTART,
         CloseCode.SERVICE_RESTART: _RESTART,
         CloseCode.TRY_AGAIN_LATER: _RESTART,
-        CloseCode.REPLACED: Meaning(in_session="auth.closed"),
         CloseCode.REVOKED: Meaning("auth.revoked", in_session="auth.revoked"),
         CloseCode.MALFORMED: Meaning("auth.hello_rejected"),
         CloseCode.TOKEN_REJECTED: Meaning("auth.token_rejected", in_session="auth.token_rejected"),
         # the clock is the other cause before the first acknowledgement: see the signing rung
-        CloseCode.FORBIDDEN: Meaning("auth.address_refused", "signing.secret_wrong", "signing.closed"),
+        CloseCode.FORBIDDEN: Meaning("auth.address_refused", "signing.secret_wrong"),
         CloseCode.PROTOCOL_UNSUPPORTED: Meaning(
             "auth.protocol_unsupported", in_session="auth.protocol_unsupported"
         ),

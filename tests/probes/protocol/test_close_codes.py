@@ -13,19 +13,19 @@ from z4j_probes.protocol import CloseCode, Meaning, meaning_of
 @pytest.mark.parametrize(
     ("close_code", "before_hello_ack", "before_first_ack", "in_session"),
     [
-        (None, "auth.closed", "signing.closed", "websocket.closed"),
-        (1000, "auth.closed", "signing.closed", "websocket.closed"),
-        (1011, "auth.closed", "signing.closed", "websocket.closed"),
-        (4002, "auth.closed", "signing.closed", "auth.closed"),
+        (None, "auth.closed", "signing.closed", "session.lost"),
+        (1000, "auth.closed", "signing.closed", "session.lost"),
+        (1011, "auth.closed", "signing.closed", "session.lost"),
+        (4002, "auth.closed", "signing.closed", "session.lost"),
         (4003, "auth.revoked", "signing.closed", "auth.revoked"),
-        (4400, "auth.hello_rejected", "signing.closed", "websocket.closed"),
+        (4400, "auth.hello_rejected", "signing.closed", "session.lost"),
         (4401, "auth.token_rejected", "signing.closed", "auth.token_rejected"),
-        (4403, "auth.address_refused", "signing.secret_wrong", "signing.closed"),
-        (4408, "auth.closed", "signing.closed", "websocket.closed"),
+        (4403, "auth.address_refused", "signing.secret_wrong", "session.lost"),
+        (4408, "auth.closed", "signing.closed", "session.lost"),
         (4426, "auth.protocol_unsupported", "signing.closed", "auth.protocol_unsupported"),
         (4427, "auth.version_skew", "signing.closed", "auth.version_skew"),
         (4429, "auth.rate_limited", "signing.closed", "auth.rate_limited"),
-        (4999, "auth.closed", "signing.closed", "websocket.closed"),
+        (4999, "auth.closed", "signing.closed", "session.lost"),
     ],
 )
 def test_a_close_code_means_what_its_moment_makes_of_it(
