@@ -1,10 +1,14 @@
-"""The agent's log. A host's handlers and filters may raise: that costs a line, not the agent."""
+"""The agent's log. A host's handlers and filters may raise: that costs a line, not the agent.
+
+Each text says whose it is, since many formats leave the logger's name out.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import traceback
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +16,9 @@ if TYPE_CHECKING:
 
 
 class _Guarded(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return f"z4j: {msg}", kwargs  # with `extra`, which an adapter would replace
+
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         try:
             super().log(level, msg, *args, **{"stacklevel": 2} | kwargs)

@@ -39,7 +39,7 @@ async def test_a_ca_file_that_is_away_while_the_agent_reconnects(
         away.rename(path)
         await status_with(agent, State.ONLINE)
         await brain.wait_for_events(1)
-    assert any("config.ca_unreadable" in said and "will try again" in said for said in errors(caplog))
+    assert any("config.ca_unreadable" in said and "Retrying in " in said for said in errors(caplog))
 
 
 @pytest.fixture(params=["token", "hmac_secret"])

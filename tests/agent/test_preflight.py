@@ -73,8 +73,7 @@ async def test_a_failed_first_climb_is_one_error_and_the_host_starts(
             status = await status_with(agent, State.OFFLINE, "tcp.refused")
             assert f"127.0.0.1:{port}" in status.reason
             (said,) = errors(caplog)
-            assert said.startswith("tcp.refused: ")
-            assert "explain tcp.refused" in said
+            assert said.startswith(f"offline (tcp.refused): {status.reason}")
 
 
 async def test_it_comes_online_when_the_brain_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -86,7 +85,10 @@ async def test_it_comes_online_when_the_brain_does(tmp_path: Path, caplog: pytes
         await status_with(agent, State.OFFLINE, "tcp.refused")
         async with brain:
             await status_with(agent, State.ONLINE)
-            assert len(errors(caplog)) == 1
+            assert [said.partition(":")[0] for said in errors(caplog)] == [
+                "offline (tcp.refused)",
+                "online again",
+            ]
 
 
 async def test_strict_raises_with_the_doctors_table(tmp_path: Path) -> None:
@@ -203,8 +205,8 @@ async def test_what_passes_today_and_may_not_tomorrow_is_logged_once(
         await brain.stop()
         await brain.start()
         await until(lambda: agent.status.session_id not in (None, first), "it had another session")
-    (said,) = warnings(caplog)
-    assert said.startswith("signing.clock_skew: ")
+    said = [said.partition(":")[0] for said in warnings(caplog)]
+    assert said.count("signing.clock_skew") == 1
 
 
 async def test_strict_does_not_start_with_a_peer_that_knows_neither_token_nor_secret(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agents import agent_of, errors, status_with, until
+from tests.support.agents import agent_of, errors, status_with, until, warnings
 from tests.support.hostile_relay import as_it_was, hostile_relay
 from tests.support.relay import relay_to
 from z4j_fastapi.agent import in_flight, session
@@ -76,10 +76,8 @@ async def test_a_token_that_is_revoked_is_named_and_asked_for_slowly(
         async with agent_of(brain, tmp_path, credentials) as agent:
             await brain.revoke(credentials.token)
             await status_with(agent, State.OFFLINE, "auth.token_rejected")
-            assert [said.partition(":")[0] for said in errors(caplog)] == [
-                "auth.revoked",
-                "auth.token_rejected",
-            ]
+            assert [said.partition(":")[0] for said in warnings(caplog)] == ["offline (auth.revoked)"]
+            assert [said.partition(":")[0] for said in errors(caplog)] == ["offline (auth.token_rejected)"]
 
 
 async def test_the_same_failure_is_logged_once_however_often_it_comes(
@@ -90,7 +88,7 @@ async def test_the_same_failure_is_logged_once_however_often_it_comes(
         await until(lambda: agent.status.code == "tcp.refused", "the climb failed")
         first = agent.status.since
         await until(lambda: agent.status.since > first, "it climbed again")
-        assert [said.partition(":")[0] for said in errors(caplog)].count("tcp.refused") == 1
+        assert [said.partition(":")[0] for said in errors(caplog)].count("offline (tcp.refused)") == 1
         await brain.start()
 
 

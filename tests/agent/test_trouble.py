@@ -86,8 +86,8 @@ def test_a_full_disk_is_told_and_what_it_costs_is_counted(tmp_path: Path, then: 
     assert kept[2:] == ["1000", "0", "buffer.disk_full", str(1000 - int(kept[1]))], said
     assert int(kept[1]) < 1000
     assert f"left stopped 1000 {then == 'full'}" in said, said
-    errors = [line for line in said if line.startswith("ERROR buffer.")]
-    assert all(error.startswith("ERROR buffer.disk_full: ") for error in errors)
+    errors = [line for line in said if line.startswith("ERROR z4j: buffer.")]
+    assert all(error.startswith("ERROR z4j: buffer.disk_full: ") for error in errors)
     assert len(errors) == (1 if then == "freed" else 2)
     assert any("on disk again" in line for line in said) == (then == "freed")
     assert any("end with this process" in line for line in said) == (then == "full")

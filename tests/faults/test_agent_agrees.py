@@ -64,8 +64,9 @@ async def test_the_agent_gives_the_doctors_code(name: str, stage: Stage) -> None
     agent = await run_agent(stage, case)
     assert doctor.report["first_failure"] == scenario.code, doctor
     assert agent["status"]["code"] == scenario.code, agent
-    assert agent["status"]["state"] == ("disabled" if scenario.probe == "config" else "offline")
-    said = [line for line in agent["log"] if line.startswith(f"ERROR {scenario.code}: ")]
+    state = agent["status"]["state"]
+    assert state == ("disabled" if scenario.probe == "config" else "offline")
+    said = [line for line in agent["log"] if line.startswith(f"ERROR z4j: {state} ({scenario.code}): ")]
     assert len(said) == 1, agent["log"]
     for word in scenario.words:
         if "within" not in word:  # budgets differ

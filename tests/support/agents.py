@@ -107,9 +107,16 @@ async def peer_that_freezes(port: int = 0) -> AsyncIterator[str]:
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the agent logged as warnings."""
-    return [r.getMessage() for r in caplog.records if r.name == "z4j.agent" and r.levelname == "WARNING"]
+    return said_at(caplog, "WARNING")
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the agent logged as errors."""
-    return [r.getMessage() for r in caplog.records if r.name == "z4j.agent" and r.levelname == "ERROR"]
+    return said_at(caplog, "ERROR")
+
+
+def said_at(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    """What the agent logged at that level, without the word with which each text begins."""
+    texts = [r.getMessage() for r in caplog.records if r.name == "z4j.agent" and r.levelname == level]
+    assert all(text.startswith("z4j: ") for text in texts)
+    return [text.removeprefix("z4j: ") for text in texts]

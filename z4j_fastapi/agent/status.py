@@ -44,7 +44,8 @@ class AgentStatus:
     knows them, or keeps one of their kind a second. `log_fault` says why nothing of the agent's log
     appears, empty if it does. `buffer_fault` is a code while the disk does not take events, which are in
     memory only then. After the end `buffered` is what was left on disk for the next start. `commands`
-    counts what the brain asked: by how it ended, and by code where it was not done.
+    counts what the brain asked: by how it ended, and by code where it was not done. `next_attempt_at` is when
+    an offline agent tries to connect again, None in any other state and while it tries.
     """
 
     state: State
@@ -62,12 +63,13 @@ class AgentStatus:
     session_id: str | None = None
     log_fault: str = ""
     commands: Mapping[str, int] = field(default_factory=dict)
+    next_attempt_at: datetime | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without secrets."""
         return {
             "state": self.state.value,
-            "since": self.since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "since": _rfc_3339(self.since),
             "code": self.code,
             "reason": self.reason,
             "buffered": self.buffered,
@@ -80,8 +82,13 @@ class AgentStatus:
             "session_id": self.session_id,
             "log_fault": self.log_fault,
             "commands": dict(self.commands),
+            "next_attempt_at": _rfc_3339(self.next_attempt_at) if self.next_attempt_at else None,
             "report": self.report.to_dict() if self.report else None,
         }
+
+
+def _rfc_3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Counts(Protocol):
@@ -155,6 +162,7 @@ class StatusBoard:
         *,
         report: Report | None = None,
         session_id: str | None = None,
+        next_attempt_at: datetime | None = None,
     ) -> None:
         """A new state, since now. Without a report the last one stays."""
         if self._closed:
@@ -167,6 +175,7 @@ class StatusBoard:
             reason=reason,
             report=report or self._status.report,
             session_id=session_id,
+            next_attempt_at=next_attempt_at,
         )
         if state is not State.STARTING:
             self.decide()
@@ -179,6 +188,10 @@ class StatusBoard:
     def counts_too(self, rejections: Rejections, commands: Dispatcher) -> None:
         """Show what these count, as long as this life lasts."""
         self._rejections, self._commands = rejections, commands
+
+    def tries(self) -> None:
+        """The next attempt has begun."""
+        self._status = replace(self._status, next_attempt_at=None)
 
     def waits_for(self, probes: Sequence[str]) -> None:
         """The probes that the first climb has still to pass; while a later one lasts the status stays."""

@@ -12,10 +12,11 @@ import secrets
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.outage import Outage, sentence
 from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
@@ -86,7 +87,9 @@ class Supervisor:
         self._replaced_s: float | None = None
         self._cuts = Cuts()
         self.rejections = Rejections()
-        self._said = ""
+        self._outage = Outage()
+        self._wrong = ""
+        self._next_s: float | None = None
         self._warned: set[str] = set()
         self._finishing = False
         board.opened(buffer, self._buffer_path(), self._worker_id)
@@ -111,10 +114,10 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
             commanded = group.create_task(self._commands.run(), name="z4j commands")
-            heals = await self._attempt(self._connect())
-            while not self._finishing and heals is not Heals.NOT_IN_THIS_PROCESS:
-                await asyncio.sleep(self._backoff.next_s(heals))
-                heals = await self._attempt(self._connect())
+            await self._attempt(self._connect())
+            while not self._finishing and self._next_s is not None:
+                await asyncio.sleep(self._next_s - time.monotonic())
+                await self._attempt(self._connect())
             adopting.cancel()
             commanded.cancel()
             if not self._finishing and self.keeps_events:
@@ -126,10 +129,8 @@ class Supervisor:
         if self._session is not None:
             await self._session.finish(budget_s)
 
-    async def _attempt(self, attempt: Coroutine[None, None, Heals]) -> Heals:
+    async def _attempt(self, attempt: Coroutine[None, None, None]) -> None:
         """Run it in a task of its own, and survive whatever ends it but our own cancellation.
-
-        Returns what it does: what ends the fault that has ended the attempt.
 
         Before Python 3.13 a TaskGroup that was left with an error keeps its task's `cancelling()` above zero.
         In that task `asyncio.timeout` of 3.11.2 ends as a cancellation that nothing has asked for.
@@ -142,29 +143,38 @@ class Supervisor:
             await asyncio.wait({task})
             raise
         try:
-            return task.result()
+            task.result()
         except (Exception, asyncio.CancelledError) as exc:
             self._went_wrong(exc)
-            return Heals.BY_ITSELF
 
     def _went_wrong(self, exc: BaseException) -> None:
         reason = f"{type(exc).__name__} in the agent"
-        if self._said != reason:
-            self._said = reason
+        if self._wrong != reason:
+            self._wrong = reason
             text = traceback_text(exc, self.settings.redactor())
             log.error("the connection ended by an error of ours; will try again; please report it\n%s", text)
-        self._board.change(State.OFFLINE, "signing.unexpected", reason)
+        at = self._try_again(Heals.BY_ITSELF)
+        self._board.change(State.OFFLINE, "signing.unexpected", reason, next_attempt_at=at)
 
-    async def _connect(self) -> Heals:
+    def _try_again(self, heals: Heals) -> datetime:
+        """Have the next attempt come by the schedule of that fault; when it comes."""
+        delay_s = self._backoff.next_s(heals)
+        self._next_s = time.monotonic() + delay_s
+        return datetime.now(UTC) + timedelta(seconds=delay_s)
+
+    @property
+    def _retry_s(self) -> float:
+        return 0.0 if self._next_s is None else max(0.0, self._next_s - time.monotonic())
+
+    async def _connect(self) -> None:
+        self._board.tries()
         with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
             async with asyncio.timeout(REREAD_S):
                 self.settings = await in_daemon_thread(self.settings.reread)
         self._commands.hmac_secret = self.settings.hmac_secret
         report, live = await self._climb()
-        if live is None:
-            return healing_of(_failure_of(report), self.settings.files)
-        end = await self._live(live, report)
-        return lookup(end.code).heals
+        if live is not None:
+            await self._live(live, report)
 
     async def _climb(self) -> tuple[Report, LiveSession | None]:
         ladder = Ladder(
@@ -192,26 +202,34 @@ class Supervisor:
 
     def _failed(self, report: Report) -> None:
         failure = _failure_of(report)
-        can_heal = healing_of(failure, self.settings.files) is not Heals.NOT_IN_THIS_PROCESS
-        self.keeps_events = can_heal or (self._directory is not None and names_a_buffer(failure))
-        self._say(failure.code, f"{failure.message}. {failure.hint}", will_retry=can_heal)
+        code, reason = failure.code, failure.message
+        heals = healing_of(failure, self.settings.files)
+        self._next_s = None
+        if heals is not Heals.NOT_IN_THIS_PROCESS:
+            at = self._try_again(heals)
+            self.keeps_events = True
+            self._outage.failed(code, reason, failure.hint, self._retry_s)
+            self._board.change(State.OFFLINE, code, reason, report=report, next_attempt_at=at)
+            return
+        self.keeps_events = self._directory is not None and names_a_buffer(failure)
+        self._outage.gave_up(code, reason, failure.hint, keeps_events=self.keeps_events)
         if not self.keeps_events:
             self._buffer.close()  # before the host goes on: `emit` is not to promise what nothing keeps
-        state = State.OFFLINE if can_heal else State.DISABLED
-        self._board.change(state, failure.code, failure.message, report=report)
+        self._board.change(State.DISABLED, code, reason, report=report)
 
     async def _introduce(self, climb: Climb) -> Hello:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
-    async def _live(self, live: LiveSession, report: Report) -> SessionEnd:
+    async def _live(self, live: LiveSession, report: Report) -> None:
         self._session = Session(live, self._buffer, self._commands, self.rejections, self._health)
         started_s = time.monotonic()
         try:
             self._board.change(State.ONLINE, report=report, session_id=live.ack.session_id)
             self._remember()
-            self._said = ""
+            self._wrong = ""
             self._warn(report)
-            log.info("online: %s as %s", live.ack.agent_id, self._worker_id)
+            agent_id = self.settings.redactor().excerpt(live.ack.agent_id)  # hello_ack is not signed
+            self._outage.over(f"{agent_id} as {self._worker_id}")
             end = await self._session.run()
         except Exception as exc:
             text = traceback_text(exc, self.settings.redactor())
@@ -221,16 +239,18 @@ class Supervisor:
         finally:
             self._session = None
         if self._finishing:
-            return end
+            return
         lasted_s = time.monotonic() - started_s
         self._backoff.session_lasted(lasted_s)
         end = self._or_cut(end, lasted_s)
         if end.close_code == CloseCode.REPLACED:
             self._note_replacement()
         reason = self.settings.redactor().excerpt(end.reason)  # it may quote the brain
-        self._say(end.code, reason)
-        self._board.change(State.OFFLINE, end.code, reason, report=report)
-        return end
+        row = lookup(end.code)
+        at = self._try_again(row.heals)
+        # of what is lost now and then, the fix is to wait, which is what the agent does
+        self._outage.lost(end.code, reason, "" if end.code == "session.lost" else row.remedy, self._retry_s)
+        self._board.change(State.OFFLINE, end.code, reason, report=report, next_attempt_at=at)
 
     def _or_cut(self, end: SessionEnd, lasted_s: float) -> SessionEnd:
         """The same end, or what it is one more of: cuts after the same time."""
@@ -261,19 +281,10 @@ class Supervisor:
     def _health(self) -> Mapping[str, str]:
         return {"buffer": self._buffer.fault or ("ok" if self._buffer.directory else "memory")}
 
-    def _say(self, code: str, text: str, *, will_retry: bool = True) -> None:
-        """Log a failure once, and again only when it has become another one."""
-        if code == self._said:
-            return
-        self._said = code
-        kept = "events are kept on disk, and " if self.keeps_events else ""
-        off = f"{kept}this agent stays off until the settings are fixed and it is started again"
-        ending = "will try again" if will_retry else off
-        log.error("%s: %s (%s; python -m z4j_fastapi explain %s)", code, text, ending, code)
-
     def _buffer_changed(self, code: str, said: str) -> None:
         if code:
-            log.error("%s: %s (python -m z4j_fastapi explain %s)", code, said, code)
+            extra = {"z4j_code": code, "z4j_state": self._board.state.value, "z4j_probe": "buffer"}
+            log.error("%s: %s. %s", code, said, sentence(lookup(code).remedy), extra=extra)
         else:
             log.warning("%s", said)
         self._board.buffer_failed(self._buffer.fault)
@@ -284,7 +295,8 @@ class Supervisor:
         found = [r for r in report.results if r.status is Status.WARN and r.name != "buffer"]
         for result in found:
             if result.code not in self._warned:
-                log.warning("%s: %s. %s", result.code, result.message, result.hint)
+                extra = {"z4j_code": result.code, "z4j_state": "online", "z4j_probe": result.name}
+                log.warning("%s: %s %s", result.code, sentence(result.message), result.hint, extra=extra)
         self._warned = {result.code for result in found}
 
     def _remember(self) -> None:

@@ -1,0 +1,65 @@
+"""Outage: what the log says while an agent has no session, and when it has one again.
+
+One line for each code in an outage: a lost session as a WARNING, what keeps the agent from getting one as an
+ERROR. Coming back is logged at the highest of these levels, so that a log that shows the one shows the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from z4j_fastapi.log import log
+
+
+class Outage:
+    """From the start, or from the loss of a session, to the next session. Of one agent, in its thread."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+        self._level = logging.INFO
+
+    def lost(self, code: str, reason: str, fix: str, retry_s: float) -> None:
+        """The session is over; the next attempt comes in that many seconds."""
+        self._say(logging.WARNING, "offline", code, reason, fix, _retrying(retry_s))
+
+    def failed(self, code: str, reason: str, fix: str, retry_s: float) -> None:
+        """An attempt to connect has failed."""
+        self._say(logging.ERROR, "offline", code, reason, fix, _retrying(retry_s))
+
+    def gave_up(self, code: str, reason: str, fix: str, *, keeps_events: bool) -> None:
+        """The agent is off for the rest of this process."""
+        kept = " Events are kept on disk." if keeps_events else ""
+        self._say(
+            logging.ERROR,
+            "disabled",
+            code,
+            reason,
+            fix,
+            f"This agent stays off until it is started again.{kept}",
+        )
+
+    def over(self, what: str) -> None:
+        """There is a session."""
+        extra = {"z4j_code": "", "z4j_state": "online", "z4j_probe": ""}
+        log.log(self._level, "online%s: %s", " again" if self._said else "", what, extra=extra)
+        self._said.clear()
+        self._level = logging.INFO
+
+    def _say(self, level: int, state: str, code: str, reason: str, fix: str, ending: str) -> None:
+        if code in self._said:
+            return
+        self._said.add(code)
+        self._level = max(self._level, level)
+        said = " ".join(sentence(text) for text in (reason, fix, ending) if text)
+        extra = {"z4j_code": code, "z4j_state": state, "z4j_probe": code.partition(".")[0]}
+        log.log(level, "%s (%s): %s", state, code, said, extra=extra)
+
+
+def sentence(text: str) -> str:
+    """The text with an end."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _retrying(retry_s: float) -> str:
+    return f"Retrying in {math.ceil(retry_s)} s."
