@@ -19,13 +19,15 @@ CLOSE_TIMEOUT_S = 1.0
 
 @dataclass
 class HostileRelay:
-    """`change` makes of each of the brain's messages what the agent gets.
+    """`change` makes of each of the brain's messages what the agent gets. `end_behind` says for each of the
+    agent's messages with which code the relay closes instead of passing it on, None for what it passes.
 
     `from_brain` and `from_agent` have all messages as they were sent.
     """
 
     url: str
     change: Callable[[str], str]
+    end_behind: Callable[[str], int | None] = lambda message: None
     from_brain: list[str] = field(default_factory=list)
     from_agent: list[str] = field(default_factory=list)
     agents: list[ServerConnection] = field(default_factory=list)
@@ -55,6 +57,10 @@ async def hostile_relay(
         try:
             async for message in agent:
                 relay.from_agent.append(_text(message))
+                code = relay.end_behind(_text(message))
+                if code is not None:
+                    await agent.close(code)
+                    break
                 await brain.send(message)
         except ConnectionClosed:
             pass

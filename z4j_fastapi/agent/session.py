@@ -15,19 +15,23 @@ from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
-from z4j_fastapi.agent.in_flight import InFlight
+from z4j_fastapi.agent.delivery import STRIKES, Delivery, Sent
+from z4j_fastapi.agent.in_flight import MAX_EVENTS, InFlight
 from z4j_fastapi.agent.rejections import Rejections
-from z4j_fastapi.buffer import Batch, EventBuffer
+from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
+from z4j_probes.codes import lookup
 from z4j_probes.protocol import CloseCode, answers, meaning_of, new_frame_id, timestamp
 from z4j_probes.transport import hang_up
 
 # After a batch that was not full, how long the next one's events wait for company.
 COMPANY_S = 0.05
 # How often at least it is seen whether acknowledgements are overdue.
-WATCH_EVERY_S = 15.0
+WATCH_EVERY_S = 5.0
+# What waits for others to pass is in memory meanwhile. Beyond it nothing more is read from the buffer.
+HELD_MAX_BYTES = 16 * 1024 * 1024
 # A peer that vanished without a word is noticed within the sum. The brain has patience for 90 s.
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
@@ -61,8 +65,9 @@ class SessionOver(Exception):
 class Session:
     """Runs one session until it ends. Lives in one event loop; owns the WebSocket that it is given.
 
-    `commands` takes what the brain asks and has the replies; `rejections` outlive
-    sessions; `health` is asked for what a heartbeat reports of the adapter.
+    `commands` takes what the brain asks and has the replies; `rejections` and `delivery` outlive sessions;
+    `health` is asked for what a heartbeat reports of the adapter; `stalled` is told for how many seconds no
+    batch was acknowledged, now and then while that grows, and with 0 when one was.
     """
 
     def __init__(
@@ -71,15 +76,22 @@ class Session:
         buffer: EventBuffer,
         commands: Dispatcher,
         rejections: Rejections,
+        delivery: Delivery,
         health: Callable[[], Mapping[str, Any]] = dict,
+        stalled: Callable[[float], object] = bool,
     ) -> None:
         self._live = live
         self._websocket = live.websocket
         self._buffer = buffer
         self._commands = commands
         self._rejections = rejections
+        self._delivery = delivery
         self._health = health
-        self._in_flight = InFlight[Batch]()
+        self._stalled = stalled
+        self._in_flight = InFlight[Sent]()
+        self._held: list[Sent] = []
+        self._held_bytes = 0
+        self._limit = live.ack.max_frame_size_bytes - ENVELOPE_BYTES - MAX_EVENTS  # a comma for each
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
@@ -95,6 +107,7 @@ class Session:
         self._websocket.ping_interval, self._websocket.ping_timeout = PING_INTERVAL_S, PING_TIMEOUT_S
         self._websocket.start_keepalive()
         self._wake.set()
+        ended: SessionEnd | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(), name="z4j receive")
@@ -104,13 +117,37 @@ class Session:
                 group.create_task(self._watch(), name="z4j watch")
         except* SessionOver as over:
             errors = [error for error in over.exceptions if isinstance(error, SessionOver)]
-            end = errors[0].end
+            ended = end = errors[0].end
         finally:
-            for batch in self._in_flight.release():
-                self._buffer.release(batch)
+            self._settle(ended)
             self._drained.set()  # what waits in `finish` waits for nothing now
             hang_up(self._websocket.transport)
         return end
+
+    def _settle(self, end: SessionEnd | None) -> None:
+        """Give back what was on its way, or set aside what it ended behind. None: by an error of ours."""
+        on_their_way = self._in_flight.release()
+        close_code = None if end is None else end.close_code
+        is_lost = end is not None and (end.is_timeout or (end.code == "session.lost" and close_code is None))
+        poison = self._delivery.ended(on_their_way, close_code, time.monotonic(), is_lost=is_lost)
+        for sent in (*on_their_way, *self._held):
+            if sent is not poison:
+                self._buffer.release(sent.batch)
+        if poison is None:
+            return
+        code = "session.event_set_aside"
+        kept = self._buffer.set_aside(poison.batch, code)
+        what = "set aside" if kept else "dropped, since there is no room to set it aside"
+        log.error(
+            "an event of %d bytes was %s (%s): the session was closed with %s behind it, %d times. %s",
+            poison.size,
+            what,
+            code,
+            close_code,
+            STRIKES,
+            f"{lookup(code).remedy}.",
+            extra={"z4j_code": code, "z4j_state": "offline", "z4j_probe": "session"},
+        )
 
     async def finish(self, budget_s: float) -> None:
         """Send what is buffered, wait for acknowledgements, and close, all within the budget."""
@@ -153,11 +190,14 @@ class Session:
 
     def _acknowledged(self, payload: Mapping[str, Any]) -> None:
         now_s = time.monotonic()
-        batch = self._in_flight.acknowledged(payload.get("acked_id"), now_s)
-        if batch is None:
+        sent = self._in_flight.acknowledged(payload.get("acked_id"), now_s)
+        if sent is None:
             return
-        self._buffer.forget(batch)
-        if self._rejections.acknowledged(len(batch), payload.get("rejected"), now_s):
+        self._buffer.forget(sent.batch)
+        more = bool(self._in_flight)
+        self._delivery.acknowledged(sent, now_s, more_on_their_way=more, limit_bytes=self._limit)
+        self._stalled(0.0)
+        if self._rejections.acknowledged(len(sent), payload.get("rejected"), now_s):
             log.warning("the brain rejects every event, %d so far; its log says why", self._rejections.count)
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
@@ -186,32 +226,70 @@ class Session:
             raise SessionOver(_why_closed(exc)) from None
 
     async def _send_all(self) -> None:
-        limit = self._live.ack.max_frame_size_bytes - ENVELOPE_BYTES
         while True:
-            while not self._in_flight.has_room:
-                self._room.clear()
-                await self._room.wait()
-            frame_id = (
-                new_frame_id()
-            )  # first: a batch that is claimed is on its way, or is lost to this session
-            # a comma a row, and the brackets, are in the envelope's reserve
-            wanted = self._in_flight.wanted_events
-            batch = self._buffer.claim(wanted, limit - wanted)
-            if not batch:
-                return
-            if len(batch) == 1 and len(batch.payloads[0].encode()) > limit:
-                log.error(
-                    "an event of %d characters is above the brain's frame limit: dropped",
-                    len(batch.payloads[0]),
-                )
-                self._buffer.forget(batch, dropped=True)
-                continue
-            self._in_flight.sent(frame_id, batch, time.monotonic())
-            body = f'{{"events":[{",".join(batch.payloads)}]}}'
+            await self._room_for_another()
+            frame_id = new_frame_id()  # first: what is claimed is on its way, or is lost to this session
+            wanted, _ = self._wanted()
+            sent = self._next()
+            if sent is None:
+                if not self._waits_to_be_tried():
+                    return
+                await self._all_acknowledged()
+                sent = self._pop_held()
+            is_alone = len(sent) == 1 and sent.size > self._wanted()[1]
+            now_s = time.monotonic()
+            self._delivery.sent(now_s)
+            self._in_flight.sent(frame_id, sent, now_s)
+            body = f'{{"events":[{",".join(sent.batch.payloads)}]}}'
             frame = self._live.signer.sign_rendered("event_batch", body, frame_id)
             await self._websocket.send(frame)
-            if len(batch) < wanted and not self._finishing:
+            if is_alone:
+                await self._all_acknowledged()
+            elif len(sent) < wanted and not self._finishing:
                 await asyncio.sleep(COMPANY_S)
+
+    async def _room_for_another(self) -> None:
+        while not self._in_flight.has_room or (self._delivery.one_at_a_time and self._in_flight):
+            self._room.clear()
+            await self._room.wait()
+
+    def _wanted(self) -> tuple[int, int]:
+        return self._delivery.wanted(self._in_flight.wanted_events, self._limit)
+
+    def _next(self) -> Sent | None:
+        """The next batch that is not to wait for others; None where there is none, or too much waits."""
+        while self._held_bytes < HELD_MAX_BYTES:
+            events, room = self._wanted()
+            batch = self._buffer.claim(events, room)
+            if not batch:
+                return None
+            sent = Sent.of(batch)
+            if not self._delivery.waits(sent, room):
+                return sent
+            self._hold(sent)
+        return None
+
+    def _hold(self, sent: Sent) -> None:
+        self._held.append(sent)
+        self._held_bytes += sent.size
+        if sent.size > self._limit and self._delivery.tells_of_limit(self._limit):
+            log.warning(
+                "an event of %d bytes is above the brain's limit for a frame (%d bytes): it is kept, "
+                "and smaller ones pass it",
+                sent.size,
+                self._live.ack.max_frame_size_bytes,
+            )
+
+    def _waits_to_be_tried(self) -> bool:
+        if not self._delivery.may_try_what_waits(time.monotonic()):
+            return False
+        return any(sent.size <= self._limit for sent in self._held)
+
+    def _pop_held(self) -> Sent:
+        sent = next(sent for sent in self._held if sent.size <= self._limit)
+        self._held.remove(sent)
+        self._held_bytes -= sent.size
+        return sent
 
     async def _all_acknowledged(self) -> None:
         while self._in_flight:
@@ -241,6 +319,8 @@ class Session:
         while True:
             await asyncio.sleep(min(self._live.ack.heartbeat_interval_seconds, WATCH_EVERY_S))
             now_s = time.monotonic()
+            if self._in_flight:
+                self._stalled(self._delivery.unacknowledged_s(now_s))
             if self._in_flight.is_overdue(now_s):
                 waited_s = self._in_flight.waited_s(now_s)
                 reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"

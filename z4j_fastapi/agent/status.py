@@ -35,7 +35,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
-    """A snapshot. `code` and `reason` are those of the last failure, empty while online.
+    """A snapshot. `code` and `reason` are those of the last failure, empty while all is well.
 
     `report` is the last climb's. `buffered` counts events that no brain has acknowledged, `dropped` those
     that were lost to the buffer's bounds or could not be taken, `not_durable` those for which emit returned
@@ -45,7 +45,10 @@ class AgentStatus:
     appears, empty if it does. `buffer_fault` is a code while the disk does not take events, which are in
     memory only then. After the end `buffered` is what was left on disk for the next start. `commands`
     counts what the brain asked: by how it ended, and by code where it was not done. `next_attempt_at` is when
-    an offline agent tries to connect again, None in any other state and while it tries.
+    an offline agent tries to connect again, None in any other state and while it tries. `unacknowledged_s` is
+    for how long the brain has acknowledged none of the batches that were sent to it; above 30 the state stays
+    `online`, with the code `session.unacknowledged`. `set_aside` counts events that no brain took, in the
+    file that all processes of this agent share.
     """
 
     state: State
@@ -64,6 +67,8 @@ class AgentStatus:
     log_fault: str = ""
     commands: Mapping[str, int] = field(default_factory=dict)
     next_attempt_at: datetime | None = None
+    unacknowledged_s: float = 0.0
+    set_aside: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without secrets."""
@@ -83,6 +88,8 @@ class AgentStatus:
             "log_fault": self.log_fault,
             "commands": dict(self.commands),
             "next_attempt_at": _rfc_3339(self.next_attempt_at) if self.next_attempt_at else None,
+            "set_aside": self.set_aside,
+            "unacknowledged_s": round(self.unacknowledged_s, 1),
             "report": self.report.to_dict() if self.report else None,
         }
 
@@ -128,6 +135,11 @@ class StatusBoard:
     def state(self) -> State:
         """The state that was written last."""
         return self._status.state
+
+    @property
+    def set_aside(self) -> int:
+        """How many events are set aside."""
+        return self._status.set_aside
 
     def snapshot(self, *, is_forked: bool = False, is_dead: bool = False) -> AgentStatus:
         """The status now. `is_forked`: in a child process; `is_dead`: the thread that would write is gone."""
@@ -176,6 +188,7 @@ class StatusBoard:
             report=report or self._status.report,
             session_id=session_id,
             next_attempt_at=next_attempt_at,
+            unacknowledged_s=0.0,
         )
         if state is not State.STARTING:
             self.decide()
@@ -189,6 +202,11 @@ class StatusBoard:
         """Show what these count, as long as this life lasts."""
         self._rejections, self._commands = rejections, commands
 
+    def stalled(self, seconds: float, code: str = "", reason: str = "") -> None:
+        """No batch was acknowledged for so long in an open session; the code says if that is a fault."""
+        if self.state is State.ONLINE:
+            self._status = replace(self._status, code=code, reason=reason, unacknowledged_s=seconds)
+
     def tries(self) -> None:
         """The next attempt has begun."""
         self._status = replace(self._status, next_attempt_at=None)
@@ -201,6 +219,10 @@ class StatusBoard:
     def renamed(self, worker_id: str) -> None:
         """The brain knows this worker by another id from now on."""
         self._status = replace(self._status, worker_id=worker_id)
+
+    def has_set_aside(self, count: int) -> None:
+        """So many events are set aside."""
+        self._status = replace(self._status, set_aside=count)
 
     def buffer_failed(self, code: str) -> None:
         """The disk takes no events, for the reason with that code; with an empty one, it does again."""

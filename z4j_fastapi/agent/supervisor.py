@@ -15,6 +15,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from z4j_fastapi.agent.cuts import Cuts
+from z4j_fastapi.agent.delivery import Delivery
+from z4j_fastapi.agent.frame_size import recall_frame_size, remember_frame_size
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.outage import Outage, sentence
 from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
@@ -46,6 +48,8 @@ from z4j_probes.transport import hang_up
 DOUBLE_WITHIN_S = 60.0
 # How long an attempt to connect waits for files that hold secrets before it goes on with what it has.
 REREAD_S = 5.0
+# A brain that is busy takes seconds. From here on a person should know.
+UNACKNOWLEDGED_S = 30.0
 # How a proxy ends what has lasted too long: without a close frame, or with one of these.
 _CUT_WITH = (None, CloseCode.NORMAL, CloseCode.GOING_AWAY)
 # How often buffers of exited processes are looked for.
@@ -86,7 +90,9 @@ class Supervisor:
         self._worker_id = self._stable_worker_id()
         self._replaced_s: float | None = None
         self._cuts = Cuts()
+        self._is_stalled = False
         self.rejections = Rejections()
+        self._delivery = Delivery(recall_frame_size(self._directory, identity))
         self._outage = Outage()
         self._wrong = ""
         self._next_s: float | None = None
@@ -221,7 +227,15 @@ class Supervisor:
         return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
 
     async def _live(self, live: LiveSession, report: Report) -> None:
-        self._session = Session(live, self._buffer, self._commands, self.rejections, self._health)
+        self._session = Session(
+            live,
+            self._buffer,
+            self._commands,
+            self.rejections,
+            self._delivery,
+            self._health,
+            self._stalled,
+        )
         started_s = time.monotonic()
         try:
             self._board.change(State.ONLINE, report=report, session_id=live.ack.session_id)
@@ -230,6 +244,7 @@ class Supervisor:
             self._warn(report)
             agent_id = self.settings.redactor().excerpt(live.ack.agent_id)  # hello_ack is not signed
             self._outage.over(f"{agent_id} as {self._worker_id}")
+            self._stalled(self._delivery.unacknowledged_s(time.monotonic()))
             end = await self._session.run()
         except Exception as exc:
             text = traceback_text(exc, self.settings.redactor())
@@ -240,6 +255,8 @@ class Supervisor:
             self._session = None
         if self._finishing:
             return
+        self._count_aside()
+        remember_frame_size(self._directory, self._identity, self._delivery.learned_bytes)
         lasted_s = time.monotonic() - started_s
         self._backoff.session_lasted(lasted_s)
         end = self._or_cut(end, lasted_s)
@@ -251,6 +268,25 @@ class Supervisor:
         # of what is lost now and then, the fix is to wait, which is what the agent does
         self._outage.lost(end.code, reason, "" if end.code == "session.lost" else row.remedy, self._retry_s)
         self._board.change(State.OFFLINE, end.code, reason, report=report, next_attempt_at=at)
+
+    def _count_aside(self) -> None:
+        with contextlib.suppress(StorageError):  # the count stays what it was
+            if self._buffer.aside is not None:
+                self._board.has_set_aside(self._buffer.aside.count())
+
+    def _stalled(self, seconds: float) -> None:
+        if seconds < UNACKNOWLEDGED_S:
+            if self._is_stalled:
+                self._is_stalled = False
+                log.warning("the brain acknowledges batches again")
+            self._board.stalled(seconds)
+            return
+        code, reason = "session.unacknowledged", f"no batch acknowledged for {seconds:.0f} s"
+        if not self._is_stalled:
+            self._is_stalled = True
+            extra = {"z4j_code": code, "z4j_state": "online", "z4j_probe": "session"}
+            log.warning("online (%s): %s. %s", code, reason, sentence(lookup(code).remedy), extra=extra)
+        self._board.stalled(seconds, code, reason)
 
     def _or_cut(self, end: SessionEnd, lasted_s: float) -> SessionEnd:
         """The same end, or what it is one more of: cuts after the same time."""
@@ -264,6 +300,7 @@ class Supervisor:
 
     async def _adopt(self) -> None:
         while True:
+            self._count_aside()  # other processes set aside, too, and a person retries or deletes
             await asyncio.sleep(ADOPT_EVERY_S)
             try:
                 adopted = await in_daemon_thread(self._buffer.adopt)
@@ -279,7 +316,9 @@ class Supervisor:
                 self.wake()
 
     def _health(self) -> Mapping[str, str]:
-        return {"buffer": self._buffer.fault or ("ok" if self._buffer.directory else "memory")}
+        health = {"buffer": self._buffer.fault or ("ok" if self._buffer.directory else "memory")}
+        set_aside = self._board.set_aside
+        return {**health, "set_aside": str(set_aside)} if set_aside else health
 
     def _buffer_changed(self, code: str, said: str) -> None:
         if code:

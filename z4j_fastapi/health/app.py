@@ -20,6 +20,9 @@ Authorize = Callable[[Scope], bool | Awaitable[bool]]
 # A doctor is a connection to the brain, which counts them: a page that is reloaded must not be a flood.
 DOCTOR_EVERY_S = 30.0
 
+# An agent whose batches nothing acknowledges is online in name only.
+UNACKNOWLEDGED_S = 60.0
+
 _ROUTES = {"/ready": ("GET", "HEAD"), "/status": ("GET", "HEAD"), "/": ("GET", "HEAD"), "/doctor": ("POST",)}
 
 
@@ -83,7 +86,8 @@ class _HealthApp:
         if agent is None:
             return as_json(503, {"ready": False, "state": "absent", "code": ""})
         status = agent.status
-        ready = status.state is State.ONLINE or (
+        is_online = status.state is State.ONLINE and status.unacknowledged_s < UNACKNOWLEDGED_S
+        ready = is_online or (
             status.state is State.DISABLED and agent.settings.is_disabled  # switched off on purpose
         )
         answer = {"ready": ready, "state": status.state.value, "code": status.code}
