@@ -24,6 +24,7 @@ from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
 from z4j_probes.codes import lookup
 from z4j_probes.protocol import CloseCode, answers, meaning_of, new_frame_id, timestamp
+from z4j_probes.rungs.websocket.connection import BoundedConnection
 from z4j_probes.transport import hang_up
 
 # After a batch that was not full, how long the next one's events wait for company.
@@ -168,7 +169,7 @@ class Session:
                 # errors too: what anybody on the path can write is no reason to do or to forget anything
                 await self._handle(self._live.verifier.verify(await self._websocket.recv()))
         except ConnectionClosed as exc:
-            raise SessionOver(_why_closed(exc)) from None
+            raise SessionOver(self._why_closed(exc)) from None
         except FrameRejected as exc:
             await self._refuse(CloseCode.FORBIDDEN, "signing.brain_signature_invalid", str(exc))
         except ProtocolError as exc:
@@ -211,7 +212,7 @@ class Session:
                 await self._websocket.send(self._live.signer.sign(reply.kind, payload, reply.command_id))
                 self._commands.sent(reply)
         except ConnectionClosed as exc:
-            raise SessionOver(_why_closed(exc)) from None
+            raise SessionOver(self._why_closed(exc)) from None
 
     async def _send(self) -> NoReturn:
         try:
@@ -223,7 +224,7 @@ class Session:
                     await self._all_acknowledged()
                     self._drained.set()
         except ConnectionClosed as exc:
-            raise SessionOver(_why_closed(exc)) from None
+            raise SessionOver(self._why_closed(exc)) from None
 
     async def _send_all(self) -> None:
         while True:
@@ -312,7 +313,7 @@ class Session:
                     self._wake.set()
                 await asyncio.sleep(interval_s)
         except ConnectionClosed as exc:
-            raise SessionOver(_why_closed(exc)) from None
+            raise SessionOver(self._why_closed(exc)) from None
 
     async def _watch(self) -> NoReturn:
         """In a task that sends nothing: where the peer reads nothing, every send waits, and pings too."""
@@ -326,17 +327,21 @@ class Session:
                 reason = f"the brain has not acknowledged a batch for {waited_s:.0f} s"
                 raise SessionOver(SessionEnd("session.unacknowledged", reason, is_timeout=True))
 
-
-def _why_closed(exc: ConnectionClosed) -> SessionEnd:
-    if exc.rcvd is None:
-        # what websockets' keepalive sends
-        if exc.sent is not None and exc.sent.code == CloseCode.BRAIN_ERROR:
-            reason = f"connection lost: no answer to a ping within {PING_TIMEOUT_S:g} s"
-            return SessionEnd("session.lost", reason, is_timeout=True)
-        if exc.sent is not None and exc.sent.code in _COMPLAINTS:
-            reason = f"the server sent what is not a valid WebSocket message (we closed with {exc.sent.code})"
-            return SessionEnd("session.lost", reason)
-        return SessionEnd("session.lost", "connection lost without a close frame")
-    said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
-    reason = f"the brain closed the session with {exc.rcvd.code}{said}"
-    return SessionEnd(meaning_of(exc.rcvd.code).in_session, reason, exc.rcvd.code)
+    def _why_closed(self, exc: ConnectionClosed) -> SessionEnd:
+        if isinstance(self._websocket, BoundedConnection) and self._websocket.is_flooded:
+            reason = "the server sends pings and reads no answers, so we disconnected"
+            return SessionEnd("session.lost", reason, CloseCode.POLICY)
+        if exc.rcvd is None:
+            # what websockets' keepalive sends
+            if exc.sent is not None and exc.sent.code == CloseCode.BRAIN_ERROR:
+                reason = f"connection lost: no answer to a ping within {PING_TIMEOUT_S:g} s"
+                return SessionEnd("session.lost", reason, is_timeout=True)
+            if exc.sent is not None and exc.sent.code in _COMPLAINTS:
+                reason = (
+                    f"the server sent what is not a valid WebSocket message (we closed with {exc.sent.code})"
+                )
+                return SessionEnd("session.lost", reason)
+            return SessionEnd("session.lost", "connection lost without a close frame")
+        said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
+        reason = f"the brain closed the session with {exc.rcvd.code}{said}"
+        return SessionEnd(meaning_of(exc.rcvd.code).in_session, reason, exc.rcvd.code)

@@ -238,11 +238,12 @@ class Supervisor:
         )
         started_s = time.monotonic()
         try:
-            self._board.change(State.ONLINE, report=report, session_id=live.ack.session_id)
+            excerpt = self.settings.redactor().excerpt  # hello_ack is not signed
+            session_id, agent_id = excerpt(live.ack.session_id), excerpt(live.ack.agent_id)
+            self._board.change(State.ONLINE, report=report, session_id=session_id)
             self._remember()
             self._wrong = ""
             self._warn(report)
-            agent_id = self.settings.redactor().excerpt(live.ack.agent_id)  # hello_ack is not signed
             self._outage.over(f"{agent_id} as {self._worker_id}")
             self._stalled(self._delivery.unacknowledged_s(time.monotonic()))
             end = await self._session.run()

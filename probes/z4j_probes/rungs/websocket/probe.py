@@ -30,6 +30,7 @@ from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs.connection import Families
 from z4j_probes.rungs.origin import naming_origin
+from z4j_probes.rungs.websocket.connection import BoundedConnection
 from z4j_probes.transport import HELD_MAX_BYTES
 
 SWITCHING_PROTOCOLS = 101
@@ -100,7 +101,7 @@ async def _receive_body(climb: Climb, answer: Answer) -> None:
 
 
 async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> ProbeResult:
-    connection = ClientConnection(protocol, close_timeout=CLOSE_S)
+    connection = BoundedConnection(protocol, close_timeout=CLOSE_S)
     _take_over(climb, connection)
     evidence = _evidence(climb, answer)
     wrong = protocol.handshake_exc
