@@ -48,7 +48,8 @@ MAY_BE_IMPORTED_ONLY_BY = {
         "z4j_fastapi.workers",
         "z4j_fastapi.health",
     },
-    "z4j_fastapi.agent.in_flight": {"z4j_fastapi.agent.session"},
+    "z4j_fastapi.agent.delivery": {"z4j_fastapi.agent.session", "z4j_fastapi.agent.supervisor"},
+    "z4j_fastapi.agent.in_flight": {"z4j_fastapi.agent.delivery", "z4j_fastapi.agent.session"},
     "z4j_fastapi.agent.session": {"z4j_fastapi.agent.supervisor"},
     "z4j_fastapi.agent.supervisor": {"z4j_fastapi.agent.thread"},
     "z4j_fastapi.agent.thread": {"z4j_fastapi.agent.agent"},
@@ -142,7 +143,13 @@ def test_rooms_import_each_other_in_one_direction(imports: grimp.ImportGraph, pa
 
 
 @pytest.mark.parametrize(
-    "subject", ["z4j_probes.protocol", "z4j_fastapi.agent.in_flight", "z4j_fastapi.agent.reconnect"]
+    "subject",
+    [
+        "z4j_probes.protocol",
+        "z4j_fastapi.agent.delivery",
+        "z4j_fastapi.agent.in_flight",
+        "z4j_fastapi.agent.reconnect",
+    ],
 )
 def test_what_decides_is_apart_from_what_does(imports: grimp.ImportGraph, subject: str) -> None:
     """Plain data with no socket in sight, and so tested without one."""

@@ -15,8 +15,8 @@ from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.commands.dispatch import BURST
 from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
+from z4j_probes.bounded_connection import UNREAD_MAX_BYTES
 from z4j_probes.redact import EXCERPT_LENGTH
-from z4j_probes.rungs.websocket.connection import UNREAD_MAX_BYTES
 
 HOSTILE = "go away\n2026-01-01 ERROR forged \x1b[31mline\x07" + "x" * 100_000
 PING = b"\x89\x7d" + b"p" * 125

@@ -22,9 +22,9 @@ from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
 from z4j_probes import FrameRejected, LiveSession, ProtocolError
+from z4j_probes.bounded_connection import BoundedConnection
 from z4j_probes.codes import lookup
 from z4j_probes.protocol import CloseCode, answers, meaning_of, new_frame_id, timestamp
-from z4j_probes.rungs.websocket.connection import BoundedConnection
 from z4j_probes.transport import hang_up
 
 # After a batch that was not full, how long the next one's events wait for company.

@@ -22,6 +22,7 @@ from websockets.http11 import Request
 from websockets.uri import parse_uri
 
 from z4j_probes._version import __version__
+from z4j_probes.bounded_connection import BoundedConnection
 from z4j_probes.climb import CLOSE_S, Climb
 from z4j_probes.codes import outcome
 from z4j_probes.http_response import Answer, may_be_http, parse_answer
@@ -30,7 +31,6 @@ from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs.connection import Families
 from z4j_probes.rungs.origin import naming_origin
-from z4j_probes.rungs.websocket.connection import BoundedConnection
 from z4j_probes.transport import HELD_MAX_BYTES
 
 SWITCHING_PROTOCOLS = 101
