@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BRAIN_VERSION := 1.13.0
+TASKIQ_REDIS_VERSION := 1.2.4
 # One worker a core; overridable, e.g. `make test PYTEST_ARGS="-n 2 tests/rungs"`.
 PYTEST_ARGS ?= -n auto
 PIP := -m pip --disable-pip-version-check --no-input -qq
@@ -13,12 +14,14 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types quick test systemd slow coverage fault-table demo pictures docs peer bench bench-smoke clean
+.PHONY: help setup brain apt lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## Create .venv, with the package (editable) and everything its tests need
+
+taskiq: .taskiq/.ready-$(TASKIQ_REDIS_VERSION) ## Install taskiq-redis, which arq's Redis client rules out, in .taskiq
 
 brain: .brain/.ready-$(BRAIN_VERSION)-scheduler ## Install the real brain that interop tests talk to, in .brain
 
@@ -36,6 +39,13 @@ $(VENV)/.ready: pyproject.toml
 	@.brain/bin/python $(PIP) install 'z4j==$(BRAIN_VERSION)' 'z4j-scheduler==$(BRAIN_VERSION)'
 	@touch $@
 
+# What can't be installed is skipped by its tests, which say so.
+.taskiq/.ready-$(TASKIQ_REDIS_VERSION): pyproject.toml
+	@echo "taskiq: installing taskiq-redis $(TASKIQ_REDIS_VERSION) in .taskiq"
+	@PYTHON="$(PYTHON)" .ci/venv .taskiq
+	@.taskiq/bin/python $(PIP) install 'taskiq-redis==$(TASKIQ_REDIS_VERSION)' --editable . && touch $@ || \
+		echo "taskiq: taskiq-redis can't be installed here; its tests are skipped" >&2
+
 apt: ## Install the Debian packages that the fault matrix needs, where that is possible
 	@.ci/apt $(FAULT_PACKAGES)
 
@@ -50,16 +60,16 @@ types: setup ## Check types, strictly
 quick: lint types ## Style, types, and the tests that need no other program, in under a minute
 	@$(BIN)/pytest -q $(PYTEST_ARGS) -m "not (component or interop or faults or slow)"
 
-test: setup brain apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
+test: setup brain taskiq apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
 	@$(BIN)/pytest $(PYTEST_ARGS) -m "not slow"
 
 systemd: setup ## Make the root directory in which slow tests boot a systemd, where that is possible
 	@.ci/systemd-root $(BIN)/python
 
-slow: setup brain apt systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
+slow: setup brain taskiq apt systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
 	@$(BIN)/pytest $(PYTEST_ARGS) -m slow
 
-coverage: setup brain apt ## Run all tests with coverage, subprocesses included, and show it by file
+coverage: setup brain taskiq apt ## Run all tests with coverage, subprocesses included, and show it by file
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q $(PYTEST_ARGS) -m "not slow"
 	@$(BIN)/coverage combine --quiet
@@ -105,4 +115,4 @@ bench-smoke: setup brain peer ## Run each benchmark once, as small as it works
 	@$(BIN)/python -m tests.bench --smoke
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .brain .peer .systemd .demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .brain .peer .taskiq .systemd .demo site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -3,7 +3,7 @@
 A worker process starts an agent of its own with the broker, after the fork, or with the first task that it
 runs: not every receiver starts its broker, and some become worker processes only then. What happens to a
 task is told in `post_execute`, when every other middleware has seen its error: a retry middleware sends the
-message again, under the same id, from its `on_error`.
+message again, under the same id, from its `on_error`. What a brain asks is done by `actions`.
 """
 
 from __future__ import annotations
@@ -29,25 +29,24 @@ except ModuleNotFoundError as missing:
         "z4j_fastapi.workers.taskiq needs taskiq: pip install 'taskiq>=0.13'", name="taskiq"
     ) from None
 
+from z4j_fastapi.workers.taskiq.actions import (
+    ENGINE,
+    PARENT_LABEL,
+    REQUEUE_LABEL,
+    RETRIES_LABEL,
+    ROOT_LABEL,
+    TaskiqEngine,
+)
+from z4j_fastapi.workers.taskiq.dead_letters import KEPT_MESSAGES
+from z4j_fastapi.workers.taskiq.executions import (
+    RETRY_LABEL,
+    Execution,
+    current_execution,
+    function_of,
+)
+
 if TYPE_CHECKING:
     from taskiq import TaskiqMessage, TaskiqResult
-
-ENGINE = "taskiq"
-# What taskiq and its retry middlewares count in a message's labels.
-RETRIES_LABEL = "_retries"
-REQUEUE_LABEL = "X-Taskiq-requeue"
-# What a task's message carries of the tasks that it descends from.
-PARENT_LABEL = "z4j_parent"
-ROOT_LABEL = "z4j_root"
-
-
-@dataclass(slots=True)
-class _Execution:
-    run: TaskRun
-    requeues: int
-    outer: _Execution | None
-    error: BaseException | None = None
-    sent_again: bool = False
 
 
 @dataclass(slots=True)
@@ -60,8 +59,6 @@ class _Sending:
     has_begun: bool = False
 
 
-# The execution that the current code is part of; a task that sends another one is its parent.
-_current: ContextVar[_Execution | None] = ContextVar("z4j_taskiq_execution", default=None)
 _sending: ContextVar[_Sending | None] = ContextVar("z4j_taskiq_sending", default=None)
 
 
@@ -73,13 +70,21 @@ class Z4JMiddleware(TaskiqMiddleware):
     In a worker process (and with InMemoryBroker) it starts an agent from `agent_arguments`, those of
     Z4JAgent, and `Z4J_*`; tasks find it in the broker's state as `z4j`. In a process that only sends tasks
     it starts none: `agent`, which that process enters itself, tells of what is sent.
+
+    The agent of a worker does what the brain asks (`commands=`). For that it keeps the messages of the last
+    `keep_failed` tasks that failed, for a week at most, in its state directory; with 0 it keeps none, and
+    refuses to list dead letters and to run them again.
     """
 
-    def __init__(self, agent: Z4JAgent | None = None, **agent_arguments: Any) -> None:
+    def __init__(
+        self, agent: Z4JAgent | None = None, *, keep_failed: int = KEPT_MESSAGES, **agent_arguments: Any
+    ) -> None:
         agent_arguments = seal_arguments(agent_arguments)
         super().__init__()
         self._sender = agent
-        self._agent_arguments = {"role": "task", "engines": [ENGINE], **agent_arguments}
+        self._keep_failed = keep_failed
+        self._agent_arguments = {"role": "task", **agent_arguments}
+        self._engine: TaskiqEngine | None = None
         self._own: Z4JAgent | None = None
         self._starting: asyncio.Task[Z4JAgent] | None = None
 
@@ -89,13 +94,15 @@ class Z4JMiddleware(TaskiqMiddleware):
             self._sender is None and isinstance(self.broker, InMemoryBroker)
         )
         if is_worker and self._own is None and self._starting is None:
-            self._own = await Z4JAgent(**self._agent_arguments).__aenter__()
+            self._own = await self._new_agent().__aenter__()
         self.broker.state.z4j = self._agent
 
     async def shutdown(self) -> None:
         """The broker stops, and with it the agent that it started."""
         if self._starting is not None:
             await self._start_late()
+        if self._engine is not None:
+            self._engine.close()
         own, self._own = self._own, None
         if own is not None:
             await own.__aexit__()
@@ -103,7 +110,7 @@ class Z4JMiddleware(TaskiqMiddleware):
     def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
         """A task is about to be sent, or to be sent again."""
         _sending.set(_Sending(message.task_id, datetime.now(UTC), _sending.get()))
-        current = _current.get()
+        current = current_execution.get()
         if current is not None and current.run.task_id != message.task_id:
             parent = current.run
             message.labels[PARENT_LABEL] = parent.task_id
@@ -116,7 +123,7 @@ class Z4JMiddleware(TaskiqMiddleware):
         while sending is not None and sending.task_id != message.task_id:  # one that could not be sent
             sending = sending.outer
         _sending.set(sending.outer if sending else None)
-        current = _current.get()
+        current = current_execution.get()
         if current is not None and current.run.task_id == message.task_id:
             current.sent_again = True
         elif self._agent is not None:
@@ -135,23 +142,32 @@ class Z4JMiddleware(TaskiqMiddleware):
             await self._start_late()
         if self._agent is not None:
             run = self._run(self._agent, message)
-            _current.set(_Execution(run, _count(message, REQUEUE_LABEL), _current.get()))
+            execution = Execution(run, message, _count(message, REQUEUE_LABEL), current_execution.get())
+            current_execution.set(execution)
             run.started(message.args, message.kwargs)
+            task = self.broker.find_task(message.task_name)
+            if self._engine is not None and task is not None:
+                execution.function = function_of(task)
+                await self._engine.begin(execution, task)
         return message
 
     def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         """A task raised; other middlewares may hide that from the result."""
-        execution = _current.get()
+        execution = current_execution.get()
         if execution is not None:
             execution.error = exception
+            if execution.is_revoked:  # another middleware may have replaced the message
+                message.labels[RETRY_LABEL] = False
 
-    def post_execute(self, message: TaskiqMessage, result: TaskiqResult[Any]) -> None:
+    async def post_execute(self, message: TaskiqMessage, result: TaskiqResult[Any]) -> None:
         """A task ran."""
-        execution = _current.get()
+        execution = current_execution.get()
         if execution is None:
             return
-        _current.set(execution.outer)
-        run, error = execution.run, execution.error
+        current_execution.set(execution.outer)
+        run, error, engine = execution.run, execution.error, self._engine
+        if engine is not None:
+            engine.ended(execution)
         if error is None:
             run.succeeded(result.return_value)
         elif isinstance(error, NoResultError):
@@ -163,7 +179,11 @@ class Z4JMiddleware(TaskiqMiddleware):
             run.rejected(error)
         elif execution.sent_again or isinstance(result.error, NoResultError):
             run.retried(error)
+        elif execution.was_cancelled:
+            run.revoked(error)
         else:
+            if engine is not None:
+                await engine.keep(execution, error, datetime.now(UTC))
             run.failed(error)
 
     @property
@@ -173,11 +193,17 @@ class Z4JMiddleware(TaskiqMiddleware):
             return self._sender
         return self._own
 
+    def _new_agent(self, **arguments: Any) -> Z4JAgent:
+        self._engine = TaskiqEngine(self.broker, self._keep_failed)
+        agent = Z4JAgent(**{"engine": self._engine, **self._agent_arguments, **arguments})
+        self._engine.agent = agent
+        return agent
+
     async def _start_late(self) -> None:
         """Start an agent for a task that is about to run, once; tasks that begin meanwhile wait for it."""
         if self._starting is None:
             # not a moment to fail or to wait for a brain: the task has been taken from its queue
-            agent = Z4JAgent(**{**self._agent_arguments, "preflight": "off"})
+            agent = self._new_agent(preflight="off")
             self._starting = asyncio.ensure_future(agent.__aenter__())
         starting = self._starting
         own = await asyncio.shield(starting)  # others wait for it, too
