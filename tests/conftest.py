@@ -61,6 +61,17 @@ def brain_with_scheduler(tmp_path: Path) -> Iterator[BrainApi]:
         api.close()
 
 
+@pytest.fixture
+def own_reconciling_brain(tmp_path: Path) -> Iterator[BrainApi]:
+    """A real brain of this test's own that asks after silent tasks as soon as it can be set to: a minute."""
+    _require_brain()
+    environ = {"Z4J_RECONCILIATION_SWEEP_SECONDS": "30", "Z4J_RECONCILIATION_STALE_THRESHOLD_SECONDS": "60"}
+    with running_brain(tmp_path / "brain", environ) as brain:
+        api = BrainApi(brain.url)
+        yield api
+        api.close()
+
+
 def pytest_configure() -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
     if not _is_xdist_worker():

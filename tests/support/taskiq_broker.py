@@ -1,0 +1,73 @@
+"""The broker and tasks of `taskiq_worker`, for the interpreter that has taskiq-redis."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from taskiq import AsyncBroker
+from taskiq_redis import (  # type: ignore[import-not-found,unused-ignore]
+    ListQueueBroker,
+    RedisAsyncResultBackend,
+    RedisStreamBroker,
+)
+
+from z4j_fastapi.workers.taskiq import Z4JMiddleware
+
+RUNS = Path(os.environ["TEST_RUNS"])
+
+
+def _note(*words: object) -> None:
+    with RUNS.open("a") as file:
+        file.write(" ".join(map(str, words)) + "\n")
+
+
+def _works() -> bool:
+    return RUNS.with_name("works").exists()
+
+
+_url = os.environ["REDIS_URL"]
+broker: AsyncBroker
+if os.environ["TEST_BROKER"] == "list":
+    broker = ListQueueBroker(_url, queue_name=os.environ["TEST_QUEUE"])
+else:
+    # how long after its delivery a message that was not acknowledged is delivered again
+    _again_ms = int(os.environ.get("TEST_AGAIN_MS", "600000"))
+    broker = RedisStreamBroker(
+        _url, queue_name=os.environ["TEST_QUEUE"], idle_timeout=_again_ms, xread_block=200
+    )
+broker = broker.with_result_backend(RedisAsyncResultBackend(_url))
+if "TEST_WITHOUT_AGENT" not in os.environ:
+    broker = broker.with_middlewares(Z4JMiddleware())
+
+
+@broker.task(task_name="note")
+async def note(what: str = "") -> None:
+    """Says that it ran."""
+    _note("note", what)
+
+
+@broker.task(task_name="fail")
+async def fail(what: str = "") -> None:
+    """Fails, but not where the test has said so."""
+    _note("fail", what)
+    if not _works():
+        raise ValueError(what)
+
+
+@broker.task(task_name="forever")
+async def forever(what: str = "") -> None:
+    """Runs until it is cancelled, or the test has said so."""
+    _note("forever", what)
+    while not _works():  # noqa: ASYNC110 - a file announces nothing
+        await asyncio.sleep(0.05)
+
+
+@broker.task(task_name="thread")
+def thread(what: str = "") -> None:
+    """The same in a thread."""
+    _note("thread", what)
+    while not _works():
+        time.sleep(0.05)
