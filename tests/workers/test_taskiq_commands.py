@@ -311,6 +311,27 @@ async def test_a_watched_task_is_what_it_was_to_its_host(brain: DevBrain) -> Non
     assert len(inner) == 2
 
 
+async def test_what_a_worker_injects_is_not_given_by_a_brain(brain: DevBrain) -> None:
+    broker = broker_of()
+
+    def user() -> str:
+        return "nobody"
+
+    @broker.task(task_name="as_user")
+    async def as_user(name: str = TaskiqDepends(user)) -> None:
+        RUNS.append(((name,), {}))
+        raise ValueError
+
+    async with broker:
+        refused = await asked(brain, "submit_task", name="as_user", kwargs={"name": "root"})
+        assert code(refused) == "command.unsupported"
+        task_id = (await asked(brain, "submit_task", name="as_user"))["result"]["task_id"]
+        await last_event(brain, task_id)
+        refused = await asked(brain, "retry_task", task_id=task_id, override_kwargs={"name": "root"})
+        assert code(refused) == "command.unsupported"
+    assert RUNS == [(("nobody",), {})]
+
+
 async def test_no_argument_is_logged(brain: DevBrain, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "z4j")
     broker = broker_of()

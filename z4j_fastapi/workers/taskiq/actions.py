@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskiq import InMemoryBroker
 from taskiq.result_backends.dummy import DummyResultBackend
+from taskiq_dependencies import DependencyGraph
 
 from z4j_fastapi.commands.engine import (
     Action,
@@ -30,7 +31,7 @@ from z4j_fastapi.commands.engine import (
 )
 from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, has_redis, redis_of
 from z4j_fastapi.workers.taskiq.dead_letters import Kept, KeptMessages
-from z4j_fastapi.workers.taskiq.executions import Execution, watch, watch_revoked
+from z4j_fastapi.workers.taskiq.executions import Execution, function_of, watch, watch_revoked
 from z4j_fastapi.workers.taskiq.revocations import ENDED, NOT_ALLOWED, TOO_LATE, Revocations
 from z4j_fastapi.workers.taskiq.sending import NewMessage, send, was_sent
 from z4j_probes.errors import StorageError
@@ -149,6 +150,7 @@ class TaskiqEngine(Engine):
         """Send a task that this worker's broker has registered."""
         registered = self._registered(task.name)
         labels = {**registered.labels, **self._queue_label(task.queue)}
+        _require_no_injected(registered, task.kwargs)
         await send(self._broker, NewMessage(task.task_id, task.name, labels, task.args, task.kwargs))
 
     async def was_submitted(self, task_id: str, since: datetime) -> bool | None:
@@ -279,7 +281,7 @@ class TaskiqEngine(Engine):
             message.parse_labels()
         except Exception as exc:  # of a broker with another formatter
             raise Failed(f"what is kept of it can't be read: {type(exc).__name__}") from exc
-        self._registered(message.task_name)
+        _require_no_injected(self._registered(message.task_name), retry.kwargs or {})
         labels: dict[str, Any] = {
             name: value
             for name, value in message.labels.items()
@@ -351,6 +353,14 @@ class TaskiqEngine(Engine):
             cause = f"this worker has no queue {queue}"
             raise Refused("command.no_worker_here", cause)
         return {"queue_name": queue}
+
+
+def _require_no_injected(task: Any, kwargs: Mapping[str, Any]) -> None:
+    """To taskiq, an argument of that name replaces what the worker injects: its user, its database."""
+    graph = DependencyGraph(function_of(task))
+    injected = {dependency.param_name for found in graph.dependencies.values() for dependency in found}
+    if injected & kwargs.keys():
+        raise Refused("command.unsupported", "it gives arguments that the worker itself injects")
 
 
 class StillRunsError(Exception):
