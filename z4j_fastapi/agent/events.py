@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import os
 import re
+import sys
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -257,15 +258,17 @@ def _uuid4() -> str:
 
 def _foreign(value: Any) -> Any:
     """A value that JSON has no form for. Never its repr: that may hold anything, a secret too."""
-    from decimal import Decimal  # half a megabyte for a type that few hosts use; those that do have loaded it
 
+    # half a megabyte for a type that few hosts use: one that has such a value has loaded it
+    decimal = sys.modules.get("decimal")
+    numbers = (decimal.Decimal,) if decimal else ()
     if isinstance(value, Enum):
         return _text(_str(value.value))
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, uuid.UUID | Decimal | os.PathLike | str | int | float):
+    if isinstance(value, (uuid.UUID, os.PathLike, str, int, float, *numbers)):
         return _text(_str(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"

@@ -224,9 +224,9 @@ class StatusBoard:
         """So many events are set aside."""
         self._status = replace(self._status, set_aside=count)
 
-    def buffer_failed(self, code: str) -> None:
-        """The disk takes no events, for the reason with that code; with an empty one, it does again."""
-        self._status = replace(self._status, buffer_fault=code)
+    def buffer_changed(self, fault: str, path: str | None) -> None:
+        """The disk takes no events, for the reason with that code, or does again; where the files are now."""
+        self._status = replace(self._status, buffer_fault=fault, buffer_path=path)
 
     def decide(self) -> None:
         """Nothing waits for a verdict any longer."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.delivery import Delivery
@@ -80,7 +81,6 @@ class Supervisor:
         self._introduction = introduction
         self._identity = identity
         self._state_directory = directory
-        self._directory = directory.path if directory else None
         self._buffer = buffer
         self._commands = commands
         self._board = board
@@ -101,6 +101,12 @@ class Supervisor:
         board.opened(buffer, self._buffer_path(), self._worker_id)
         board.counts_too(self.rejections, commands)
         board.change(State.STARTING, reason="still connecting")
+
+    @property
+    def _directory(self) -> Path | None:
+        """The state directory with the buffer in it; an agent that began without a disk may find one."""
+        directory = self._buffer.directory
+        return None if directory is None else directory.parent
 
     def wake(self) -> None:
         """There may be events to send."""
@@ -327,7 +333,7 @@ class Supervisor:
             log.error("%s: %s. %s", code, said, sentence(lookup(code).remedy), extra=extra)
         else:
             log.warning("%s", said)
-        self._board.buffer_failed(self._buffer.fault)
+        self._board.buffer_changed(self._buffer.fault, self._buffer_path())
         self.wake()
 
     def _warn(self, report: Report) -> None:
@@ -346,10 +352,13 @@ class Supervisor:
             remember_hello(self._directory, self._identity, self._introduction.last_hello())
 
     def _buffer_path(self) -> str | None:
-        return None if self._directory is None else str(self._directory / self._identity)
+        return None if self._buffer.directory is None else str(self._buffer.directory)
 
     def _stable_worker_id(self) -> str:
-        return self._introduction.worker_id(self._buffer.slot, self._directory, self._identity)
+        chosen = self._state_directory
+        # by the directory that was asked for: a worker is the same one while that can't be used
+        directory = (chosen.requested or chosen.path) if chosen else None
+        return self._introduction.worker_id(self._buffer.slot, directory, self._identity)
 
     def _note_replacement(self) -> None:
         now_s = time.monotonic()

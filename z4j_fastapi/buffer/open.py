@@ -10,7 +10,7 @@ from typing import TypedDict
 from z4j_fastapi.buffer.event_buffer import EventBuffer
 from z4j_fastapi.log import log
 from z4j_probes import Settings, StorageError
-from z4j_probes.storage import StateDirectory, choose, identity
+from z4j_probes.storage import StateDirectory, choose, identity, is_private, relocated
 from z4j_probes.threads import in_daemon_thread
 
 
@@ -57,6 +57,9 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Bounds) -> Op
 def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Event) -> OpenedBuffer:
     directory = choose(settings.home, settings.environ)
     buffer = EventBuffer.open(directory.path, name, **bounds)
+    # made by an earlier start that could not use this directory, or by one that still can't
+    places = [place / name for place in relocated(settings.environ) if place != directory.path]
+    buffer.adopt_also(*(place for place in places if is_private(place)))
     if directory.relocated:
         log.warning(
             "buffer.relocated: %s can't be used (%s); events are buffered in %s",

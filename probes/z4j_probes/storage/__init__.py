@@ -8,7 +8,7 @@ the stable names, `hello` remembers what the agent on this machine said last.
 from __future__ import annotations
 
 from z4j_probes.storage.database import damaged, free_space, open_database, proof
-from z4j_probes.storage.directory import StateDirectory, choose, private_directory
+from z4j_probes.storage.directory import StateDirectory, choose, is_private, private_directory, relocated
 from z4j_probes.storage.faults import classify, storage_error
 from z4j_probes.storage.hello import LastHello, recall_hello, remember_hello
 from z4j_probes.storage.names import fingerprint, identity
@@ -22,10 +22,12 @@ __all__ = [
     "fingerprint",
     "free_space",
     "identity",
+    "is_private",
     "open_database",
     "private_directory",
     "proof",
     "recall_hello",
+    "relocated",
     "remember_hello",
     "storage_error",
 ]

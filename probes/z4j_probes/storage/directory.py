@@ -68,6 +68,25 @@ def choose(home: str | None, environ: Mapping[str, str]) -> StateDirectory:
     return StateDirectory(requested, requested)
 
 
+def relocated(environ: Mapping[str, str]) -> list[Path]:
+    """The directories of this user that an earlier start may have moved to; looks only, and makes none."""
+    usual = f"z4j-{os.geteuid()}"
+    found = []
+    for temporary in _temporary_directories(environ):
+        with contextlib.suppress(OSError):
+            names = [name for name in os.listdir(temporary) if name == usual or name.startswith(f"{usual}-")]
+            found += [Path(temporary, name) for name in sorted(names)]
+    return [path for path in found if is_private(path)]
+
+
+def is_private(path: Path) -> bool:
+    """Whether `path` is a directory of this user that is closed to all others."""
+    try:
+        return not _objection_to_private(path)
+    except StorageError:
+        return False
+
+
 def private_directory(parent: Path, name: str) -> Path:
     """`parent/name`, made with mode 0700 if it is not there.
 
@@ -176,10 +195,8 @@ def _objection_to_private(path: Path) -> str:
 
 
 def _relocate(requested: Path | None, fault: StorageError, environ: Mapping[str, str]) -> StateDirectory:
-    temporary = environ.get("TMPDIR", "")
-    candidates = ([temporary] if os.path.isabs(temporary) else []) + list(TEMPORARY_DIRECTORIES)
     complaints: list[str] = []
-    for candidate in candidates:
+    for candidate in _temporary_directories(environ):
         try:
             path, refused = _private_place(Path(candidate))
         except StorageError as exc:
@@ -187,6 +204,12 @@ def _relocate(requested: Path | None, fault: StorageError, environ: Mapping[str,
             continue
         return StateDirectory(path, requested, True, fault.code, str(fault), refused)
     raise StorageError(fault.code, "; ".join([str(fault), *complaints]))
+
+
+def _temporary_directories(environ: Mapping[str, str]) -> list[str]:
+    temporary = environ.get("TMPDIR", "")
+    own = [temporary] if os.path.isabs(temporary) else []
+    return list(dict.fromkeys([*own, *TEMPORARY_DIRECTORIES]))
 
 
 def _private_place(temporary: Path) -> tuple[Path, str]:
