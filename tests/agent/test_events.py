@@ -7,11 +7,13 @@ import dataclasses
 import enum
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +153,32 @@ def test_one_unreadable_value_costs_that_value_only(raised: type[BaseException])
 )
 def test_a_secret_in_a_value_is_redacted_by_its_pattern(text: str, shown: str) -> None:
     assert encode(args=[text], error=ValueError(text)) == {"args": [shown], "error": f"ValueError: {shown}"}
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_header_as_asgi_has_it_is_redacted_by_its_name(kind: Callable[[Any], Any]) -> None:
+    headers = [kind((b"authorization", b"Basic x")), kind(("Cookie", "a=b")), kind(("accept", "*/*"))]
+    found = encode(scope={"headers": headers}, args=("password", "of the second argument"))
+    assert found["scope"] == {
+        "headers": [["authorization", REDACTED], ["Cookie", REDACTED], ["accept", "*/*"]]
+    }
+    assert found["args"] == ["password", "of the second argument"]
+
+
+def test_a_model_of_pydantic_keeps_its_fields_and_no_secret() -> None:
+    class Order(pydantic.BaseModel):
+        id: int
+        api_key: pydantic.SecretStr
+
+    order = Order(id=1, api_key=pydantic.SecretStr("hunter2"))
+    assert encode(args=[order]) == {"args": [{"id": 1, "api_key": REDACTED}]}
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    numpy = pytest.importorskip("numpy")
+    found = encode(args=[numpy.int64(3), numpy.float64(0.5), numpy.bool_(True), numpy.float32("nan")])
+    assert found["args"] == [3, 0.5, True, "nan"]
+    assert encode(args=[numpy.zeros(10)]) == {"args": ["<numpy.ndarray>"]}
 
 
 def test_a_host_can_add_patterns() -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -57,7 +58,7 @@ class Z4JAgent:
     Settings may be of any type that has an obvious text: pydantic's SecretStr and HttpUrl, UUID, bytes, int,
     Path, an enum. `role` is web, task, scheduler, beat or other.
     `redact_keys` adds words to those that mark a value as secret, `redact_patterns` regular expressions to
-    those that find secrets in values (re.error where one is not valid). `allow_plaintext` permits ws:// to a
+    those that find secrets in values. `allow_plaintext` permits ws:// to a
     host that is not this machine. `engine` does what the brain asks, in the event loop in which this agent is
     entered; `commands` says what it may ask: "default", "all", "none" or names (see docs/agent.md).
     """
@@ -116,7 +117,12 @@ class Z4JAgent:
             "preflight": as_seconds("preflight_budget_s", preflight_budget_s),
             "shutdown": as_seconds("shutdown_budget_s", shutdown_budget_s),
         }
-        unusable = (number for number in numbers.values() if isinstance(number, Unusable))
+        unusable = [number for number in numbers.values() if isinstance(number, Unusable)]
+        try:
+            self._encoder = EventEncoder(_names(redact_keys), _names(redact_patterns))
+        except re.error:  # what they were to hide is not known: no text is shown
+            self._encoder = EventEncoder(_names(redact_keys), ("(?s).+",))
+            unusable.append(Unusable("redact_patterns", "str", "valid regular expressions"))
         self._settings = replace(settings, unusable=(*settings.unusable, *unusable))
         usable = {name: number for name, number in numbers.items() if isinstance(number, int | float)}
         self._bounds: Bounds = {}
@@ -129,7 +135,6 @@ class Z4JAgent:
         self._commanded = engine
         self._introduction = introduction.with_engine(engine, settings.commands)
         self._engine = engine.name if engine else _names(engines)[0] if engines else framework
-        self._encoder = EventEncoder(_names(redact_keys), _names(redact_patterns))
         self._board = StatusBoard()
         self._thread: AgentThread | None = None
         self._entered_pid: int | None = None

@@ -224,8 +224,20 @@ class _Walk:
             if len(items) == MAX_ITEMS or self._is_full:
                 items.append(f"… {len(values) - len(items)} more")
                 break
+            if (name := self._secret_header(value)) is not None:
+                items.append([name, REDACTED])
+                continue
             items.append(self.value(value, depth + 1))
         return items
+
+    def _secret_header(self, value: Any) -> str | None:
+        """The name in a pair of name and value, as ASGI has headers, where it marks a secret."""
+        if type(value) not in (tuple, list) or len(value) != 2:
+            return None
+        name = value[0]
+        if type(name) is bytes:
+            name = name[:MAX_NAME].decode("latin-1")
+        return _name(name) if type(name) is str and self._is_secret(_name(name)) else None
 
 
 def _fields(value: Any) -> Mapping[Any, Any] | None:
