@@ -36,7 +36,7 @@ def z4j_lifespan(
     """
     agent_arguments = seal_arguments(agent_arguments)  # error trackers show the locals of these frames
     if agent is not None and agent_arguments:
-        raise TypeError(f"an agent and arguments for one exclude each other: {', '.join(agent_arguments)}")
+        raise TypeError(f"pass an agent or arguments for one, not both: {', '.join(agent_arguments)}")
     own = _event_handlers if lifespan is None else _context_of(lifespan)
 
     @asynccontextmanager

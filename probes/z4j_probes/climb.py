@@ -52,7 +52,7 @@ class Product(Generic[T]):
         try:
             value: T = climb.__dict__[f"_{self._name}"]
         except KeyError:
-            raise LookupError(f"no rung has left {self._name!r}") from None
+            raise LookupError(f"no probe has left {self._name!r}") from None
         return value
 
     def __set__(self, climb: Climb, value: T) -> None:

@@ -17,7 +17,7 @@ class InvalidURL(ValueError):
 
 
 class UnsupportedScheme(InvalidURL):
-    """The URL's scheme is none of http, https, ws, wss."""
+    """The URL's scheme is not one of http, https, ws, wss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +83,28 @@ def parse_endpoint(url: str) -> Endpoint:
         host, port = (None, None) if displaced else (parts.hostname, parts.port)
     except ValueError:
         # urllib's text quotes what stands there, which may be a part of a password
-        raise InvalidURL("its host or port can't be read") from None
+        raise InvalidURL("its host or port is not valid") from None
     if (
         displaced
     ):  # a password with one of / ? # in it ends the host early, and half of it would pass for a path
-        raise InvalidURL("it has an @ behind its host: a brain takes no user name or password, use Z4J_TOKEN")
+        raise InvalidURL("it contains an @ after its host: set the token in Z4J_TOKEN, not in the URL")
     scheme = parts.scheme.lower()
     if "://" not in url and scheme in _SECURE:
         raise InvalidURL(f"behind {scheme}: it has not two slashes: write {scheme}://…")
     if "://" not in url:
         raise InvalidURL("it has no scheme: write https://… in front of it")
     if scheme not in _SECURE:
-        raise UnsupportedScheme(f"{scheme}:// is none of http, https, ws, wss")
+        raise UnsupportedScheme(f"{scheme}:// is not one of http, https, ws, wss")
     if not host:
-        raise InvalidURL("it names no host")
+        raise InvalidURL("it has no host")
     if host in _SECURE and parts.path.startswith("//"):
         raise InvalidURL(f"it has two schemes, {scheme}:// and {host}://: write one")
     if parts.username is not None or parts.password is not None:
-        raise InvalidURL("it carries a user name or password, which the brain does not take: use Z4J_TOKEN")
+        raise InvalidURL("it contains a user name or password: set the token in Z4J_TOKEN, not in the URL")
     if port == 0:
-        raise InvalidURL("port 0 can't be dialled")
+        raise InvalidURL("port 0 is not a valid port")
     if parts.query or parts.fragment:
-        raise InvalidURL("it has a query or fragment, which a brain URL does not have")
+        raise InvalidURL("it contains a query or fragment")
     secure = _SECURE[scheme]
     prefix = parts.path.rstrip("/").removesuffix(AGENT_PATH)
     return Endpoint(secure, host, port or (443 if secure else 80), prefix)

@@ -62,7 +62,7 @@ def can_type(environ: Mapping[str, str] | None = None) -> bool:
         return False
     if any((os.environ if environ is None else environ).get(name) for name in _LOGGED):
         return False
-    return _value_of("--format", sys.argv[1:]) not in _KEPT_FORMATS
+    return value_of("--format", sys.argv[1:]) not in _KEPT_FORMATS
 
 
 def _is_module(path: str) -> bool:
@@ -71,14 +71,16 @@ def _is_module(path: str) -> bool:
 
 def _kept_options(arguments: Sequence[str], *, but: str) -> list[str]:
     kept = []
-    for option in _KEPT:
-        value = _value_of(option, arguments)
-        if value is not None and option not in but.split():
+    words = but.split()
+    names_a_service = "--unit" in words or "--pid" in words  # whose settings are its own
+    for option in () if names_a_service else _KEPT:
+        value = value_of(option, arguments)
+        if value is not None and option not in words:
             kept += [option, value]
     return kept
 
 
-def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+def value_of(option: str, arguments: Sequence[str]) -> str | None:
     """The value that was given to an option last, as the parser takes it."""
     found = None
     for argument, following in zip_longest(arguments, arguments[1:]):

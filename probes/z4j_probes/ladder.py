@@ -126,7 +126,7 @@ class Ladder:
         reached = {result.name for result in results}
         rest = [self._skipped(p.name, not_run) for p in self.registry if p.name not in reached]
         config = self.settings.describe()
-        config["user"] = _user()
+        config["user"] = user_name()
         config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None
         return Report(
             version=__version__,
@@ -213,7 +213,7 @@ async def _closer(probe: Probe, climb: Climb, result: ProbeResult) -> ProbeResul
         return _unexpected(probe.name, exc)
 
 
-def _user() -> str:
+def user_name() -> str:
     """As whom this process acts: half of all questions about files are answered by it."""
     uid = os.geteuid()
     try:
@@ -225,7 +225,7 @@ def _user() -> str:
 def _checked(name: str, result: ProbeResult) -> ProbeResult:
     """The result, if it is one of that probe: a plug-in's author may have mistaken something."""
     if not isinstance(result, ProbeResult):
-        raise TypeError(f"the probe returned {type(result).__name__}, no ProbeResult")
+        raise TypeError(f"the probe returned {type(result).__name__}, not a ProbeResult")
     if result.name != name or not isinstance(result.status, Status):
         raise TypeError(f"the probe returned {result.status!r} for {result.name!r}")
     return result
@@ -235,7 +235,7 @@ def _slow(result: ProbeResult, took_s: float) -> ProbeResult:
     """A pass that a strict start would not have waited for, and so a warning with a code of its own."""
     return outcome(
         f"{result.name}.slow",
-        f"{result.message} (after {took_s:.1f} s: a strict start gives up after {STRICT_START_S:g} s)",
+        f"{result.message} (after {took_s:.1f} s; a strict start waits {STRICT_START_S:g} s)",
         details={"passed_as": result.code, **result.details},
     )
 

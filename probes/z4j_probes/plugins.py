@@ -65,7 +65,7 @@ def _register(registry: Registry, point: EntryPoint, probe: Probe) -> None:
 def _broken(point: EntryPoint, name: str, exc: BaseException) -> Probe:
     """A probe that stands for a plug-in which is none."""
     name = re.sub(r"[^a-z0-9_-]+", "_", name.lower()).strip("_-") or "plugin"
-    said = f"the plug-in {point.name} ({point.value}) can't be used: {type(exc).__name__}: {exc}"
+    said = f"the plug-in {point.name} ({point.value}) can't be loaded: {type(exc).__name__}: {exc}"
     package = point.dist.name if point.dist else None
 
     async def run(climb: Climb) -> ProbeResult:

@@ -146,19 +146,20 @@ def _parse(variable: str, value: str) -> Proxy:
         displaced = "@" in f"{parts.path}{parts.query}{parts.fragment}"
         host, port = (None, None) if displaced else (parts.hostname, parts.port)
     except ValueError:
-        raise InvalidProxy(f"{variable} is no URL with a host and a port") from None
+        raise InvalidProxy(f"{variable} is not a URL with a host and a port") from None
     if displaced:  # what stands before it would pass for the host: the user's name, and half of the password
         raise InvalidProxy(
-            f"{variable} has an @ behind its host: percent-encode / ? # @ in the password (%2F %3F %23 %40)"
+            f"{variable} contains an @ after its host: percent-encode / ? # @ in the password "
+            "(%2F %3F %23 %40)"
         )
     if parts.scheme not in ("http", "https"):
         raise InvalidProxy(
             f"{variable} names a {parts.scheme}:// proxy; http:// and https:// ones can be used"
         )
     if not host:
-        raise InvalidProxy(f"{variable} names no host")
+        raise InvalidProxy(f"{variable} has no host")
     if port == 0:
-        raise InvalidProxy(f"{variable} names port 0, which can't be dialled")
+        raise InvalidProxy(f"{variable} names port 0, which is not a valid port")
     authorization = None
     if parts.username is not None:
         userinfo = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -29,8 +29,7 @@ def select(
     if unknown:
         meant = did_you_mean(unknown[0], registry.names)
         raise SelectionError(
-            f"there is no probe named {', '.join(map(repr, unknown))}{meant}; "
-            f"there are: {', '.join(registry.names)}"
+            f"no check named {', '.join(map(repr, unknown))}{meant}; choose from {', '.join(registry.names)}"
         )
     excluded: dict[str, str] = {}
     if only:

@@ -135,8 +135,8 @@ class Loader:
         ours = [name for name in read_otherwise(text) if name.startswith("Z4J_")]
         if ours:
             self.remarks.append(
-                f"systemd (EnvironmentFile={path}) would read {', '.join(ours)} otherwise: it ignores lines "
-                "with `export`, keeps a # behind a value, and has its own rules for quotes and backslashes"
+                f"systemd (EnvironmentFile={path}) reads {', '.join(ours)} differently: it ignores lines "
+                "with `export`, keeps a # after a value, and has its own rules for quotes and backslashes"
             )
         for name, value in parse_envfile(text).items():
             if name.startswith("Z4J_") or name.upper() in _COMPANIONS:
@@ -148,13 +148,13 @@ class Loader:
         try:
             return read_small_file(path).decode()
         except TimeoutError:
-            reason = f"it did not answer in {BUDGET_S:.0f} s"
+            reason = f"it did not answer within {BUDGET_S:.0f} s"
             steps = (
                 Step(
-                    "See whether it is on a network mount that does not answer",
+                    "Check whether it is on a network mount that does not answer",
                     f"findmnt -T {shlex.quote(path)}",
                 ),
-                Step("Name a file that can be read at once: not a terminal, and not a FIFO without a writer"),
+                Step("Use a regular file, not a terminal, and not a FIFO without a writer"),
             )
         except UnicodeDecodeError:
             reason = "not UTF-8 text"
@@ -180,11 +180,11 @@ def _misplaced(variable: Variable) -> Unreadable:
         variable.attribute,
         variable.file_name,
         REDACTED,
-        f"that looks like the {what} itself, not like the name of a file",
+        f"it looks like the {what} itself, not like a file name",
         (
-            Step(f"Set {variable.name} to it, or name the file that holds it, with its directory"),
+            Step(f"Set {variable.name} to it, or name the file that contains it, with its directory"),
             Step(
-                f"Replace the {what} if it was an argument: all users of the machine could read it",
+                f"Replace the {what} if it was an argument: every user of this machine could read it",
             ),
         ),
     )

@@ -31,8 +31,10 @@ class NoThread(RuntimeError):
             super().__init__("this process gets no thread, far from every limit: a sandbox forbids it")
             return
         self.steps = (
-            Step("Raise the limit of this user's threads", "ulimit -u 4096"),
-            Step("Elsewhere, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"),
+            Step("Raise the limit of threads for this user", "ulimit -u 4096"),
+            Step(
+                "In a service, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"
+            ),
         )
         super().__init__(f"this process gets no further thread ({limit})")
 

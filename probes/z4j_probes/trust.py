@@ -135,7 +135,7 @@ def _load(
         return TrustSource(source.origin, path, problem=reason)
     if count or source.origin == "certifi":  # certifi may well add nothing to the system's
         return TrustSource(source.origin, path, count)
-    return TrustSource(source.origin, path, problem="it holds no certificate that OpenSSL would find")
+    return TrustSource(source.origin, path, problem="it contains no certificate that OpenSSL can find")
 
 
 def _count_hashed(directory: str) -> int:

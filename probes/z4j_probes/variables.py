@@ -23,16 +23,24 @@ class Variable:
 
 VARIABLES = (
     Variable("brain_url", "Z4J_BRAIN_URL", "the brain's address"),
-    Variable("token", "Z4J_TOKEN", "the agent's token, as the dashboard showed it once", secret=True),
+    Variable("token", "Z4J_TOKEN", "the agent's token, which the dashboard shows once", secret=True),
     Variable("project_id", "Z4J_PROJECT_ID", "the project's slug or UUID", default="default"),
     Variable("agent_name", "Z4J_AGENT_NAME", "the name on the dashboard; {host} and {pid} are filled in"),
     Variable(
-        "hmac_secret", "Z4J_HMAC_SECRET", "the secret that signs frames, shown with the token", secret=True
+        "hmac_secret",
+        "Z4J_HMAC_SECRET",
+        "the secret that signs frames, which the dashboard shows once",
+        secret=True,
     ),
     Variable("home", "Z4J_HOME", "the state directory (default ~/.z4j)"),
-    Variable("ca_file", "Z4J_CA_FILE", "a PEM file of the certificate authorities to trust, and no others"),
-    Variable("preflight", "Z4J_PREFLIGHT", "what a failed first climb does: warn, strict or off", "warn"),
-    Variable("disabled", "Z4J_DISABLED", "1 keeps the agent from doing anything"),
+    Variable("ca_file", "Z4J_CA_FILE", "a PEM file of the only certificate authorities to trust"),
+    Variable(
+        "preflight",
+        "Z4J_PREFLIGHT",
+        "what a failed first connection attempt does: warn, strict, or off",
+        "warn",
+    ),
+    Variable("disabled", "Z4J_DISABLED", "1 disables the agent"),
     Variable("log_level", "Z4J_LOG_LEVEL", "the level of the z4j logger"),
     Variable("commands", "Z4J_COMMANDS", "what the brain may ask: default, all, none or a list", "default"),
 )

@@ -131,7 +131,7 @@ async def test_a_peer_that_says_nothing_costs_the_budget_and_no_more(
             await status_with(agent, State.OFFLINE, "websocket.timeout")
     assert warnings(caplog) == [
         "still connecting: waiting for websocket after 1 s (preflight_budget_s); "
-        "the attempt goes on in the background"
+        "the agent continues in the background"
     ]
 
 

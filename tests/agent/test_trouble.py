@@ -90,7 +90,7 @@ def test_a_full_disk_is_told_and_what_it_costs_is_counted(tmp_path: Path, then: 
     assert all(error.startswith("ERROR z4j: buffer.disk_full: ") for error in errors)
     assert len(errors) == (1 if then == "freed" else 2)
     assert any("on disk again" in line for line in said) == (then == "freed")
-    assert any("end with this process" in line for line in said) == (then == "full")
+    assert any("lost with this process" in line for line in said) == (then == "full")
 
 
 async def test_a_file_that_is_damaged_while_in_use_is_told_counted_and_replaced(
@@ -198,7 +198,7 @@ async def test_what_only_memory_had_is_told_at_the_end(
         assert agent.status.not_durable == (3 if in_memory else 0)
         if in_memory:
             assert (agent.status.buffered, agent.status.dropped) == (0, 3)
-            assert any(said.startswith("3 events were in memory only") for said in warnings(caplog))
+            assert any(said.startswith("3 events were only in memory") for said in warnings(caplog))
         else:  # the state directory has moved
             assert (agent.status.buffered, agent.status.dropped) == (3, 0)
 

@@ -29,7 +29,7 @@ def bundle(tmp_path: Path) -> dict[str, str]:
     process = cli.run("doctor", "--bundle", str(file), "--timeout", "1", home=tmp_path, env=env)
     assert process.returncode == 1
     assert str(file) in process.stderr
-    assert "look through it" in process.stderr
+    assert "Read it before you share it." in process.stderr
     return texts_of(file)
 
 

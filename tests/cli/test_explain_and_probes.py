@@ -18,7 +18,13 @@ def test_a_code_is_explained_with_causes_and_remedy(tmp_path: Path) -> None:
     done = run("explain", "tls.expired", home=tmp_path)
 
     assert done.returncode == 0
-    for text in ("tls.expired (fail)", "Usual causes", "What to do"):
+    for text in (
+        "tls.expired (fail)",
+        "Causes, the most likely first",
+        "Fix:",
+        "Is the certificate valid",
+        "Links: docs/probes/tls.md#tls-expired",
+    ):
         assert text in done.stdout
 
 

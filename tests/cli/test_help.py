@@ -12,7 +12,7 @@ from tests.support.cli import PATIENCE_S, environment, run
 
 pytestmark = pytest.mark.component
 
-COMMANDS = ("doctor", "explain", "probes", "dev-brain")
+COMMANDS = ("doctor", "explain", "probes", "init", "info", "dev-brain")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -21,7 +21,9 @@ def test_each_command_has_help_of_80_columns_with_examples(tmp_path: Path, comma
 
     assert done.returncode == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert f"  z4j-fastapi {command}\n" in done.stdout or f"  z4j-fastapi {command} " in done.stdout
+    example = f"  python -m z4j_fastapi {command}"
+    assert f"{example}\n" in done.stdout or f"{example} " in done.stdout
+    assert "\n  Links: docs/" in done.stdout
 
 
 def test_no_command_at_all_shows_what_there_is(tmp_path: Path) -> None:
@@ -30,7 +32,7 @@ def test_no_command_at_all_shows_what_there_is(tmp_path: Path) -> None:
     shown = done.stdout + done.stderr
     assert done.returncode in {0, 2}  # 0 with click before 8.2
     assert all(f"\n  {command} " in shown for command in COMMANDS)
-    assert "z4j-fastapi doctor" in shown
+    assert "python -m z4j_fastapi doctor" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -37,7 +37,7 @@ def waiting(*prefix: str, home: Path, ignoring: str = "") -> subprocess.Popen[st
         text=True,
     )
     assert process.stderr is not None
-    assert "not yet (config.missing)" in process.stderr.readline()
+    assert "not ready (config.missing)" in process.stderr.readline()
     return process
 
 

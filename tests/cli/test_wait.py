@@ -11,7 +11,7 @@ from tests.support.cli import on_terminal, run
 
 pytestmark = pytest.mark.component
 
-COUNTING = rb"next try in \d s, \d+ s left"
+COUNTING = rb"next attempt in \d s, \d+ s left"
 WIPE = b"\r\x1b[K"
 
 
@@ -20,14 +20,21 @@ def test_a_terminal_sees_the_time_run_out(tmp_path: Path) -> None:
 
     assert status == 1
     assert re.search(COUNTING, seen)
-    last = [match.end() for match in re.finditer(rb"trying again \.\.\.", seen)][-1]
+    last = [match.end() for match in re.finditer(rb"retrying \.\.\.", seen)][-1]
     assert seen[last:].startswith(WIPE), "the counting line is wiped before the report"
-    assert b"not yet (config.missing)" in seen
+    assert b"not ready (config.missing)" in seen
 
 
 def test_ctrl_c_ends_the_wait_with_the_last_report(tmp_path: Path) -> None:
     status, seen = on_terminal(
-        "doctor", "--only", "config", "--wait", "60", home=tmp_path, columns=80, interrupt_at=b"next try in"
+        "doctor",
+        "--only",
+        "config",
+        "--wait",
+        "60",
+        home=tmp_path,
+        columns=80,
+        interrupt_at=b"next attempt in",
     )
 
     assert status == 130
@@ -41,13 +48,13 @@ def test_a_terminal_without_escape_codes_gets_lines(tmp_path: Path) -> None:
     )
 
     assert b"\x1b" not in seen
-    assert b"not yet (config.missing)" in seen
-    assert b"next try in" not in seen
+    assert b"not ready (config.missing)" in seen
+    assert b"next attempt in" not in seen
 
 
 def test_a_log_gets_lines_that_stay(tmp_path: Path) -> None:
     done = run("doctor", "--only", "config", "--wait", "0.1", home=tmp_path)
 
-    assert "not yet (config.missing)" in done.stderr
+    assert "not ready (config.missing)" in done.stderr
     assert "\r" not in done.stderr
-    assert "next try" not in done.stderr
+    assert "next attempt" not in done.stderr

@@ -297,7 +297,7 @@ async def test_a_browser_shows_the_page_and_complains_of_nothing(tmp_path: Path)
         seen = await browser.dom(url)
         assert "<h1>The agent is <span>online</span></h1>" in seen
         assert "<button>Run the doctor now</button>" in seen
-        assert "The report below is the agent's last climb" in seen
+        assert "The report below is from the agent's last connection attempt" in seen
         assert await browser.console(url) == []
         picture = await browser.screenshot(url, tmp_path / "phone.png", width=360, height=800)
         assert picture.startswith(b"\x89PNG")
@@ -310,7 +310,7 @@ async def test_a_browser_that_presses_the_button_is_shown_the_doctors_report(tmp
     async with DevBrain() as brain, service(brain, tmp_path, authorize=lambda _: True) as (client, app):
         app.add_route("/press", lambda request: HTMLResponse(_PRESSED.format(host="")))
         seen = await browser.dom(f"{client.base_url}/press", "--virtual-time-budget=20000")
-        assert "The report below is the doctor's, on demand" in seen
+        assert "The report below is from the doctor" in seen
         assert "<button disabled" in seen
         assert brain.seen.connections == 2
 
@@ -321,7 +321,7 @@ async def test_another_sites_page_can_not_press_the_button(tmp_path: Path) -> No
         page = tmp_path / "evil.html"
         page.write_text(_PRESSED.format(host=client.base_url))
         seen = await browser.dom(page.as_uri(), "--virtual-time-budget=20000")
-        assert "not from another site" in seen
+        assert "sent from another site" in seen
         assert brain.seen.connections == 1
 
 

@@ -46,7 +46,7 @@ def faults_of(code: Code) -> list[str]:
         faults.append("its name")
     if not code.title or code.title.endswith("."):
         faults.append("its title")
-    if len(code.title) <= len(code.code.partition(".")[2]):
+    if len(code.title) < len(code.code.partition(".")[2]):
         faults.append("a title says more than the code's name")
     if code.status in (Status.FAIL, Status.WARN) and not (code.causes and says_what_to_do(code.remedy)):
         faults.append("causes and a remedy")

@@ -67,6 +67,11 @@ def test_sudo_is_kept_where_the_option_needs_root(monkeypatch: pytest.MonkeyPatc
     )
 
 
+def test_a_unit_in_a_hint_replaces_the_file_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    start(monkeypatch, MAIN, "doctor", "--env-file", "/etc/web.env", python="python")
+    assert as_started(f"sudo {MODULE} doctor --unit UNIT") == "sudo python -m z4j_fastapi doctor --unit UNIT"
+
+
 def test_what_stands_before_and_other_programs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     start(monkeypatch, MAIN, "doctor", python="python")
     assert as_started(f"sudo -u www-data {MODULE} doctor") == "sudo -u www-data python -m z4j_fastapi doctor"

@@ -137,7 +137,7 @@ async def test_reading_what_nobody_left_is_named() -> None:
 
     report = await ladder([rung("a", reads)]).run()
     assert report.results[0].code == "a.unexpected"
-    assert "no rung has left 'transport'" in report.results[0].message
+    assert "no probe has left 'transport'" in report.results[0].message
 
 
 async def test_an_excluded_probe_has_its_row_with_what_excluded_it() -> None:
@@ -195,7 +195,7 @@ async def test_a_pass_that_a_strict_start_would_not_wait_for_is_a_warning_with_a
     climbing = ladder([rung("a", slow)])
     (result,) = (await climbing.run()).results
     assert (result.code, result.status) == ("a.slow", Status.WARN)
-    assert result.message == "fine (after 0.0 s: a strict start gives up after 0.01 s)"
+    assert result.message == "fine (after 0.0 s; a strict start waits 0.01 s)"
     assert result.details["passed_as"] == "a.ok"
     assert result.steps == climbing.registry.catalogue["a.slow"].steps
 

@@ -60,11 +60,11 @@ def test_exclusions_stand_in_the_ladders_order(registry: Registry) -> None:
 
 
 def test_an_unknown_name_is_refused_and_the_known_ones_are_listed(registry: Registry) -> None:
-    with pytest.raises(SelectionError, match=r"no probe named 'zzz'; there are: config, buffer"):
+    with pytest.raises(SelectionError, match=r"no check named 'zzz'; choose from config, buffer"):
         select(registry, only=["zzz"])
-    with pytest.raises(SelectionError, match=r"no probe named 'Bufer' \(did you mean buffer\?\)"):
+    with pytest.raises(SelectionError, match=r"no check named 'Bufer' \(did you mean buffer\?\)"):
         select(registry, only=["Bufer"])
-    with pytest.raises(SelectionError, match="no probe named"):
+    with pytest.raises(SelectionError, match="no check named"):
         select(registry, skip=["htp"])
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 VERBS = """
     add allow ask break change check compare configure connect convert copy correct create enable end exempt
     find fix free get have install issue let log look make mount move name open pass paste put raise remove
-    rename renew replace report restart run save see set start stop try unset upgrade use wait write
+    leave lower rename renew replace report restart run save see set start stop try unset upgrade use wait
+    write
 """
 
 
 def says_what_to_do(hint: str) -> bool:
-    """Whether it begins with an imperative, and each backtick in it has its other half."""
+    """Whether it begins with an imperative, behind its condition, and has both halves of each backtick."""
+    hint = re.sub("^(If [^,]+|Then|In a service),? ", "", hint)
     return hint.partition(" ")[0].rstrip(",").lower() in VERBS.split() and hint.count("`") % 2 == 0

@@ -200,7 +200,7 @@ class Z4JAgent:
         if self._is_forked:
             raise ForkedAgentError("this agent was started before a fork: create one in the child process")
         if self._entered_pid is not None:
-            raise RuntimeError("this agent is entered already")
+            raise RuntimeError("this agent has been entered already")
         if self.settings.log_level:
             with contextlib.suppress(ValueError):  # config.invalid_value says so
                 logging.getLogger("z4j").setLevel(self.settings.log_level.upper())
@@ -273,10 +273,9 @@ class Z4JAgent:
         watched = reloader_that_watches(Path(path), sys.argv) if path else ""
         if watched:
             log.warning(
-                "the buffer %s is below %s, which a reloader watches: each event may restart this service; "
-                "set Z4J_HOME to a directory elsewhere",
-                path,
+                "each event may restart this service: a reloader watches %s (buffer: %s). Move Z4J_HOME.",
                 watched,
+                path,
             )
 
     def _require_session(self) -> None:
@@ -288,7 +287,7 @@ class Z4JAgent:
         if self.settings.preflight == "strict" and status.state is not State.ONLINE:
             raise PreflightError(status.report, reason)
         if status.state is State.STARTING and self.settings.preflight != "off":
-            log.warning("%s; the attempt goes on in the background", reason)
+            log.warning("%s; the agent continues in the background", reason)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -199,7 +199,9 @@ class Session:
         self._delivery.acknowledged(sent, now_s, more_on_their_way=more, limit_bytes=self._limit)
         self._stalled(0.0)
         if self._rejections.acknowledged(len(sent), payload.get("rejected"), now_s):
-            log.warning("the brain rejects every event, %d so far; its log says why", self._rejections.count)
+            log.warning(
+                "the brain rejects every event, %d so far; see the brain's log", self._rejections.count
+            )
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
 
@@ -275,8 +277,7 @@ class Session:
         self._held_bytes += sent.size
         if sent.size > self._limit and self._delivery.tells_of_limit(self._limit):
             log.warning(
-                "an event of %d bytes is above the brain's limit for a frame (%d bytes): it is kept, "
-                "and smaller ones pass it",
+                "an event of %d bytes exceeds the brain's frame limit of %d bytes, and waits",
                 sent.size,
                 self._live.ack.max_frame_size_bytes,
             )

@@ -116,11 +116,11 @@ class AgentThread:
         return os.getpid() == self._pid  # a child process has none, and gets none
 
     def _replace(self) -> None:
-        log.error("the agent's thread has died; it is started again; please report it")
+        log.error("the agent's thread died and is restarted; please report it")
         try:
             self.start()
         except RuntimeError as exc:
-            log.error("the agent's thread can't be started: %s; will try again", exc)
+            log.error("can't start the agent's thread: %s. Retrying.", exc)
 
     @property
     def settings(self) -> Settings:
@@ -181,7 +181,7 @@ class AgentThread:
 
     def _died(self, exc: BaseException) -> None:
         text = traceback_text(exc, self.settings.redactor())
-        log.error("the agent was ended by an error of its own; it starts again; please report it\n%s", text)
+        log.error("internal error: the agent restarts; please report it\n%s", text)
         self._board.change(
             State.OFFLINE, reason=f"{type(exc).__name__} in the agent's thread; it starts again"
         )

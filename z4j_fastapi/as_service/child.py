@@ -148,7 +148,7 @@ def _hear(reader: int, child: int, deadline_s: float) -> str:
         said += chunk
         if not ready:
             os.kill(child, signal.SIGKILL)
-            return '{"error": "it did not answer in time"}'
+            return '{"error": "it did not answer: timed out"}'
         if not chunk:
             return said.decode()
 

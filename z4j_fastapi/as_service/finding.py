@@ -16,8 +16,8 @@ from z4j_probes.result import ProbeResult, Step
 _KILLED = ("2", "3")  # CLD_KILLED and CLD_DUMPED of waitid(2)
 _UNMET = re.compile(r"unmet condition check \((.*)\)")
 _RESULTS = {
-    "timeout": "it did not start or stop in time",
-    "watchdog": "it did not answer systemd's watchdog in time",
+    "timeout": "it timed out while starting or stopping",
+    "watchdog": "systemd's watchdog timed out",
     "start-limit-hit": "it was started too often",
     "resources": "systemd had no means to start it",
     "oom-kill": "it ran out of memory",

@@ -106,7 +106,7 @@ def find(name: str) -> Unit:
         raise NotAService(f"--unit {name}: not a service")
     if unit.get("LoadState") == "masked":
         raise NotAService(
-            f"--unit {name}: it is masked, so systemd starts it for nobody: "
+            f"--unit {name}: it is masked, so systemd does not start it: "
             f"`sudo systemctl unmask {unit.get('Id')}`"
         )
     return unit

@@ -95,7 +95,7 @@ class EventBuffer:
         """Have `tell` called, from any thread, when the disk fails or has failed, and when it works again."""
         self._store.tell = tell
         if fault := self._store.fault:
-            tell(fault, "events are kept in memory only until that is over")
+            tell(fault, "events are kept only in memory until that ends")
 
     @property
     def depth(self) -> int:

@@ -310,7 +310,7 @@ class EventStore:
         with self.disk_lock, self.lock:
             self._drain()
             if lost := self._tail.remove_memory():
-                self.tell(self.fault, f"{lost} events were in memory only, and end with this process")
+                self.tell(self.fault, f"{lost} events were only in memory and are lost with this process")
                 self._memory.dropped += lost
                 with contextlib.suppress(sqlite3.Error):
                     if self._log:
@@ -529,8 +529,8 @@ class EventStore:
         """The disk has failed: `tend` tries it again. Of a corrupt file, that tells more."""
         before, self.fault = self.fault, classify(exc)
         if self.fault not in (before, CORRUPT):
-            where = "in the journal" if self.is_on_disk else "in memory only"
-            self.tell(self.fault, f"{exc}: events are kept {where} until that is over")
+            where = "in the journal" if self.is_on_disk else "only in memory"
+            self.tell(self.fault, f"{exc}: events are kept {where} until that ends")
 
     def _recover(self) -> None:
         """Try again what has failed."""
@@ -625,7 +625,7 @@ class EventStore:
             except StorageError as exc:
                 before, self.fault = self.fault, exc.code
                 if self.fault != before:
-                    self.tell(self.fault, f"{exc}: events are kept in memory only until that is over")
+                    self.tell(self.fault, f"{exc}: events are kept only in memory until that ends")
                 return
             left, self._left = self._left, None
             if left:
@@ -640,7 +640,7 @@ class EventStore:
             aside = f"it is set aside as {slot.damaged_copy}"
             self.tell(CORRUPT, f"the buffer was damaged: {aside}, with {corrupt.depth} events in it")
         else:
-            self.tell("", "the buffer's file was deleted or exchanged under this process; a new one is begun")
+            self.tell("", "the buffer file of this process was deleted or replaced; a new one is used")
 
     def _take(self, slot: slots.Slot, log: EventLog) -> None:
         with self.lock:

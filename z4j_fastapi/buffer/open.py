@@ -38,17 +38,17 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Bounds) -> Op
         async with asyncio.timeout(budget_s):
             return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
-        log.error("%s: %s; events are kept in memory only", exc.code, exc)
+        log.error("%s: %s; events are kept only in memory", exc.code, exc)
     except RuntimeError as exc:  # no more threads
-        log.error("buffer.unexpected: %s; events are kept in memory only", exc)
+        log.error("buffer.unexpected: %s; events are kept only in memory", exc)
     except TimeoutError:
         given_up.set()
         log.error(
-            "buffer.timeout: no answer from the state directory in %.1f s; events are kept in memory only",
+            "buffer.timeout: no answer from the state directory within %.1f s; events are only in memory",
             budget_s,
         )
     except Exception as exc:
-        log.error("buffer.unexpected: %s: %s; events are kept in memory only", type(exc).__name__, exc)
+        log.error("buffer.unexpected: %s: %s; events are kept only in memory", type(exc).__name__, exc)
     environ, home = settings.environ, settings.home
     buffer = EventBuffer.open(None, name, find_directory=lambda: choose(home, environ).path, **bounds)
     return OpenedBuffer(buffer, None, name)
@@ -68,7 +68,7 @@ def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Eve
             directory.path,
         )
     if buffer.damaged_copy:
-        log.warning("buffer.corrupt: a damaged buffer was set aside as %s", buffer.damaged_copy)
+        log.warning("buffer.corrupt: a damaged buffer file was set aside as %s", buffer.damaged_copy)
     if given_up.is_set():  # nobody waits any more: the slot is for another process
         buffer.close()
     return OpenedBuffer(buffer, directory, name)

@@ -107,7 +107,7 @@ def _take_first(directory: Path, numbers: Iterable[int]) -> Slot:
         except StorageError as exc:
             if exc.code != LOCKED:
                 raise
-    raise StorageError(LOCKED, f"all {MAX_SLOTS} slots in {directory} are taken")
+    raise StorageError(LOCKED, f"all {MAX_SLOTS} buffer files in {directory} are taken")
 
 
 def take(directory: Path, number: int) -> Slot:

@@ -19,10 +19,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     help=manual.ROOT,
-    epilog="Without an installed script: python -m z4j_fastapi.",
+    epilog=manual.LINKS,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, to stdout.")]
 
 
 def _version(wanted: bool) -> None:
@@ -42,7 +42,7 @@ def _root(
             "--version",
             callback=_version,
             is_eager=True,
-            help="Print the versions of what matters, and exit.",
+            help="Print the versions, and exit.",
         ),
     ] = False,
 ) -> None:
@@ -52,8 +52,9 @@ def _root(
 @app.command(
     # an argument too many may be a secret that lost its option: it is refused here, without being shown
     context_settings={"allow_extra_args": True},
-    short_help="Say what keeps the agent from coming online.",
+    short_help="Find why the agent can't connect, and how to fix it.",
     help=manual.DOCTOR,
+    epilog=manual.LINKS,
 )
 def doctor(
     context: typer.Context,
@@ -63,22 +64,20 @@ def doctor(
     ] = "table",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of stdout."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file instead of stdout."),
     ] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option(
-            "--bundle", metavar="FILE", help="Write a zip for whoever helps, without secrets, as well."
-        ),
+        typer.Option("--bundle", metavar="FILE", help="Also write a support bundle (zip) without secrets."),
     ] = None,
     no_websocket: Annotated[
         bool,
         typer.Option(
-            "--no-websocket", help="Skip websocket, auth and signing (the brain is down on purpose)."
+            "--no-websocket", help="Skip websocket, auth, and signing (the brain is down on purpose)."
         ),
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Only what needs no network: config and buffer.")
+        bool, typer.Option("--offline", help="Run only what needs no network: config and buffer.")
     ] = False,
     only: Annotated[
         list[str] | None,
@@ -86,7 +85,7 @@ def doctor(
             "--only",
             metavar="PROBE",
             autocompletion=completion.probes,
-            help="Run that probe and what it needs. Repeatable.",
+            help="Run only this check, and what it needs. Repeatable.",
         ),
     ] = None,
     skip: Annotated[
@@ -95,68 +94,74 @@ def doctor(
             "--skip",
             metavar="PROBE",
             autocompletion=completion.probes,
-            help="Leave out that probe, and what needs it. Repeatable.",
+            help="Skip this check, and what needs it. Repeatable.",
         ),
     ] = None,
     wait: Annotated[
         float | None,
-        typer.Option("--wait", metavar="SECONDS", help="Try again until all is green or the time is up."),
+        typer.Option("--wait", metavar="SECONDS", help="Retry until nothing fails, for at most this time."),
     ] = None,
     watch: Annotated[
         float | None,
         typer.Option(
             "--watch",
             metavar="SECONDS",
-            help="Repeat at that interval until Ctrl-C; with --json, JSON Lines.",
+            help="Repeat at this interval until Ctrl-C (with --json: JSON Lines).",
         ),
     ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
-            "--timeout", metavar="SECONDS", help="The budget of each probe: by default 5, for dns 12."
+            "--timeout", metavar="SECONDS", help="The time limit of each check (default 5, dns 12)."
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="The evidence under each row: addresses, certificate, headers, timings."
+            "--verbose", "-v", help="Show the evidence: settings, addresses, certificate, headers, times."
         ),
     ] = False,
     env_file: Annotated[
         str | None,
         typer.Option(
-            "--env-file", metavar="FILE", help="Read Z4J_* from a dotenv file or systemd EnvironmentFile."
+            "--env-file", metavar="FILE", help="Read Z4J_* from a dotenv file or a systemd EnvironmentFile."
         ),
     ] = None,
     pid: Annotated[
         int | None,
-        typer.Option("--pid", metavar="PID", min=1, help="As that running process (root, Linux)."),
+        typer.Option(
+            "--pid", metavar="PID", min=1, help="Run as this running process would (needs root, Linux)."
+        ),
     ] = None,
     unit: Annotated[
         str | None,
-        typer.Option("--unit", metavar="NAME", help="As that systemd service, running or not (root)."),
+        typer.Option(
+            "--unit", metavar="NAME", help="Run as this systemd service would, running or not (needs root)."
+        ),
     ] = None,
     brain_url: Annotated[
-        str | None, typer.Option("--brain-url", metavar="URL", help="Instead of Z4J_BRAIN_URL.")
+        str | None, typer.Option("--brain-url", metavar="URL", help="Use this instead of Z4J_BRAIN_URL.")
     ] = None,
     project_id: Annotated[
-        str | None, typer.Option("--project-id", metavar="SLUG", help="Instead of Z4J_PROJECT_ID.")
+        str | None, typer.Option("--project-id", metavar="SLUG", help="Use this instead of Z4J_PROJECT_ID.")
     ] = None,
     agent_name: Annotated[
-        str | None, typer.Option("--agent-name", metavar="NAME", help="Instead of Z4J_AGENT_NAME.")
+        str | None, typer.Option("--agent-name", metavar="NAME", help="Use this instead of Z4J_AGENT_NAME.")
     ] = None,
     ca_file: Annotated[
-        str | None, typer.Option("--ca-file", metavar="FILE", help="Instead of Z4J_CA_FILE.")
+        str | None, typer.Option("--ca-file", metavar="FILE", help="Use this instead of Z4J_CA_FILE.")
     ] = None,
     token_file: Annotated[
         str | None,
-        typer.Option("--token-file", metavar="FILE", help="Read the token there instead of Z4J_TOKEN."),
+        typer.Option("--token-file", metavar="FILE", help="Read the token from a file instead of Z4J_TOKEN."),
     ] = None,
     hmac_secret_file: Annotated[
         str | None,
         typer.Option(
-            "--hmac-secret-file", metavar="FILE", help="Read the secret there instead of Z4J_HMAC_SECRET."
+            "--hmac-secret-file",
+            metavar="FILE",
+            help="Read the secret from a file instead of Z4J_HMAC_SECRET.",
         ),
     ] = None,
 ) -> None:
@@ -166,9 +171,9 @@ def doctor(
     from z4j_fastapi.cli.output import usage_error
 
     if context.args:
-        usage_error("doctor takes options and no arguments; `doctor --help` lists them")
+        usage_error("doctor takes no arguments, only options (see doctor --help)")
     if as_json and format_ not in ("table", "json"):
-        usage_error(f"--json and --format {format_} contradict each other: choose one")
+        usage_error(f"--json and --format {format_} can't be used together")
     options = Options(
         format="json" if as_json else format_,
         output=output,
@@ -196,13 +201,16 @@ def doctor(
 
 
 @app.command(
-    short_help="What a code means, and how to mend it.",
+    short_help="What a code means, and how to fix it.",
     help=manual.EXPLAIN,
+    epilog=manual.LINKS,
 )
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="CODE", help="A code, or a probe's name.", autocompletion=completion.codes),
+        typer.Argument(
+            metavar="CODE", help="A code, or the name of a check.", autocompletion=completion.codes
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -213,8 +221,9 @@ def explain(
 
 
 @app.command(
-    short_help="The probes, in order, with what each needs.",
+    short_help="List the checks in order.",
     help=manual.PROBES,
+    epilog=manual.LINKS,
 )
 def probes(as_json: AsJson = False) -> None:
     """List the probes."""
@@ -224,22 +233,68 @@ def probes(as_json: AsJson = False) -> None:
 
 
 @app.command(
+    "init", short_help="Write an env file, after checking its values.", help=manual.INIT, epilog=manual.LINKS
+)
+def init(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The env file to write.")
+    ] = Path("z4j.env"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Write the file without running the doctor.")
+    ] = False,
+    project_id: Annotated[
+        str | None, typer.Option("--project-id", metavar="SLUG", help="Also write Z4J_PROJECT_ID.")
+    ] = None,
+    agent_name: Annotated[
+        str | None, typer.Option("--agent-name", metavar="NAME", help="Also write Z4J_AGENT_NAME.")
+    ] = None,
+) -> None:
+    """Write an env file."""
+    from z4j_fastapi.cli.init import run
+
+    raise typer.Exit(
+        run(output=output, force=force, check=not no_check, project_id=project_id, agent_name=agent_name)
+    )
+
+
+@app.command(
+    "info", short_help="Show settings and versions, without secrets.", help=manual.INFO, epilog=manual.LINKS
+)
+def info(
+    env_file: Annotated[
+        str | None,
+        typer.Option("--env-file", metavar="FILE", help="Read Z4J_* from this env file too."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the settings."""
+    from z4j_fastapi.cli.info import run
+
+    raise typer.Exit(run(env_file=env_file, as_json=as_json))
+
+
+@app.command(
     "dev-brain",
-    short_help="A throw-away brain to develop against.",
+    short_help="Run a dev brain on this machine.",
     help=manual.DEV_BRAIN,
+    epilog=manual.LINKS,
 )
 def dev_brain(
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 lets the system choose.")
+        int,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65535, help="The port (0: the system chooses one)."
+        ),
     ] = 0,
     env_file: Annotated[
         Path | None,
         typer.Option(
-            "--env-file", metavar="FILE", help="Write the settings there too, readable by you alone."
+            "--env-file", metavar="FILE", help="Also write the settings to a file that only you can read."
         ),
     ] = None,
     agent_name: Annotated[
-        str, typer.Option("--agent-name", metavar="NAME", help="The agent to make.")
+        str, typer.Option("--agent-name", metavar="NAME", help="The name of the agent to create.")
     ] = "dev",
 ) -> None:
     """Serve a throw-away brain."""

@@ -28,7 +28,7 @@ from z4j_probes.variables import VARIABLES
 
 README = """A support bundle of z4j-fastapi. Tokens, secrets and proxy credentials are not in it.
 
-report.txt    what the doctor said, with its evidence
+report.txt    the doctor's report, with its evidence
 report.json   the same for machines (schema z4j.doctor/1)
 settings.json the settings, where each came from, and which variables are set
 machine.json  versions, the process, its limits, resolver, proxies and trust store

@@ -41,7 +41,7 @@ class Countdown:
             return False
         finally:
             self._write(_WIPE)
-        self._write("trying again ...")
+        self._write("retrying ...")
         return True
 
     def wipe(self) -> None:
@@ -49,7 +49,7 @@ class Countdown:
         self._write(_WIPE)
 
     def _count(self, pause_s: float, left_s: float) -> None:
-        self._write(f"{_WIPE}next try in {pause_s:.0f} s, {left_s:.0f} s left")
+        self._write(f"{_WIPE}next attempt in {pause_s:.0f} s, {left_s:.0f} s left")
 
     def _write(self, text: str) -> None:
         if self._ticks:

@@ -26,9 +26,9 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
             lines = (f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
             write_file(env_file, "".join(lines), mode=_PRIVATE)
             note(f"settings written to {env_file}; try: python -m z4j_fastapi doctor --env-file {env_file}")
-        note("A brain for development is listening. Paste this where your service runs:")
+        note("The dev brain is running. Paste this into the terminal of your service:")
         emit("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
-        note("Ctrl-C ends it, and forgets everything.")
+        note("Press Ctrl-C to stop it. Its data is lost.")
 
     try:
         with interruptible():
@@ -36,5 +36,5 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as exc:
-        usage_error(f"port {port} can't be listened on: {exc.strerror or exc}")
+        usage_error(f"can't listen on port {port}: {exc.strerror or exc}")
     return 0

@@ -23,6 +23,7 @@ from z4j_fastapi.cli.output import emit, note, usage_error, write_file
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
+from z4j_fastapi.reports.wording import counts
 from z4j_fastapi.signals import interruptible
 from z4j_probes import (
     Ladder,
@@ -96,7 +97,7 @@ class _Doctor:
         self._note_remarks(report)
         if options.bundle is not None:
             write_file(options.bundle, self._bundle(report))
-            note(f"the bundle is in {options.bundle}; look through it before you pass it on")
+            note(f"Wrote the bundle to {options.bundle}. Read it before you share it.")
         return exit_status(options.format, report)
 
     @property
@@ -210,8 +211,7 @@ class _Doctor:
             emit(text)
         else:
             write_file(options.output, text)
-            counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)
-            note(f"{'green' if report.ok else 'red'} ({counts}); the report is in {options.output}")
+            note(f"{counts(report)}. Wrote the report to {options.output}.")
 
     def _note_remarks(self, report: Report) -> None:
         """What may surprise in the settings, once: it is no verdict, but a row would have hidden it."""
@@ -226,7 +226,8 @@ class _Doctor:
         codes = tuple(result.code for result in report.results)
         if self._is_table and codes == self._last_codes:
             first = report.first_failure
-            emit(f"{datetime.now().astimezone():%H:%M:%S}  still {first.code if first else 'green'}\n")
+            said = first.code if first else counts(report)
+            emit(f"{datetime.now().astimezone():%H:%M:%S}  unchanged: {said}\n")
             return has_reader()
         if self._is_table:
             emit(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}\n")

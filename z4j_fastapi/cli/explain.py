@@ -11,7 +11,9 @@ from z4j_fastapi.cli.output import emit, usage_error
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Code, Status, default_registry
 from z4j_probes.codes import CATALOGUE, Heals
+from z4j_probes.invocation import as_started
 from z4j_probes.plugins import add_plugins
+from z4j_probes.result import Step
 
 
 def run(code: str | None, *, as_json: bool) -> int:
@@ -23,7 +25,7 @@ def run(code: str | None, *, as_json: bool) -> int:
             catalogue = add_plugins(default_registry()).catalogue
     if code is not None and code in catalogue:
         row = catalogue[code]
-        emit(_document(_as_dict(row)) if as_json else _page(row))
+        emit(_document(_as_dict(row)) if as_json else _page(row, _question(row.probe)))
         return 0
     rows = [row for row in catalogue.values() if code is None or row.probe == code]
     if not rows:
@@ -34,10 +36,10 @@ def run(code: str | None, *, as_json: bool) -> int:
 
 # What an agent that runs does about it.
 HEALS = {
-    Heals.BY_ITSELF: "tries again, every 30 s at most",
-    Heals.BY_WAITING: "tries again, every 2 minutes at most: the server asks for fewer attempts",
-    Heals.BY_A_PERSON: "tries again, every 10 minutes at most, until the cause is fixed",
-    Heals.BY_AN_UPGRADE: "tries again, every hour at most, until it or the brain is upgraded",
+    Heals.BY_ITSELF: "retries, every 30 s at most",
+    Heals.BY_WAITING: "retries, every 2 minutes at most: the server asks for fewer attempts",
+    Heals.BY_A_PERSON: "retries, every 10 minutes at most, until the cause is fixed",
+    Heals.BY_AN_UPGRADE: "retries, every hour at most, until the agent or the brain is upgraded",
     Heals.NOT_IN_THIS_PROCESS: "stays off until it is restarted with corrected settings (values that come "
     "from a file are read again, every 30 s at most)",
 }
@@ -65,22 +67,40 @@ def _document(value: dict[str, Any]) -> str:
     return json.dumps({"schema": "z4j.codes/1", **value}, indent=2) + "\n"
 
 
-def _page(row: Code) -> str:
+def _question(probe: str) -> str:
+    """What the probe asks that gives a code; empty for what no probe gives."""
+    with interruptible():
+        registry = add_plugins(default_registry())
+    return registry[probe].question if probe in registry else ""
+
+
+def _page(row: Code, question: str) -> str:
     from z4j_fastapi.reports.text import step_lines, wrap
 
     lines = [f"{row.code} ({row.status.value}): {row.title}"]
+    if question:
+        lines += wrap(f"The {row.probe} check: {question}", 80, hang=2)
     if row.causes:
-        lines += ["", "Usual causes, likeliest first:"]
+        lines += ["", "Causes, the most likely first:"]
         for cause in row.causes:
             first, *more = wrap(cause, 76)
             lines += [f"  - {first}", *(f"    {line}" for line in more)]
     if row.steps:
-        lines += ["", "What to do:"]
+        lines += ["", "Fix:"]
     for step in row.steps:
-        lines += [f"{'    ' if is_command else '  '}{line}" for line, is_command in step_lines(step, 76)]
+        lines += [
+            f"{'    ' if is_command else '  '}{line}"
+            for line, is_command in step_lines(_as_started(step), 76)
+        ]
     if _heals(row) and row.status is Status.FAIL:  # a warning keeps no agent from connecting
         lines += ["", "A running agent:", *(f"  {line}" for line in wrap(HEALS[row.heals], 76))]
+    if row.code in CATALOGUE:
+        lines += ["", f"Links: docs/probes/{row.probe}.md#{row.anchor}"]
     return "\n".join(lines) + "\n"
+
+
+def _as_started(step: Step) -> Step:
+    return Step(step.text, as_started(step.command))
 
 
 def _list(rows: list[Code]) -> str:
@@ -97,5 +117,5 @@ def _unknown(code: str, catalogue: Mapping[str, Code]) -> str:
     if not close:  # the right word under another probe: "expired", "dns.refused_connection"
         word = code.lower().rpartition(".")[2]
         close = [name for name in names if word and word in name][:3]
-    advice = f"did you mean {' or '.join(close)}?" if close else "`explain` alone lists all codes"
-    return f"there is no code {code!r}: {advice}"
+    advice = f"did you mean {' or '.join(close)}?" if close else "`explain` without a code lists all codes"
+    return f"invalid value {code!r} for CODE ({advice})"

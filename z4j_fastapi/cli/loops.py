@@ -63,7 +63,7 @@ def climb_until_green(climb: Climber, wait_s: float, teller: Teller) -> Report:
             return report
         reason = next(r for r in report.results if not r.ok or (report.strict and r.status == "warn"))
         news = "" if reason.code == last_code else f": {reason.message}"  # a reason is said once
-        teller.say(f"not yet ({reason.code}){news}; {left_s:.0f} s left")
+        teller.say(f"not ready ({reason.code}){news}; {left_s:.0f} s left")
         last_code = reason.code
         if not teller.sleep(min(pause_s, left_s), left_s):
             return replace(report, interrupted=True)

@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, Verdict, streams
 from z4j_fastapi.cli.fast_path import flags_of_doctor
@@ -50,10 +50,48 @@ def _run(arguments: list[str]) -> int:
         from z4j_fastapi.cli.options import Options
 
         return run(Options(**flags))
+    import typer
+
     from z4j_fastapi.cli.app import app
 
-    app(prog_name=_program_name())
-    return 0
+    # the parser's family of errors: click's, or that of the click that typer brings with it
+    usage_error: type[Exception] = typer.BadParameter.__bases__[0]
+    try:
+        status = app(prog_name=_program_name(), standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except usage_error as exc:
+        if type(exc).__name__ == "NoArgsIsHelpError":
+            print(getattr(exc, "ctx").get_help(), file=sys.stderr)  # noqa: B009
+        else:
+            print(f"error: {_complaint(exc)}", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE) from None
+    return status or 0
+
+
+def _complaint(exc: Any) -> str:
+    """What the parser has against an argument, in the words of our own complaints."""
+    import typer
+
+    from z4j_fastapi.reports.text import printable
+    from z4j_probes.invocation import value_of
+
+    told = printable(exc.format_message().rstrip("."))
+    if isinstance(exc, typer.BadParameter) and exc.param is not None:
+        option = exc.param.opts[-1]
+        value = value_of(option, sys.argv[1:])
+        if value is not None:
+            return f"invalid value {value!r} for {option} ({_expected(told)})"
+    return told[:1].lower() + told[1:]
+
+
+def _expected(complaint: str) -> str:
+    """From the complaints of the parser, and of its own typer's."""
+    if "integer" in complaint:
+        return "expected a whole number"
+    if "number" in complaint or "float" in complaint:
+        return "expected a number"
+    return f"expected a number {complaint.rpartition('should be ')[2]}"
 
 
 def _refuse_secrets(arguments: list[str]) -> None:
@@ -63,8 +101,8 @@ def _refuse_secrets(arguments: list[str]) -> None:
         if option in ("--token", "--hmac-secret"):
             variable = "Z4J_TOKEN" if option == "--token" else "Z4J_HMAC_SECRET"
             print(
-                f"Error: there is no {option}, because command lines can be read in `ps`: "
-                f"set {variable}, or use {option}-file FILE. (If that was a real one, replace it.)",
+                f"error: no option {option}: every user of this machine can read command lines (`ps`). "
+                f"Set {variable}, or use {option}-file FILE. If the value was real, replace it.",
                 file=sys.stderr,
             )
             raise SystemExit(EXIT_USAGE)
@@ -74,7 +112,7 @@ def _refuse_completion(arguments: list[str]) -> None:
     """Shells complete the names of programs: `python -m …` is none, and nothing would come of it."""
     option = arguments[0] if arguments else ""
     if option in ("--install-completion", "--show-completion") and _program_name() == _AS_MODULE:
-        print(f"Error: shells complete installed programs: use `z4j-fastapi {option}`", file=sys.stderr)
+        print(f"error: shells complete only installed programs: use `z4j-fastapi {option}`", file=sys.stderr)
         raise SystemExit(EXIT_USAGE)
 
 
@@ -86,7 +124,7 @@ def _without_verdict(code: int) -> int:
         return code
     from z4j_fastapi.reports.nagios import UNKNOWN, verdict
 
-    reason = {EXIT_USAGE: "the command line is wrong", EXIT_INTERRUPTED: "interrupted"}
+    reason = {EXIT_USAGE: "invalid command line", EXIT_INTERRUPTED: "interrupted"}
     with contextlib.suppress(OSError):  # there is nobody to tell
         streams.write_stdout(
             verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)") + "\n"
@@ -108,8 +146,11 @@ def _internal_error(exc: Exception) -> int:
     try:
         streams.flush_stdout()
     except OSError as full:  # this is what it was about: help, say, on a full disk
-        print(f"Error: stdout can't be written: {full.strerror}", file=sys.stderr)
+        print(f"error: can't write to stdout: {full.strerror}", file=sys.stderr)
         return EXIT_INTERNAL
     said = Settings.load().redactor().excerpt(f"{type(exc).__name__}: {exc}")
-    print(f"Error: this is a bug of z4j-fastapi: {said} ({where.filename}:{where.lineno})", file=sys.stderr)
+    print(
+        f"error: bug in z4j-fastapi, please report it: {said} ({where.filename}:{where.lineno})",
+        file=sys.stderr,
+    )
     return EXIT_INTERNAL

@@ -2,74 +2,110 @@
 
 from __future__ import annotations
 
+LINKS = "Links: docs/quickstart.md, docs/doctor.md, docs/troubleshooting.md"
+
 ROOT = """\
-A z4j agent for FastAPI, arq and taskiq, and a doctor that says why it is not online.
+A z4j agent for FastAPI, arq, and taskiq, and a doctor that finds why it can't connect.
 
 \b
 Examples:
-  z4j-fastapi doctor                        why is it not online?
-  z4j-fastapi explain tls.expired           what does that code mean?
-  z4j-fastapi dev-brain --env-file .env.dev
+  python -m z4j_fastapi init                       write z4j.env
+  python -m z4j_fastapi doctor --env-file z4j.env  why can't it connect?
+  python -m z4j_fastapi explain tls.expired        what does this code mean?
+  python -m z4j_fastapi dev-brain                  a brain to develop against
 """
 
 DOCTOR = """\
-Say why the agent does not come online: which rung fails, and what to do.
+Find why the agent can't connect, and how to fix it.
 
-Climbs from the settings to a signed frame that the brain accepted, exactly as the agent does, and lets go.
-Settings are those of the agent: Z4J_* variables, and above them the options below.
+Connects as the agent does, from the settings to a signed frame that the brain accepts, and disconnects.
+The settings are the agent's: Z4J_* variables, unless an option below replaces them.
 
 \b
 Exit status:
-  0    nothing failed (with --strict: and nothing warned)
-  1    something failed; missing or malformed settings too
-  2    the command line was wrong
-  70   the program itself failed, or its report could not be written
-  130  interrupted by Ctrl-C; the report says what was known by then
+  0    nothing failed (with --strict: no warning either)
+  1    a check failed, missing or invalid settings included
+  2    invalid command line
+  70   internal error, or the report could not be written
+  130  interrupted by Ctrl-C; the report has what was known by then
   143  the same by SIGTERM
-With --format nagios as monitoring plug-ins have it:
+With --format nagios, as monitoring plug-ins have it:
   0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
 
 \b
 Examples:
-  z4j-fastapi doctor
-  z4j-fastapi doctor --env-file /etc/my-service.env --verbose
-  z4j-fastapi doctor --json | jq -r .first_failure
-  z4j-fastapi doctor --only tls --brain-url https://brain.example
-  z4j-fastapi doctor --wait 60 && exec my-service
-  z4j-fastapi doctor --format openmetrics -o /run/metrics/z4j.prom
-  z4j-fastapi doctor --bundle z4j-doctor.zip
-  sudo "$(command -v z4j-fastapi)" doctor --unit my-service
-  sudo -u www-data "$(command -v z4j-fastapi)" doctor
+  python -m z4j_fastapi doctor
+  python -m z4j_fastapi doctor --env-file /etc/my-service.env --verbose
+  python -m z4j_fastapi doctor --json | jq -r .first_failure
+  python -m z4j_fastapi doctor --only tls --brain-url https://brain.example
+  python -m z4j_fastapi doctor --wait 60 && exec my-service
+  python -m z4j_fastapi doctor --format openmetrics -o /run/metrics/z4j.prom
+  python -m z4j_fastapi doctor --bundle z4j-doctor.zip
+  sudo "$(command -v python)" -m z4j_fastapi doctor --unit my-service
+  sudo -u www-data "$(command -v python)" -m z4j_fastapi doctor
 """
 
 EXPLAIN = """\
-What a code means, what usually causes it, and how to mend it.
+Explain a code: what it means, its causes, and how to fix it.
 
-With the name of a probe, the codes that it can give; with nothing, all codes.
+With the name of a check, list its codes. Without a name, list all codes.
 
 \b
 Examples:
-  z4j-fastapi explain tls.expired
-  z4j-fastapi explain dns
-  z4j-fastapi explain tls.expired --json
+  python -m z4j_fastapi explain tls.expired
+  python -m z4j_fastapi explain dns
+  python -m z4j_fastapi explain tls.expired --json
 """
 
 PROBES = """\
-The registered probes in the order of the ladder, with what each needs.
+List the checks in order, with what each needs.
 
 \b
 Examples:
-  z4j-fastapi probes
-  z4j-fastapi probes --json
+  python -m z4j_fastapi probes
+  python -m z4j_fastapi probes --json
+"""
+
+INIT = """\
+Ask for the brain's URL, the token, and the secret, check them, and write an env file.
+
+The token and the secret are read without echo. In a pipe, stdin has the three of them, one on each line.
+They are checked by the doctor before the file is written. Only you can read the file (mode 0600).
+
+\b
+Exit status:
+  0    the file was written, and the agent can connect
+  1    a check failed; nothing was written (see --no-check)
+  2    invalid command line, or the file exists (see --force)
+  70   the file could not be written
+  130  interrupted by Ctrl-C; nothing was written
+
+\b
+Examples:
+  python -m z4j_fastapi init
+  python -m z4j_fastapi init --output /etc/my-service.env
+  printf '%s\\n' "$URL" "$TOKEN" "$SECRET" | python -m z4j_fastapi init
+"""
+
+INFO = """\
+Show the settings with their sources, the versions, and the state directory.
+
+Uses no network. The output contains no secret and is safe to paste into a bug report.
+
+\b
+Examples:
+  python -m z4j_fastapi info
+  python -m z4j_fastapi info --env-file /etc/my-service.env
+  python -m z4j_fastapi info --json
 """
 
 DEV_BRAIN = """\
-A brain to develop against: on loopback, in memory, gone with Ctrl-C.
+Run a brain to develop against, on this machine only and in memory, until Ctrl-C.
 
-Prints the settings of a fresh agent, secrets included, to paste into another terminal.
+Prints the settings of a new agent, secrets included, to paste into another terminal.
 
 \b
 Examples:
-  z4j-fastapi dev-brain
-  z4j-fastapi dev-brain --port 7700 --env-file .env.dev
+  python -m z4j_fastapi dev-brain
+  python -m z4j_fastapi dev-brain --port 7700 --env-file .env.dev
 """

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from z4j_fastapi.cli.output import check_target, usage_error
+from z4j_fastapi.cli.output import check_target, invalid, usage_error
 from z4j_fastapi.reports import FORMATS
 from z4j_probes import Settings
-from z4j_probes.selection import did_you_mean
 
 # A longer time is a mistaken unit; far beyond it, clocks and sleeps overflow.
 LONGEST_S = 7 * 24 * 3600
@@ -61,21 +60,21 @@ class Options:
 def check(options: Options) -> None:
     """Refuse what contradicts itself, before anything is connected to."""
     if options.format not in FORMATS:
-        meant = did_you_mean(options.format, FORMATS)
-        usage_error(f"there is no format {options.format!r}{meant}; there are: {', '.join(FORMATS)}")
+        usage_error(invalid(options.format, "--format", FORMATS))
     if options.wait_s is not None and options.watch_s is not None:
-        usage_error("--wait ends with the first green report, --watch never: choose one")
+        usage_error("--wait and --watch can't be used together")
     for name in ("wait_s", "watch_s", "timeout_s"):
         value = getattr(options, name)
         if value is not None and not 0 < value <= LONGEST_S:  # NaN is in no order with anything
             option = f"--{name.removesuffix('_s')}"
-            usage_error(f"{option} takes a number of seconds greater than 0 and at most {LONGEST_S} (a week)")
+            usage_error(
+                f"invalid value for {option} (expected seconds: greater than 0, at most {LONGEST_S}, a week)"
+            )
     if options.pid is not None and options.unit is not None:
-        usage_error("--pid and --unit both say as whom: choose one")
+        usage_error("--pid and --unit can't be used together")
     if options.watch_s is not None and options.output is None and options.format in _WHOLE_FILES:
         usage_error(
-            f"--watch would print one {options.format} document behind the other, which nothing reads: "
-            "write the latest one to a file with --output"
+            f"--watch with --format {options.format} needs --output FILE: documents can't follow each other"
         )
     if options.output is not None:
         check_target(options.output, "--output")
@@ -84,4 +83,4 @@ def check(options: Options) -> None:
         if options.output is not None and options.output.resolve() == options.bundle.resolve():
             usage_error("--output and --bundle name the same file")
         if options.watch_s is not None:
-            usage_error("--watch makes reports without end, --bundle holds one: choose one")
+            usage_error("--watch and --bundle can't be used together")

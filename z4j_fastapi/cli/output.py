@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,8 +18,18 @@ from z4j_fastapi.signals import interruptible
 
 def usage_error(message: str) -> NoReturn:
     """End with status 2 and one line on stderr."""
-    note(f"Error: {message}")
+    note(f"error: {message}")
     raise SystemExit(EXIT_USAGE)
+
+
+def invalid(value: str, option: str, known: Iterable[str]) -> str:
+    """The message about a value that is not one of those that are known."""
+    from z4j_probes.selection import did_you_mean
+
+    known = list(known)
+    return (
+        f"invalid value {value!r} for {option}{did_you_mean(value, known)} (choose from {', '.join(known)})"
+    )
 
 
 def emit(text: str) -> None:
@@ -26,7 +37,7 @@ def emit(text: str) -> None:
     try:
         write_stdout(text)
     except OSError as exc:
-        note(f"Error: the report can't be written to stdout: {exc.strerror}")
+        note(f"error: can't write the report to stdout: {exc.strerror}")
         raise SystemExit(EXIT_INTERNAL) from None
 
 
@@ -42,9 +53,9 @@ def check_target(path: Path, option: str) -> None:
     except (OSError, RuntimeError) as exc:  # links that lead to each other (RuntimeError before Python 3.13)
         usage_error(f"{option} {path}: {exc}")
     if path.is_dir():
-        usage_error(f"{option} {path} is a directory: name a file")
+        usage_error(f"{option} {path} is a directory, expected a file")
     if not path.parent.is_dir():
-        usage_error(f"{option} {path}: there is no directory {path.parent}")
+        usage_error(f"{option} {path}: no directory {path.parent}")
 
 
 def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
@@ -60,7 +71,7 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
         else:
             _replace(path.resolve(), data, mode)
     except OSError as exc:
-        note(f"Error: {path} can't be written: {exc.strerror or exc}")
+        note(f"error: can't write {path}: {exc.strerror or exc}")
         raise SystemExit(EXIT_INTERNAL) from None
 
 

@@ -1,4 +1,4 @@
-"""The versions of what matters to a connection: ours, Python's, OpenSSL's, and the libraries' that dial."""
+"""The versions of what matters to a connection: ours, Python's, OpenSSL's, and the libraries'."""
 
 from __future__ import annotations
 

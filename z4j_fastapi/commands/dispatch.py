@@ -222,7 +222,7 @@ class Dispatcher:
             try:
                 outcome, again = await self._outcome(job)
             except Exception as exc:
-                log.exception("z4j: a command ended by an error of ours; please report it")
+                log.exception("internal error in a command; please report it")
                 outcome, again = unknown(f"{type(exc).__name__} in the agent"), False
             finally:
                 for key in (job.command.id, job.command.fire_id):
@@ -249,7 +249,7 @@ class Dispatcher:
         except StorageError as exc:
             return refused(Refused(exc.code, str(exc))), False
         except (TimeoutError, RuntimeError) as exc:
-            cause = str(exc) or "the disk did not answer in time"
+            cause = str(exc) or "the disk did not answer: timed out"
             return refused(Refused("buffer.timeout", cause)), False
         if known is None:
             return await self._act_once(job), False
@@ -266,7 +266,7 @@ class Dispatcher:
             else:
                 await in_daemon_thread(lambda: memory.finish(command_id, outcome))
         except (StorageError, RuntimeError) as exc:
-            log.warning("z4j: the outcome of a command can't be kept: %s", exc)
+            log.warning("the outcome of a command can't be kept: %s", exc)
         return outcome
 
     async def _recall(self, job: _Job, known: Remembered) -> tuple[Outcome, bool]:
@@ -280,9 +280,7 @@ class Dispatcher:
                 was = await self._in_worker(job, lambda: engine.was_submitted(task_id, known.begun_at))
             except Exception as exc:  # the engine's own, of any kind: it can't tell
                 was = None
-                log.warning(
-                    "z4j: the engine can't tell whether %s was submitted: %s", task_id, type(exc).__name__
-                )
+                log.warning("the engine can't tell whether %s was submitted: %s", task_id, type(exc).__name__)
             if was is False:
                 return await self._act_once(job), False
             if was:
@@ -381,7 +379,7 @@ class Dispatcher:
         return outcome.verdict is not Verdict.REFUSED or not job.is_fire
 
     def _refuse_malformed(self, command_id: str, malformed: MalformedCommand) -> None:
-        outcome = refused(Refused("command.unsupported", f"the command is not well formed: {malformed}"))
+        outcome = refused(Refused("command.unsupported", f"the command is malformed: {malformed}"))
         answered = malformed.action != Action.FIRE
         if answered:
             payload = answers.result("failed", malformed.claim_token, error=outcome.error)

@@ -67,7 +67,7 @@ class Record:
         how += f" ({outcome.code})" if outcome.code else ""
         log.log(
             logging.INFO if answered or self._is_known(told.target, outcome.code) else logging.ERROR,
-            "z4j: command %s from %s: %s in %.0f ms%s",
+            "command %s from %s: %s in %.0f ms%s",
             " ".join(one_line(name, _LONGEST_NAME) for name in (told.action, told.target) if name),
             one_line(told.issued_by, _LONGEST_NAME) or "the brain",
             how,
@@ -92,7 +92,7 @@ class Record:
         self._window = None
         if self._untold:
             listed = ", ".join(f"{count} {how}" for how, count in self._untold.most_common())
-            log.warning("z4j: %d more commands within a second: %s", self._untold.total(), listed)
+            log.warning("%d more commands within a second: %s", self._untold.total(), listed)
             self._untold.clear()
 
 

@@ -59,12 +59,12 @@ class _HealthApp:
             return await self._route(scope)
         except Exception:
             log.exception("a health request failed")
-            return as_json(500, {"error": "internal error; the log says more"})
+            return as_json(500, {"error": "internal error: see the log"})
 
     async def _route(self, scope: Scope) -> Answer:
         path, method = _path(scope), scope["method"]
         if path not in _ROUTES:
-            return as_json(404, {"error": f"no such route; there are: {', '.join(_ROUTES)}"})
+            return as_json(404, {"error": f"no such route; valid routes: {', '.join(_ROUTES)}"})
         if method not in _ROUTES[path]:
             return as_json(405, {"error": f"{path} takes {_ROUTES[path][0]}"}, allow=", ".join(_ROUTES[path]))
         if path == "/ready":
@@ -101,9 +101,9 @@ class _HealthApp:
 
     async def _denied(self, scope: Scope) -> Answer | None:
         if self._authorize is None:
-            return as_json(403, {"error": "closed: see `authorize` of health_app"})
+            return as_json(403, {"error": "closed: pass `authorize` to health_app"})
         if scope["method"] == "POST" and _header(scope, b"sec-fetch-site") in (b"cross-site", b"same-site"):
-            return as_json(403, {"error": "not from another site's page"})
+            return as_json(403, {"error": "refused: sent from another site"})
         try:
             verdict = self._authorize(scope)
             may_enter = await verdict if inspect.isawaitable(verdict) else verdict
@@ -112,7 +112,7 @@ class _HealthApp:
             if answer is None:
                 raise
             return answer
-        return None if may_enter else as_json(403, {"error": "not for you: `authorize` has refused"})
+        return None if may_enter else as_json(403, {"error": "refused by `authorize`"})
 
     async def _examine(self, agent: Z4JAgent, scope: Scope) -> Answer:
         rests_s = math.ceil(self._doctor.rests_s)

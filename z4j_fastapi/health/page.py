@@ -16,7 +16,7 @@ _TONES = {State.ONLINE: "pass", State.STARTING: "warn", State.OFFLINE: "fail", S
 def render(status: AgentStatus, doctor: Report | None, *, action: str, rests_s: float) -> str:
     """The page; its button posts to `action`, and says so where the doctor rests."""
     report = max((r for r in (doctor, status.report) if r is not None), key=_moment, default=None)
-    whose = "the doctor's, on demand" if report is doctor else "the agent's last climb"
+    whose = "from the doctor" if report is doctor else "from the agent's last connection attempt"
     head = f"<h1>The agent is <span>{text(status.state)}</span></h1>"
     if status.reason:
         reason = f"{status.code}: {status.reason}" if status.code else status.reason
@@ -42,7 +42,7 @@ def _facts(status: AgentStatus) -> list[tuple[str, object]]:
         ("Since", f"{status.since:%Y-%m-%d %H:%M:%S} UTC"),
         ("Events waiting", status.buffered),
         ("Events lost", status.dropped),
-        ("Buffer", status.buffer_path or "memory alone"),
+        ("Buffer", status.buffer_path or "only in memory"),
         ("Worker", status.worker_id or "none yet"),
         ("Session", status.session_id or "none"),
         ("Events rejected", status.rejected),
@@ -52,10 +52,10 @@ def _facts(status: AgentStatus) -> list[tuple[str, object]]:
 
 def _button(action: str, rests_s: float) -> str:
     if rests_s:
-        note = f"It has just run, and will again in {math.ceil(rests_s)} s."
+        note = f"It ran just now, and can run again in {math.ceil(rests_s)} s."
         button = "<button disabled>Run the doctor now</button>"
     else:
-        note = "It climbs from this process, as its user, through its network, and lets go."
+        note = "It runs in this process, as its user and in its network, and disconnects."
         button = "<button>Run the doctor now</button>"
     form = f'<form method="post" action="{text(action)}">{button}</form>'
     return f'<div class="actions">{form}<span class="facts">{note}</span></div>'

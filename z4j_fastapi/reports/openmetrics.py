@@ -45,7 +45,7 @@ def render(report: Report) -> str:
 def _families(report: Report) -> Iterator[_Family]:
     results = report.results
     ran = [result for result in results if result.status is not Status.SKIP]
-    yield _family("z4j_doctor_ok", "Whether the last run of the doctor was green.", ({}, report.ok))
+    yield _family("z4j_doctor_ok", "Whether nothing failed in the last run of the doctor.", ({}, report.ok))
     yield _family(
         "z4j_doctor_run_timestamp_seconds",
         "When the last run began, in seconds since 1970: alert on its age too.",
@@ -55,7 +55,7 @@ def _families(report: Report) -> Iterator[_Family]:
         "z4j_doctor_run_duration_seconds", "What the last run took.", ({}, _seconds(report.duration_ms))
     )
     yield _family(
-        "z4j_doctor_version", "1, labelled with the version of z4j-fastapi.", ({"version": report.version}, 1)
+        "z4j_doctor_version", "1, labeled with the version of z4j-fastapi.", ({"version": report.version}, 1)
     )
     yield _family(
         "z4j_doctor_probes",
@@ -69,7 +69,7 @@ def _families(report: Report) -> Iterator[_Family]:
     )
     yield _family(
         "z4j_doctor_probe_status",
-        "1, labelled with the status of the probe (pass, warn, fail, skip) and the code of its outcome.",
+        "1, labeled with the status of the probe (pass, warn, fail, skip) and the code of its outcome.",
         *(({"probe": r.name, "status": r.status.value, "code": r.code}, 1) for r in results),
     )
     yield _family(

@@ -24,30 +24,30 @@ def common(probe: str) -> tuple[Code, ...]:
     return (
         Code(
             f"{probe}.skipped",
-            f"the {probe} probe was not run",
+            f"the {probe} check was not run",
             status=Status.SKIP,
-            causes=("a probe below it failed", "an option excluded it", "the run was interrupted"),
+            causes=("a check before it failed", "an option excluded it", "the run was interrupted"),
             remedy="Fix the check that failed before it, or remove the option that excludes it",
         ),
         Code(
             f"{probe}.unexpected",
-            f"the {probe} probe met something that it has no name for",
-            causes=("a fault that is not in the catalogue yet", "a bug in the probe"),
+            f"unexpected error in the {probe} check",
+            causes=("a fault that has no code yet", "a bug in the probe"),
             remedy=Step(
-                "Report the evidence, so that the fault gets a code of its own",
+                "Report the output of this command",
                 "python -m z4j_fastapi doctor --verbose",
             ),
         ),
         Code(
             f"{probe}.slow",
-            f"the {probe} probe passed, but took longer than a strict start allows",
+            f"the {probe} check passed, but is slow",
             status=Status.WARN,
             causes=(
-                "an overloaded server, or one that waits for a slow service behind it",
-                "packets that are lost and sent again",
+                "an overloaded server, or a slow service behind it",
+                "lost packets",
                 "an overloaded disk, name server or machine",
             ),
-            remedy=Step("Find what is slow, in the evidence", "python -m z4j_fastapi doctor --verbose"),
+            remedy=Step("See the times in the evidence", "python -m z4j_fastapi doctor --verbose"),
         ),
     )
 

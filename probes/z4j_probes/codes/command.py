@@ -78,12 +78,12 @@ CODES = (
     ),
     Code(
         "command.outcome_unknown",
-        "the command was begun, and it is not known whether it was done",
+        "it is not known whether the command was carried out",
         causes=(
             "the process was killed between acting and answering",
             "the connection to Redis was lost in the middle of it",
         ),
-        remedy="Look whether it was done before you send it again",
+        remedy="Check whether it was carried out before you send it again",
         status=Status.WARN,
     ),
 )

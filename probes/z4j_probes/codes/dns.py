@@ -4,32 +4,32 @@ from z4j_probes.codes._code import Code
 from z4j_probes.result import Status, Step
 
 CODES = (
-    Code("dns.ok", "the host that will be dialled resolves", status=Status.PASS),
-    Code("dns.literal", "the URL names an address, so that nothing has to be resolved", status=Status.PASS),
+    Code("dns.ok", "the host name resolves", status=Status.PASS),
+    Code("dns.literal", "the URL contains an address: no name to resolve", status=Status.PASS),
     Code(
         "dns.nxdomain",
-        "the name does not exist: the name servers say NXDOMAIN",
+        "name not found (NXDOMAIN)",
         causes=(
-            "a misspelt host in Z4J_BRAIN_URL",
-            "a record that was never made, or not yet where this machine asks",
-            "a name of another network (split horizon, a VPN that is down)",
+            "a misspelled host in Z4J_BRAIN_URL",
+            "a record that was not created, or has not reached this machine's name server",
+            "a name from another network (split horizon, a VPN that is down)",
             "a Kubernetes or Compose service name, asked outside its namespace or network",
         ),
         remedy="Compare the host in Z4J_BRAIN_URL with the record in your DNS zone, letter by letter",
     ),
     Code(
         "dns.no_address",
-        "the name exists, but has no A or AAAA record",
+        "the name has no A or AAAA record",
         causes=(
-            "a record of another type alone (TXT, MX, a CNAME to nothing)",
-            "the zone's apex instead of the brain's own name",
+            "only records of another type (TXT, MX, a dangling CNAME)",
+            "the apex of the zone instead of the brain's name",
             "a headless Kubernetes service without a ready pod",
         ),
         remedy="Add an A or AAAA record for the name, or correct the name in Z4J_BRAIN_URL",
     ),
     Code(
         "dns.timeout",
-        "no name server answered in time",
+        "no name server answered: timed out",
         causes=(
             "a firewall or network policy that drops port 53",
             "a name server in /etc/resolv.conf that is down or of another network",
@@ -37,33 +37,34 @@ CODES = (
             "a name server that ignores AAAA queries",
         ),
         remedy=Step(
-            "Open port 53 to the name servers in /etc/resolv.conf. See whether they answer", "dig NAME"
+            "Allow port 53 to the name servers in /etc/resolv.conf. Check whether they answer", "dig NAME"
         ),
     ),
     Code(
         "dns.servfail",
-        "a name server could not answer (SERVFAIL)",
+        "the name server failed (SERVFAIL)",
         causes=(
             "the zone's own servers are down or misconfigured",
             "DNSSEC validation failed (an expired signature, a wrong DS record)",
-            "a CNAME that goes round in circles",
+            "a CNAME loop",
         ),
         remedy=Step(
-            "Ask without DNSSEC: if that answers, fix DNSSEC, and else the zone's own servers", "dig +cd NAME"
+            "Ask without DNSSEC validation. If it answers, fix DNSSEC; if not, the servers of the zone",
+            "dig +cd NAME",
         ),
     ),
     Code(
         "dns.refused",
-        "a name server refused to answer",
+        "the name server refused to answer (REFUSED)",
         causes=(
             "a name server that serves only its own zones, or only other networks",
             "an access list on the name server",
         ),
-        remedy="Name a server that answers this machine in /etc/resolv.conf",
+        remedy="Set a nameserver in /etc/resolv.conf that answers this machine",
     ),
     Code(
         "dns.no_resolver",
-        "this machine has no name server to ask",
+        "no name server is configured on this machine",
         causes=(
             "/etc/resolv.conf is missing, empty, or not readable for this user",
             "a container or unit that was started with its own, empty network",
@@ -72,28 +73,28 @@ CODES = (
     ),
     Code(
         "dns.invalid_name",
-        "the host is no name that can be looked up",
+        "the host is not a valid host name",
         causes=(
             "two dots in a row, or a part of over 63 characters",
-            "a template variable that was not filled in",
-            "a character that no host name has",
+            "a template variable that was not replaced",
+            "a character that is not allowed in a host name",
         ),
-        remedy="Write the host in Z4J_BRAIN_URL (or the proxy's) as it is registered",
+        remedy="Correct the host in Z4J_BRAIN_URL (or in the proxy's URL)",
     ),
     Code(
         "dns.local_only",
-        "the name resolves on this machine alone; the DNS does not know it",
+        "the name is known only to this machine, not to DNS",
         status=Status.WARN,
         causes=(
             "an entry in /etc/hosts (extra_hosts, hostAliases)",
-            "a domain of the search list that completes the name",
+            "a domain of the search list that was appended to the name",
             "a local source such as mDNS or a directory service",
         ),
         remedy="Create a DNS record, or remove the name from /etc/hosts if it is left over from a test",
     ),
     Code(
         "dns.sinkhole",
-        "the name resolves to nowhere, or to this machine, as a DNS filter answers",
+        "the name resolves to a sinkhole: blocked by a DNS filter?",
         causes=(
             "a filtering resolver (Pi-hole, a company's or provider's filter) that blocks the name",
             "a placeholder record",
@@ -107,15 +108,15 @@ CODES = (
     ),
     Code(
         "dns.system_failure",
-        "the name servers answer, but this machine's own resolver does not",
+        "the system resolver fails, while the name servers answer",
         causes=(
             "the hosts: line of /etc/nsswitch.conf lacks dns",
             "a local cache (systemd-resolved, nscd, dnsmasq) that hangs or is stale",
             "a resolver library or configuration that is missing in a minimal image",
-            "a process that is out of file descriptors",
+            "a process without free file descriptors",
         ),
         remedy=Step(
-            "See where the system resolver and the name servers differ",
+            "Compare the system resolver with the name servers",
             "getent ahosts NAME; dig NAME; cat /etc/nsswitch.conf",
         ),
     ),

@@ -32,7 +32,7 @@ CODES = (
                 "Raise that time on the proxy for /ws/agent, above the time that the log names (nginx: "
                 "proxy_read_timeout and proxy_send_timeout; HAProxy: timeout tunnel; AWS: the idle timeout)"
             ),
-            Step("Events are kept meanwhile: a limit of hours needs no change"),
+            Step("Leave a limit of hours as it is: events are kept meanwhile"),
         ),
     ),
     Code(
@@ -53,7 +53,7 @@ CODES = (
     ),
     Code(
         "session.event_set_aside",
-        "an event was set aside, since the session was closed behind it again and again",
+        "an event was set aside: the brain keeps closing after it",
         status=Status.WARN,
         causes=(
             "an event that is larger than a gateway or proxy in between lets pass (close code 1009)",

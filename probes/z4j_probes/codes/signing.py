@@ -8,20 +8,20 @@ _SET_THE_CLOCK = Step(
 )
 
 CODES = (
-    Code("signing.ok", "signatures are good in both directions", status=Status.PASS),
+    Code("signing.ok", "signatures are valid in both directions", status=Status.PASS),
     Code(
         "signing.secret_missing",
-        "there is no secret to sign with",
-        causes=("Z4J_HMAC_SECRET is not set: the dashboard shows it once, beside the token",),
+        "Z4J_HMAC_SECRET is not set",
+        causes=("Z4J_HMAC_SECRET is not set: the dashboard shows it once, with the token",),
         remedy="Set Z4J_HMAC_SECRET, or Z4J_HMAC_SECRET_FILE, to what the dashboard showed with the token",
         heals=Heals.BY_A_PERSON,
     ),
     Code(
         "signing.secret_wrong",
-        "the brain does not accept the signature",
+        "the brain rejected the signature: wrong HMAC secret",
         causes=(
             "Z4J_HMAC_SECRET belongs to another project or brain than Z4J_TOKEN",
-            "the secret was damaged when it was copied",
+            "the secret was not copied completely",
             "the brain's master secret was changed",
         ),
         remedy="Create the agent again on the dashboard, and copy token and secret from the same page",
@@ -29,43 +29,43 @@ CODES = (
     ),
     Code(
         "signing.clock_skew",
-        "this machine's clock and the brain's are too far apart",
+        "clock skew between this machine and the brain",
         causes=(
-            "no time synchronisation here or on the brain's machine",
-            "a virtual machine that was asleep",
+            "no time synchronization here or on the brain's machine",
+            "a virtual machine that was suspended",
         ),
         remedy=_SET_THE_CLOCK,
         heals=Heals.BY_A_PERSON,
     ),
     Code(
         "signing.no_reply",
-        "the signed frame is never acknowledged",
-        causes=("the brain hangs (its database is locked or gone)", "a middlebox that drops messages"),
-        remedy="Look at the brain's log and its database",
+        "no acknowledgment of the signed frame: timed out",
+        causes=("the brain hangs (its database is locked or unavailable)", "a middlebox that drops messages"),
+        remedy="Check the brain's log and its database",
     ),
     Code(
         "signing.brain_signature_invalid",
-        "what the brain sends does not verify",
+        "the brain's signature is not valid",
         causes=(
             "a middlebox that alters messages, or removes their signatures",
-            "the brain took our signature but signs with another secret, or not at all",
-            "something else than a brain answers",
+            "the brain signs with another secret, or not at all",
+            "the server is not a brain",
         ),
         remedy=(
             Step("Remove inspecting middleboxes from the path to /ws/agent"),
-            Step("If there are none, upgrade the brain, or create the agent again"),
+            Step("If that fails, upgrade the brain, or create the agent again"),
         ),
     ),
     Code(
         "signing.not_enforced",
-        "an early doctor's warning that the brain does not sign what it sends (history: no longer given)",
+        "the brain does not sign (history: no longer given)",
         status=Status.WARN,
         causes=("a report of an early version: what is not signed is signing.brain_signature_invalid now",),
         remedy=Step("Run the doctor again", "python -m z4j_fastapi doctor"),
     ),
     Code(
         "signing.large_frame_lost",
-        "small frames arrive, and frames as large as an agent's batches are lost on the path",
+        "large frames are lost in between",
         causes=(
             "an MTU on the path (VPN, tunnel, container network) below that of this machine, and a firewall "
             "that drops the ICMP messages that would say so",
@@ -80,7 +80,7 @@ CODES = (
     ),
     Code(
         "signing.large_frame_refused",
-        "small frames are accepted, and a large one ends the connection",
+        "large frames are refused in between",
         status=Status.WARN,
         causes=(
             "a gateway or proxy with a limit for WebSocket messages (close code 1009)",
@@ -90,12 +90,12 @@ CODES = (
     ),
     Code(
         "signing.closed",
-        "the connection was closed before the signed frame was acknowledged",
+        "connection closed before the signed frame was acknowledged",
         causes=(
-            "the brain is restarting, or failed inside (its log says why)",
+            "the brain is restarting, or had an internal error (see its log)",
             "another connection took this worker id over (close code 4002)",
             "a proxy that cuts WebSocket connections",
         ),
-        remedy="Look at the brain's log at this moment, and at the log of the proxy in front of it",
+        remedy="Check the brain's log at this time, and the log of the proxy in front of it",
     ),
 )

@@ -51,7 +51,7 @@ CODES = (
     ),
     Code(
         "unit.not_taken_over",
-        "the service has limits that the doctor can't give itself, and that may keep it offline",
+        "the service has limits that this check can't apply",
         status=Status.WARN,
         causes=(
             "SystemCallFilter= refuses what a connection needs",

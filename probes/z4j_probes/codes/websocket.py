@@ -4,7 +4,7 @@ from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status, Step
 
 _PASS_UPGRADE = (
-    "the proxy pass the upgrade of /ws/agent on (nginx: proxy_http_version 1.1; "
+    "the proxy pass on the upgrade of /ws/agent (nginx: proxy_http_version 1.1; "
     "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;)"
 )
 
@@ -12,7 +12,7 @@ CODES = (
     Code("websocket.ok", "the path upgrades to WebSocket", status=Status.PASS),
     Code(
         "websocket.not_found",
-        "there is no WebSocket endpoint at that path",
+        "no WebSocket endpoint at this path (404)",
         causes=(
             "the brain URL lacks the path prefix under which a proxy serves the brain, or has one too many",
             "the proxy routes the dashboard but not /ws/agent",
@@ -22,58 +22,58 @@ CODES = (
     ),
     Code(
         "websocket.upgrade_stripped",
-        "something on the way dropped the Upgrade header",
+        "a proxy in between dropped the Upgrade header",
         causes=(
-            "a reverse proxy that passes Upgrade and Connection on only when it is told to",
+            "a reverse proxy that is not configured to pass on Upgrade and Connection",
             "a load balancer or firewall that knows only plain HTTP, or HTTP/1.0",
         ),
         remedy=f"Let {_PASS_UPGRADE}",
     ),
     Code(
         "websocket.plain_answer",
-        "an ordinary page was answered instead of an upgrade",
+        "the server sent a page instead of an upgrade",
         causes=(
             "a single-page application or a default site that answers every path with 200",
             "a captive portal, or a filter's block page",
             "a reverse proxy that dropped the Upgrade header",
         ),
         remedy=(
-            Step("See in the evidence which server sent the page"),
+            Step("Run the doctor with --verbose to see which server sent the page"),
             Step(f"If it is the brain, let {_PASS_UPGRADE}"),
         ),
     ),
     Code(
         "websocket.redirect",
-        "the upgrade was answered with a redirect",
+        "the server redirects the upgrade",
         causes=(
-            "the brain URL says http:// and the proxy wants https://",
+            "the brain URL is http://, and the proxy requires https://",
             "the brain moved to another host or path",
-            "a single sign-on in front of the brain sends whoever has no session to its login page",
+            "a single sign-on in front of the brain redirects to its login page",
         ),
-        remedy="Set Z4J_BRAIN_URL to where it leads, or exempt /ws/agent from the login that it leads to",
+        remedy="Set Z4J_BRAIN_URL to the target of the redirect, or exempt /ws/agent from the login",
     ),
     Code(
         "websocket.bad_gateway",
-        "the server is there, but the brain behind it is not well",
+        "the brain behind the proxy is unavailable",
         causes=(
             "the brain is down or restarting",
-            "the proxy dials the wrong port",
+            "the proxy connects to the wrong port",
             "the brain is overloaded",
         ),
-        remedy="Look at the brain's process, and at the log of the proxy in front of it",
+        remedy="Check the brain's process, and the log of the proxy in front of it",
     ),
     Code(
         "websocket.forbidden",
-        "the upgrade was forbidden by what stands in front of the brain",
+        "upgrade forbidden (403)",
         causes=(
             "a web application firewall, or an address list of the proxy",
-            "a path that the brain does not know (it answers unknown WebSocket paths with 403)",
+            "an unknown path (a brain answers those with 403)",
         ),
-        remedy="Allow this machine's address and /ws/agent there: a brain rejects tokens in another way",
+        remedy="Allow this machine's address and /ws/agent there. The token is not the cause",
     ),
     Code(
         "websocket.unauthorized",
-        "something in front of the brain wants other credentials",
+        "the server requires other credentials (401)",
         causes=(
             "HTTP basic authentication or an access gateway on the proxy",
             "a proxy that consumes or replaces the Authorization header",
@@ -82,64 +82,64 @@ CODES = (
     ),
     Code(
         "websocket.host_rejected",
-        "the server does not serve that host name",
+        "the server rejects this host name",
         causes=(
             "the name in the brain URL is missing in the server's list of hosts",
-            "a proxy that passes another Host header on",
+            "a proxy that passes on another Host header",
         ),
         remedy="Add the host to the names that the server accepts, or set Z4J_BRAIN_URL to one of them",
     ),
     Code(
         "websocket.rate_limited",
-        "too many requests from this address",
+        "too many requests from this address (429)",
         causes=("an agent that restarts in a loop", "many agents behind one address"),
         remedy="Wait, and find what connects so often, or raise the proxy's limit for /ws/agent",
         heals=Heals.BY_WAITING,
     ),
     Code(
         "websocket.tls_expected",
-        "the port expects TLS, and the brain URL says plain http",
+        "the port expects TLS, and the brain URL is plain http",
         causes=("http:// where https:// is meant",),
         remedy="Set Z4J_BRAIN_URL to an https:// URL",
     ),
     Code(
         "websocket.client_certificate",
-        "the server wants a client certificate",
-        causes=("mutual TLS on the proxy in front of the brain (with TLS 1.3 it says so only now)",),
+        "a client certificate is required after the handshake (mTLS)",
+        causes=("mutual TLS on the proxy in front of the brain (TLS 1.3 reports it after the handshake)",),
         remedy="Exempt /ws/agent from client certificates there: agents authenticate with their token",
     ),
     Code(
         "websocket.not_http",
-        "what answers does not speak HTTP",
-        causes=("the port belongs to another service", "the proxy speaks HTTP/2 alone on that port"),
+        "the server does not speak HTTP on this port",
+        causes=("the port belongs to another service", "the proxy speaks only HTTP/2 on that port"),
         remedy="Check the port in Z4J_BRAIN_URL",
     ),
     Code(
         "websocket.timeout",
-        "the connection is accepted, and the upgrade is never answered",
+        "WebSocket upgrade timed out",
         causes=(
             "the brain hangs, or its proxy waits for it",
-            "a firewall that lets connections through and drops what they carry",
+            "a firewall that accepts connections and drops their data",
             "the port belongs to a service that waits for something else",
         ),
-        remedy="Look at the brain's process, and at the log of the proxy in front of it",
+        remedy="Check the brain's process, and the log of the proxy in front of it",
     ),
     Code(
         "websocket.closed",
-        "the connection was closed instead of an answer",
+        "connection closed during the WebSocket upgrade",
         causes=(
-            "a firewall or proxy that cuts what looks like WebSocket",
+            "a firewall or proxy that blocks WebSocket",
             "a server process that crashes or restarts",
-            "mutual TLS: some servers close without saying that they want a client certificate",
+            "mutual TLS: some servers close without asking for a client certificate",
         ),
         remedy="Look at the log of the proxy in front of the brain",
     ),
     Code(
         "websocket.bad_accept",
-        "the upgrade was answered in a way that no WebSocket client may accept",
+        "the answer to the upgrade is not valid",
         causes=(
-            "a cache or middlebox that answers from memory",
-            "a server that implements WebSocket wrongly",
+            "a cache or middlebox that answers from its cache",
+            "a server with a faulty WebSocket implementation",
         ),
         remedy="Remove caches and inspecting middleboxes from the path to /ws/agent",
     ),

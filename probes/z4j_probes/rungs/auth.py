@@ -180,7 +180,7 @@ def _compare_without_proxy(climb: Climb) -> Step:
 
 def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
     received = climb.settings.redactor().excerpt(answer.decode("utf-8", "replace"))
-    message = f"{climb.endpoint.host} answered hello with something else: {why}"
+    message = f"{climb.endpoint.host} did not answer the handshake as a brain does: {why}"
     advice = _advice(climb, "auth.bad_reply", None)
     details = {"received": received, "received_bytes": len(answer)}
     return outcome("auth.bad_reply", message, hint=advice, details=details)

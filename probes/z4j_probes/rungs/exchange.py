@@ -45,7 +45,7 @@ class Closed:
             limit = f"{DEFAULT_MAX_FRAME_BYTES // 1024 // 1024} MiB"
             return f"it sent a message of more than {limit}, which is the limit (we closed with {self.sent})"
         if self.unintelligible:
-            return f"it sent what is no WebSocket message (we closed with {self.sent})"
+            return f"it sent an invalid WebSocket message (we closed with {self.sent})"
         if self.code is None:
             return "the connection ended without a close code"
         try:

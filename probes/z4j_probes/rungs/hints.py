@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from z4j_probes.endpoint import Endpoint
-from z4j_probes.invocation import can_type
+from z4j_probes.invocation import MODULE, can_type
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
 from z4j_probes.rungs import unit_hints
@@ -98,7 +98,7 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     if source.env_file is not None:
         return (Step(f"Write {name}=… without quotes or spaces into {source.env_file}"),)
     if source.kind is Kind.ARGUMENT:
-        return (Step(f"Pass it without anything around it ({attribute}=…), or remove it and set {name}"),)
+        return (Step(f"Pass it without quotes or spaces ({attribute}=…), or remove it and set {name}"),)
     if unit is not None:
         return unit_hints.set_secret(unit, name)
     if can_type():
@@ -157,11 +157,15 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
     except PermissionError:
         if unit is not None and by_systemd:
             return unit_hints.load_credential(unit, variable, path)
-        return (Step(f"Let uid {uid} enter the directories above it. See their modes", f"namei -l {quoted}"),)
+        return (
+            Step(
+                f"Allow uid {uid} to enter the directories above it. List their modes", f"namei -l {quoted}"
+            ),
+        )
     except (OSError, ValueError):
         if variable.startswith("--"):
             seen = f"ls -la {_nearest(path)}"
-            return (Step(f"Correct {variable}: {path} does not exist. List what does", seen),)
+            return (Step(f"Correct {variable}: {path} does not exist. List its directory", seen),)
         if not os.path.isabs(path):
             return (
                 Step(
@@ -169,16 +173,25 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
                 ),
             )
         seen = f"ls -la {_nearest(path)}"
-        return (Step(f"Mount or write the file, or correct {variable}. List what exists", seen),)
+        return (Step(f"Mount or create the file, or correct {variable}. List its directory", seen),)
     if stat.S_ISDIR(found.st_mode):
         return (Step(f"Mount the file: {path} is a directory, as Docker makes for a missing mount source"),)
     if unit is not None and by_systemd and not os.access(path, os.R_OK):
         return unit_hints.load_credential(unit, variable, path)
     if not os.access(path, os.R_OK):
-        owned = f"it belongs to uid {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}"
-        allow = f"sudo chown {uid} {quoted} && sudo chmod 0400 {quoted}"
-        return (Step(f"Let uid {uid} read it ({owned})", allow),)
-    return (Step("See what the file contains", f"file {quoted}"),)
+        # the owner stays: root's own env file is what systemd reads before it drops its privileges
+        gid, mode = os.getegid(), stat.S_IMODE(found.st_mode)
+        owned = f"it belongs to uid {found.st_uid} with mode {mode:04o}"
+        allow = f"sudo chgrp {gid} {quoted} && sudo chmod {mode | 0o440:04o} {quoted}"
+        if variable == "--env-file":
+            return (
+                Step(
+                    "Run the doctor as root for the unit that reads it", f"sudo {MODULE} doctor --unit UNIT"
+                ),
+                Step(f"If no unit reads it, allow group {gid} to read it ({owned})", allow),
+            )
+        return (Step(f"Allow group {gid} to read it ({owned})", allow),)
+    return (Step("Identify the file", f"file {quoted}"),)
 
 
 def _directory() -> str:

@@ -8,7 +8,14 @@ the stable names, `hello` remembers what the agent on this machine said last.
 from __future__ import annotations
 
 from z4j_probes.storage.database import damaged, free_space, open_database, proof
-from z4j_probes.storage.directory import StateDirectory, choose, is_private, private_directory, relocated
+from z4j_probes.storage.directory import (
+    StateDirectory,
+    choose,
+    is_private,
+    private_directory,
+    relocated,
+    requested_directory,
+)
 from z4j_probes.storage.faults import classify, storage_error
 from z4j_probes.storage.hello import LastHello, recall_hello, remember_hello
 from z4j_probes.storage.names import fingerprint, identity
@@ -29,5 +36,6 @@ __all__ = [
     "recall_hello",
     "relocated",
     "remember_hello",
+    "requested_directory",
     "storage_error",
 ]

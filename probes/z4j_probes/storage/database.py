@@ -66,7 +66,7 @@ def create_private(path: Path) -> None:
         if path.is_symlink():
             raise StorageError(UNSAFE_DIRECTORY, f"{path} is a symbolic link") from exc
     except (OSError, ValueError) as exc:
-        raise storage_error(exc, f"{path} can't be made") from exc
+        raise storage_error(exc, f"can't create {path}") from exc
 
 
 def proof(directory: Path) -> None:
@@ -115,7 +115,9 @@ def free_space(directory: Path) -> int:
     try:
         found = os.statvfs(directory)
     except OSError as exc:
-        raise storage_error(exc, f"the free space of {directory} can't be read") from exc
+        raise storage_error(
+            exc, f"can't read can't read the free space of {directory} can't be read"
+        ) from exc
     if found.f_files and not found.f_favail:
         return 0
     return found.f_bavail * found.f_frsize
@@ -130,7 +132,7 @@ def _write_plainly(path: Path) -> None:
             os.fsync(file.fileno())
             file.truncate(0)
     except OSError as exc:
-        raise storage_error(exc, f"a file in {path.parent} can't be written") from exc
+        raise storage_error(exc, f"can't write a file in {path.parent}") from exc
 
 
 def _write_a_row(path: Path) -> None:
@@ -143,8 +145,8 @@ def _write_a_row(path: Path) -> None:
                 connection.execute("CREATE TABLE proof (row BLOB NOT NULL)")
                 connection.execute("INSERT INTO proof VALUES (?)", (row,))
             elif connection.execute("SELECT row FROM proof").fetchall() != [(row,)]:
-                raise StorageError(UNWRITABLE, f"a row written in {path.parent} came back changed")
+                raise StorageError(UNWRITABLE, f"a row written in {path.parent} was read back differently")
         except sqlite3.Error as exc:
-            raise storage_error(exc, f"a database in {path.parent} can't be written") from exc
+            raise storage_error(exc, f"can't write a database in {path.parent}") from exc
         finally:
             connection.close()

@@ -2,7 +2,7 @@
 
 `$Z4J_HOME`, else `~/.z4j`. Service users often have a home that is not there, not theirs or read-only, so
 a directory that can't be created or written moves to `$TMPDIR/z4j-<uid>`. Two faults are not papered over
-by moving, because they are mended in a minute and a move would hide them:
+by moving, because they are fixed in a minute and a move would hide them:
 
 - `buffer.not_a_directory` where Z4J_HOME names a file, or something below one: the setting is wrong.
   (For the default it moves: `/dev/null` is a usual home of service users.)
@@ -100,6 +100,14 @@ def private_directory(parent: Path, name: str) -> Path:
     return path
 
 
+def requested_directory(home: str | None, environ: Mapping[str, str]) -> str | None:
+    """The absolute path that the settings ask for; None where the user has no home directory."""
+    if home:
+        return os.path.abspath(os.path.expanduser(home))
+    user_home = environ.get("HOME")
+    return os.path.join(user_home, ".z4j") if user_home else None
+
+
 def _user_home(environ: Mapping[str, str]) -> str | None:
     home = environ.get("HOME", "")
     if not os.path.isabs(home):
@@ -127,7 +135,7 @@ def _make(path: Path, *, parents: bool) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
     except (OSError, ValueError) as exc:
-        raise storage_error(exc, f"{path} can't be made") from exc
+        raise storage_error(exc, f"can't create {path}") from exc
 
 
 def _close_to_others(path: Path) -> None:
@@ -149,7 +157,7 @@ def _require_writable(path: Path) -> None:
         os.close(descriptor)
         os.unlink(name)
     except (OSError, ValueError) as exc:
-        raise storage_error(exc, f"{path} can't be written") from exc
+        raise storage_error(exc, f"can't write to {path}") from exc
 
 
 def _require_safe(path: Path) -> None:
@@ -162,13 +170,13 @@ def _require_safe(path: Path) -> None:
         found = path.stat()
         mounted = os.path.ismount(path)
     except (OSError, ValueError) as exc:
-        raise storage_error(exc, f"{path} can't be examined") from exc
+        raise storage_error(exc, f"can't examine {path}") from exc
     if mounted:
         return
     if found.st_uid not in (os.geteuid(), 0):
         raise StorageError(UNSAFE_DIRECTORY, f"{path} belongs to uid {found.st_uid}")
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-        raise StorageError(UNSAFE_DIRECTORY, f"{path} can be written by every user")
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} is writable for every user")
 
 
 def _require_private(path: Path) -> None:
@@ -182,7 +190,7 @@ def _objection_to_private(path: Path) -> str:
     try:
         found = path.lstat()
     except OSError as exc:
-        raise storage_error(exc, f"{path} can't be examined") from exc
+        raise storage_error(exc, f"can't examine {path}") from exc
     if stat.S_ISLNK(found.st_mode):
         return "is a symbolic link"
     if not stat.S_ISDIR(found.st_mode):
@@ -190,7 +198,7 @@ def _objection_to_private(path: Path) -> str:
     if found.st_uid != os.geteuid():
         return f"belongs to uid {found.st_uid}"
     if found.st_mode & 0o077:
-        return f"is open to others (mode {stat.S_IMODE(found.st_mode):04o})"
+        return f"is accessible to other users (mode {stat.S_IMODE(found.st_mode):04o})"
     return ""
 
 
@@ -236,4 +244,4 @@ def _fresh(temporary: Path, usual: str) -> Path:
                 return temporary / name
         return Path(tempfile.mkdtemp(prefix=f"{usual}-", dir=temporary))
     except OSError as exc:
-        raise storage_error(exc, f"no private directory can be made in {temporary}") from exc
+        raise storage_error(exc, f"can't create a private directory in {temporary}") from exc

@@ -50,7 +50,7 @@ def remember_hello(state_directory: Path, identity: str, hello: LastHello) -> No
                 os.unlink(name)
             raise
     except OSError as exc:
-        raise storage_error(exc, f"{directory / FILE_NAME} can't be written") from exc
+        raise storage_error(exc, f"can't write {directory / FILE_NAME}") from exc
 
 
 def recall_hello(state_directory: Path, identity: str) -> LastHello | None:

@@ -114,7 +114,7 @@ async def hello_is_not_answered(stage: Stage) -> Case:
 @scenario(
     "auth.bad_reply",
     "another WebSocket service answers",
-    "answered hello with something else",
+    "did not answer the handshake as a brain does",
     hint=("Z4J_BRAIN_URL",),
 )
 async def another_service_answers(stage: Stage) -> Case:

@@ -124,7 +124,12 @@ async def the_root_file_system_is_read_only(stage: Stage) -> Case:
     )
 
 
-@scenario("buffer.relocated", "the name in /tmp is taken by another user", "belongs to uid 0", "instead of")
+@scenario(
+    "buffer.relocated",
+    "the name in /tmp is taken by another user",
+    "belongs to uid 0",
+    "may be lost on reboot",
+)
 async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
     """$TMPDIR/z4j-4242 belongs to root: the buffer goes to a fresh private directory beside it"""
     place = temporary(stage)
@@ -289,7 +294,7 @@ async def the_volume_is_nearly_full(stage: Stage) -> Case:
 @scenario(
     "buffer.timeout",
     "a network mount whose server is gone",
-    "did not answer in time",
+    "did not answer within",
     hint=("findmnt -T",),
     timeout_s=1.0,
 )

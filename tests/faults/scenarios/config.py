@@ -87,7 +87,7 @@ async def the_url_is_in_quotes(stage: Stage) -> Case:
 
 
 @scenario(
-    "config.unsupported_scheme", "the URL of another protocol", "redis:// is none of", hint=("https://",)
+    "config.unsupported_scheme", "the URL of another protocol", "redis:// is not one of", hint=("https://",)
 )
 async def the_url_is_a_redis_url(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=redis://queue:6379/0"""
@@ -156,7 +156,7 @@ async def the_secret_is_cut_short(stage: Stage) -> Case:
     return case(Z4J_HMAC_SECRET="c2VjcmV0LXNlY3JldC1zZWNyZXQ")
 
 
-@scenario("config.secret_malformed", "the token in the secret's place", "Z4J_HMAC_SECRET: that is the token")
+@scenario("config.secret_malformed", "the token in the secret's place", "Z4J_HMAC_SECRET: it is the token")
 async def the_secret_is_the_token(stage: Stage) -> Case:
     """Z4J_HMAC_SECRET has the value of Z4J_TOKEN"""
     return case(Z4J_HMAC_SECRET=TOKEN)
@@ -178,7 +178,7 @@ async def the_token_file_is_not_there(stage: Stage) -> Case:
     "config.secret_unreadable",
     "a token file that only root may read",
     "Permission denied",
-    hint=("chown 4242", "0400"),
+    hint=("chgrp 4242", "chmod 0640"),
 )
 async def the_token_file_belongs_to_root(stage: Stage) -> Case:
     """the file is root's with mode 0600, the service runs as uid 4242"""
@@ -216,7 +216,7 @@ async def the_projects_variable_is_misspelt(stage: Stage) -> Case:
 @scenario(
     "config.disabled",
     "the agent is switched off",
-    "switched off by Z4J_DISABLED",
+    "Z4J_DISABLED is set: the agent is disabled",
     hint=("unset Z4J_DISABLED",),
 )
 async def the_agent_is_switched_off(stage: Stage) -> Case:
@@ -243,7 +243,7 @@ async def the_ca_file_is_der(stage: Stage) -> Case:
 
 
 @scenario(
-    "config.ca_unreadable", "a CA file that only root may read", "Permission denied", hint=("chown 4242",)
+    "config.ca_unreadable", "a CA file that only root may read", "Permission denied", hint=("chgrp 4242",)
 )
 async def the_ca_file_belongs_to_root(stage: Stage) -> Case:
     """the CA file has mode 0600, the service runs as uid 4242"""

@@ -182,7 +182,9 @@ async def the_certificate_is_a_clients(stage: Stage) -> Case:
     return await serving(stage, issue(stage.root, "localhost", purpose=CLIENT))
 
 
-@scenario("tls.wrong_purpose", "a certificate whose issuer is not a CA", '"Corp Web Server", which is no CA')
+@scenario(
+    "tls.wrong_purpose", "a certificate whose issuer is not a CA", '"Corp Web Server", which is not a CA'
+)
 async def the_issuer_is_no_ca(stage: Stage) -> Case:
     """an ordinary certificate was used to issue another"""
     no_ca = authority("Corp Web Server", stage.root, is_ca=False)
@@ -222,7 +224,7 @@ async def the_key_is_short(stage: Stage) -> Case:
 @scenario(
     "tls.expiring_soon",
     "a certificate that was not renewed and soon expires",
-    "runs out in 5 days",
+    "expires in 5 days",
     hint=("renewed",),
 )
 async def the_certificate_runs_out_soon(stage: Stage) -> Case:

@@ -186,8 +186,8 @@ def test_a_moved_buffer_with_little_space_says_both() -> None:
     moved = StateDirectory(Path("/tmp/z4j-1000"), None, True, "buffer.unwritable", "no home directory")
     result = verdict(moved, 0)
     assert result.code == "buffer.relocated"
-    assert "0 bytes free, which is little" in result.message
-    assert "~/.z4j" in result.message
+    assert "0 bytes free, low" in result.message
+    assert result.headline == "temporary directory: /tmp/z4j-1000"
 
 
 def test_under_systemd_the_hint_is_a_state_directory() -> None:

@@ -115,7 +115,8 @@ async def test_an_env_file_that_is_not_there_is_looked_for_in_its_directory(tmp_
     result = await climb_to("config", [config.PROBE], given)
     assert result.code == "config.secret_unreadable"
     assert (
-        result.hint == "Correct --env-file: no-such-place/web.env does not exist. List what does: `ls -la .`"
+        result.hint
+        == "Correct --env-file: no-such-place/web.env does not exist. List its directory: `ls -la .`"
     )
 
 
@@ -151,7 +152,7 @@ async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names
         ("https://", "config.invalid_url", "no host"),
         ("https://brain.example ", "config.invalid_url", "white space"),
         ("https://user:hidden@brain.example", "config.invalid_url", "user name or password"),
-        ("https://user:hid/den@brain.example", "config.invalid_url", "an @ behind its host"),
+        ("https://user:hid/den@brain.example", "config.invalid_url", "an @ after its host"),
         ("postgres://brain.example", "config.unsupported_scheme", "postgres://"),
         ("http://brain.example", "config.insecure_url", "plain http to brain.example"),
         ("ws://10.0.0.1:8700", "config.insecure_url", "plain http to 10.0.0.1"),
@@ -192,9 +193,9 @@ async def test_code_alone_can_allow_plaintext() -> None:
         ("'abc123'", ["is wrapped in quotes"]),
         ('"abc123', ["begins with a quote"]),
         ("abc123”", ["ends with a quote"]),
-        ("Bearer abc123", ['begins with "Bearer ", which is added to it anyway']),
-        ("Authorization: Bearer abc123", ['begins with "Bearer ", which is added to it anyway']),
-        ("Z4J_TOKEN=abc123", ["begins with its own variable's name"]),
+        ("Bearer abc123", ['begins with "Bearer ", which the agent adds itself']),
+        ("Authorization: Bearer abc123", ['begins with "Bearer ", which the agent adds itself']),
+        ("Z4J_TOKEN=abc123", ["begins with the name of its variable"]),
         ("abc\n123", ["has a newline in the middle"]),
         ("abc 123", ["has white space in the middle"]),
         ("abc\u200b123", ["has an invisible character that is not ASCII"]),
@@ -299,7 +300,7 @@ async def test_a_secret_file_of_another_mode_is_mended_by_a_command(tmp_path: Pa
         pytest.skip("this user reads every file, as root does")
     result = await judged_bare({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKEN_FILE": str(path)})
     assert result.code == "config.secret_unreadable"
-    assert f"sudo chown {os.geteuid()} {path}" in result.hint
+    assert f"sudo chgrp {os.getegid()} {path}" in result.hint
 
 
 async def test_an_empty_secret_file_is_said_to_be_empty(tmp_path: Path) -> None:
@@ -389,7 +390,7 @@ async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
         ({"Z4J_AGENT_NAME": " "}, "is blank"),
         ({"Z4J_AGENT_NAME": "n" * 129}, "129 characters"),
         ({"Z4J_AGENT_NAME": "web-{hostname}"}, "contains {hostname}"),
-        ({"Z4J_AGENT_NAME": "web\x00"}, "can't be shown"),
+        ({"Z4J_AGENT_NAME": "web\x00"}, "a control character"),
         ({"HTTPS_PROXY": "socks5://user:hidden@proxy.example"}, "HTTPS_PROXY names a socks5:// proxy"),
     ],
 )
@@ -421,7 +422,7 @@ async def test_an_agent_that_is_switched_off_is_a_warning_and_the_ladder_goes_on
         results = [result async for result in climbing.climb(climb)]
         assert climb.has("endpoint")
     assert (results[0].code, results[0].status) == ("config.disabled", Status.WARN)
-    assert "switched off by Z4J_DISABLED" in results[0].message
+    assert "Z4J_DISABLED is set: the agent is disabled" in results[0].message
     assert results[0].hint.startswith("Unset Z4J_DISABLED")
 
 

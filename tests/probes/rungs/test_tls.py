@@ -351,7 +351,7 @@ async def test_what_is_soon_depends_on_the_lifetime(
     assert result.code == code
     if code == "tls.expiring_soon":
         assert result.status is Status.WARN
-        assert "the certificate of localhost runs out in" in result.message
+        assert "the certificate of localhost expires in" in result.message
 
 
 async def test_an_intermediate_that_runs_out_soon_is_seen_too(root: Issued, root_file: str) -> None:

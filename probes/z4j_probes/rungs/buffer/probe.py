@@ -29,7 +29,16 @@ from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
-from z4j_probes.storage import StateDirectory, choose, damaged, free_space, identity, private_directory, proof
+from z4j_probes.storage import (
+    StateDirectory,
+    choose,
+    damaged,
+    free_space,
+    identity,
+    private_directory,
+    proof,
+    requested_directory,
+)
 from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE
 from z4j_probes.systemd_unit import ServiceUnit, unit_of
 from z4j_probes.threads import in_daemon_thread
@@ -42,11 +51,11 @@ async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
     settings, uid = climb.settings, os.geteuid()
     unit = unit_of(settings)
-    asked_for = settings.home or "~/.z4j"
+    asked_for, budget_s = settings.home or "~/.z4j", climb.time_left()
     try:
-        async with asyncio.timeout(climb.time_left()):
+        async with asyncio.timeout(budget_s):
             proven = climb.has("directory")
-            asked = _asked_for(settings)
+            asked = requested_directory(settings.home, settings.environ)
             if uid == 0 and unit is None and asked and not proven:
                 owner = await in_daemon_thread(lambda: owner_above(asked))
                 if owner:
@@ -59,7 +68,7 @@ async def run(climb: Climb) -> ProbeResult:
             own = _own_directory(settings, chosen.path)
             free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
     except TimeoutError:
-        return _hangs(asked_for, uid=uid)
+        return _hangs(asked_for, budget_s, uid=uid)
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
     return verdict_on(settings, chosen, free_bytes, uid=uid, unit=unit)
@@ -68,23 +77,23 @@ async def run(climb: Climb) -> ProbeResult:
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     """See how the service's own buffers begin; an agent finds out when it opens its own."""
     settings, uid, directory = climb.settings, os.geteuid(), climb.directory.path
-    unit = unit_of(settings)
+    unit, budget_s = unit_of(settings), climb.time_left()
     own = _own_directory(settings, directory)
     try:
-        async with asyncio.timeout(climb.time_left()):
+        async with asyncio.timeout(budget_s):
             bad = await in_daemon_thread(lambda: damaged(own))
     except TimeoutError:
-        return _hangs(str(directory), uid=uid)
+        return _hangs(str(directory), budget_s, uid=uid)
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
     return result if bad is None else _found_damaged(*bad, uid=uid, unit=unit)
 
 
-def _hangs(path: str, *, uid: int) -> ProbeResult:
+def _hangs(path: str, budget_s: float, *, uid: int) -> ProbeResult:
     return outcome(
         "buffer.timeout",
-        f"{path} did not answer in time: a write or a look at it hangs",
-        hint=Step("See whether its mount's server answers", f"findmnt -T {shlex.quote(path)}"),
+        f"{path} did not answer within {budget_s:.3g} s",
+        hint=Step("Check whether the server of its mount answers", f"findmnt -T {shlex.quote(path)}"),
         details={"directory": path, "uid": uid},
     )
 
@@ -92,7 +101,11 @@ def _hangs(path: str, *, uid: int) -> ProbeResult:
 def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: ServiceUnit | None) -> ProbeResult:
     settings = climb.settings
     own = _own_directory(settings, climb.directory.path) if climb.has("directory") else None
-    path = str(climb.directory.path) if climb.has("directory") else _asked_for(settings)
+    path = (
+        str(climb.directory.path)
+        if climb.has("directory")
+        else requested_directory(settings.home, settings.environ)
+    )
     details = {"directory": path, "uid": uid}
     by_mistake = uid == 0 and unit is None
     owner = owner_of(str(own)) if own and by_mistake and exc.code == UNSAFE_DIRECTORY else None
@@ -101,7 +114,14 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: ServiceUnit | No
     if own and os.path.lexists(own) and exc.code in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY, UNWRITABLE):
         steps = _give_back(str(own), uid)
     else:
-        steps = fix(exc.code, path, uid=uid, unit=unit, home_is_set=settings.home is not None)
+        steps = fix(
+            exc.code,
+            path,
+            uid=uid,
+            unit=unit,
+            home_is_set=settings.home is not None,
+            env_file=_env_file(settings),
+        )
     return outcome(exc.code, f"uid {uid}: {exc}", hint=steps, details=details)
 
 
@@ -116,28 +136,40 @@ def verdict_on(
         "uid": uid,
     }
     low = free_bytes < LOW_SPACE_BYTES
-    space = f"{_amount(free_bytes)} free" + (", which is little" if low else "")
+    space = f"{_amount(free_bytes)} free" + (", low" if low else "")
     if chosen.relocated:
         details |= {"reason": chosen.reason, "reason_code": chosen.code, "refused": chosen.refused}
-        instead = f"instead of {chosen.requested or '~/.z4j'}"
-        message = f"the buffer is in {chosen.path} ({space}) {instead}: {chosen.reason}"
-        if chosen.refused:
-            message += f"; {chosen.refused}"
+        reasons = f"{chosen.reason}; {chosen.refused}" if chosen.refused else chosen.reason
+        message = f"{reasons}; events are buffered in {chosen.path} ({space}) and may be lost on reboot"
         requested = str(chosen.requested) if chosen.requested else None
         by_mistake = uid == 0 and unit is None and chosen.code == UNSAFE_DIRECTORY
         owner = owner_of(requested) if by_mistake else None
         if owner:  # a chown would take the directory away from the service: it is this user that is wrong
             return wrong_user(requested, owner, details)
-        steps = fix(chosen.code, requested, uid=uid, unit=unit, home_is_set=settings.home is not None)
-        return outcome("buffer.relocated", message, hint=steps, details=details)
+        steps = fix(
+            chosen.code,
+            requested,
+            uid=uid,
+            unit=unit,
+            home_is_set=settings.home is not None,
+            env_file=_env_file(settings),
+        )
+        headline = f"temporary directory: {chosen.path}"
+        return outcome("buffer.relocated", message, hint=steps, details=details, headline=headline)
     if low:
-        step = Step("Free space there", f"df -h {shlex.quote(str(chosen.path))}")
+        step = Step("Free space on its disk", f"df -h {shlex.quote(str(chosen.path))}")
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=step, details=details)
     return outcome("buffer.ok", f"{chosen.path} is writable ({space})", details=details)
 
 
 def fix(
-    code: str, path: str | None, *, uid: int, unit: ServiceUnit | None, home_is_set: bool
+    code: str,
+    path: str | None,
+    *,
+    uid: int,
+    unit: ServiceUnit | None,
+    home_is_set: bool,
+    env_file: str | None = None,
 ) -> tuple[Step, ...]:
     """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
     quoted = shlex.quote(path) if path else ""
@@ -146,19 +178,21 @@ def fix(
         return (Step("Free space, inodes, or quota on its file system", seen),)
     if code == "buffer.corrupt":
         return (
-            Step("Check its disk in the kernel's log", f"findmnt -T {quoted}; sudo dmesg | tail"),
+            Step("Check the kernel's log for disk errors", f"findmnt -T {quoted}; sudo dmesg | tail"),
             Step("Check its file system with fsck, unmounted"),
         )
     if code == "buffer.locked":
         return (
-            Step("See which process holds it", f"fuser -v {quoted}/*"),
+            Step("Find the process that holds it", f"fuser -v {quoted}/*"),
             Step("If it is on a network mount, put Z4J_HOME on a local disk"),
         )
     if unit is not None:
         return unit_hints.give_directory(unit, path)
     elsewhere = (
         Step("Create a directory for the buffer", f"sudo install -d -m 0700 -o {uid} /var/lib/z4j"),
-        Step("Use it", "export Z4J_HOME=/var/lib/z4j"),
+        Step(f"Then add Z4J_HOME=/var/lib/z4j to {env_file}")
+        if env_file
+        else Step("Then set it", "export Z4J_HOME=/var/lib/z4j"),
     )
     if path is None or _is_out_of_reach(path) or not (home_is_set or os.path.isdir(os.path.dirname(path))):
         return elsewhere
@@ -166,7 +200,7 @@ def fix(
         return (Step(f"Mount a writable volume at {path}, or set Z4J_HOME to a directory on one"),)
     if code == "buffer.not_a_directory":
         found = _file_in_path(path)
-        what = "a file" if os.path.exists(found) else "a symbolic link that leads nowhere"
+        what = "a file" if os.path.exists(found) else "a dangling symbolic link"
         return (Step(f"Set Z4J_HOME to a directory: {found} is {what}"),)
     if os.path.isdir(path):
         return _own(quoted, uid) if _may_be_taken(path, uid, home_is_set=home_is_set) else elsewhere
@@ -174,6 +208,11 @@ def fix(
         Step("Create it", f"sudo install -d -m 0700 -o {uid} {quoted}"),
         Step(f"If that fails, set Z4J_HOME to a directory that uid {uid} can write"),
     )
+
+
+def _env_file(settings: Settings) -> str | None:
+    """The file that the settings come from, where a setting is added to it."""
+    return next((s.env_file for s in settings.sources.values() if s.env_file is not None), None)
 
 
 def _is_out_of_reach(path: str) -> bool:
@@ -197,10 +236,10 @@ def _give_back(own: str, uid: int) -> tuple[Step, ...]:
     quoted = shlex.quote(own)
     if os.path.islink(own) or not os.path.isdir(own):
         move = f"sudo mv {quoted} {shlex.quote(f'{own}.old')}"
-        return (Step("Move it away: the agent creates a directory of that name", move),)
+        return (Step("Move it: the agent creates a directory with that name", move),)
     if os.stat(own).st_uid == uid and os.access(own, os.W_OK):  # chmod was tried
         return (
-            Step("See which file system it is on: it does not keep modes", f"findmnt -T {quoted}"),
+            Step("Check its file system, which does not keep modes", f"findmnt -T {quoted}"),
             Step("Set Z4J_HOME to a directory on another one"),
         )
     return _own(quoted, uid)
@@ -234,7 +273,7 @@ def _found_damaged(path: Path, start: bytes, *, uid: int, unit: ServiceUnit | No
     return outcome(
         "buffer.corrupt",
         f"{path} is no longer a valid SQLite database (it begins with {start[:4].hex(' ')})",
-        hint=(*check, Step("Restart the agent: it sets the file aside, and starts a new one")),
+        hint=(*check, Step("Restart the agent: it sets the file aside, and creates a new one")),
         details={
             "directory": str(path.parent),
             "buffer": str(path),
@@ -242,13 +281,6 @@ def _found_damaged(path: Path, start: bytes, *, uid: int, unit: ServiceUnit | No
             "uid": uid,
         },
     )
-
-
-def _asked_for(settings: Settings) -> str | None:
-    if settings.home:
-        return os.path.abspath(os.path.expanduser(settings.home))
-    home = settings.environ.get("HOME")
-    return os.path.join(home, ".z4j") if home else None
 
 
 def _amount(size_bytes: int) -> str:

@@ -40,15 +40,13 @@ def owner_above(path: str) -> str | None:
 
 def wrong_user(path: str | None, owner: str, details: dict[str, Any]) -> ProbeResult:
     """The warning, with the command."""
-    message = f"{path} belongs to {owner}, and this is root: it says nothing about what {owner} can do"
+    message = f"{path} belongs to {owner}, and this check runs as root: it can't tell what {owner} can write"
     return _outcome(message, owner, details)
 
 
 def not_made(path: str, owner: str, details: dict[str, Any]) -> ProbeResult:
     """The warning about a directory that root did not make, because it would be root's."""
-    message = (
-        f"{path} is not there, and was not made: it would be root's, in a directory that belongs to {owner}"
-    )
+    message = f"{path} does not exist. It was not created, because it would belong to root, not to {owner}"
     return _outcome(message, owner, details)
 
 

@@ -60,13 +60,14 @@ async def run(climb: Climb) -> ProbeResult:
     """Judge the settings, and leave what they mean."""
     settings = climb.settings
     problems = find_problems(settings)
+    budget_s = climb.time_left()
     try:
-        async with asyncio.timeout(climb.time_left()):
+        async with asyncio.timeout(budget_s):
             ca_problem = await in_daemon_thread(lambda: load_ca_file(settings)) if settings.ca_file else []
     except TimeoutError:  # a dead network mount
         seen = f"findmnt -T {shlex.quote(settings.ca_file or '')}"
-        step = Step("See whether it is on a network mount that does not answer", seen)
-        ca_problem = _ca_problem(settings, "could not be read in time", step)
+        step = Step("Check whether it is on a network mount that does not answer", seen)
+        ca_problem = _ca_problem(settings, f"did not answer within {budget_s:.3g} s", step)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
     if any(p.code not in _WARNINGS for p in problems):
         return _told(settings, problems)
@@ -101,7 +102,9 @@ def load_ca_file(settings: Settings) -> list[Problem]:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         return _ca_problem(settings, f"can't be read: {reason}", unreadable(settings, path, "Z4J_CA_FILE"))
     if not context.cert_store_stats()["x509"]:
-        return _ca_problem(settings, "contains no certificate", "Name the PEM file of the CA's certificate")
+        return _ca_problem(
+            settings, "contains no certificate", "Set it to a PEM file with the certificate of the CA"
+        )
     return []
 
 
@@ -123,9 +126,9 @@ def _make_pem(path: str) -> tuple[Step, ...]:
     elif form:
         convert = f"openssl x509 {form}-in {quoted} -out {made}"
     if convert:
-        return Step("Convert it to PEM", convert), Step("Use the result", f"export Z4J_CA_FILE={made}")
+        return Step("Convert it to PEM", convert), Step("Set the result", f"export Z4J_CA_FILE={made}")
     return (
-        Step("Name a file that contains -----BEGIN CERTIFICATE-----. See what this is", f"file {quoted}"),
+        Step("Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one", f"file {quoted}"),
     )
 
 

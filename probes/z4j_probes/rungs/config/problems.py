@@ -85,7 +85,7 @@ def find_problems(settings: Settings) -> list[Problem]:
     for name in unread:
         known = misspelled.closest(name)
         if known is not None:
-            message = f"{name} is set, but nothing reads it: did you mean {known}?"
+            message = f"{name} is set, but not used: did you mean {known}?"
             steps = as_steps(f"Rename {name} to {known}, or unset it")
             problems.append(Problem("config.unknown_variable", known, f"env {name}", message, steps))
     return [*problems, *_about_url(settings), *_about_secrets(settings), *_about_values(settings)]
@@ -146,12 +146,12 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
     try:
         endpoint = parse_endpoint(settings.brain_url or "")
     except UnsupportedScheme as exc:
-        step = Step(f"Set {name} to the address that the dashboard has in a browser, with https://")
+        step = Step(f"Set {name} to the https:// address of the dashboard")
         yield _problem(settings, "config.unsupported_scheme", "brain_url", f"{name}: {exc}", step)
         return
     except InvalidURL as exc:
-        step = Step(f"Correct {name}: a brain URL looks like {_EXAMPLE_URL}")
-        swapped = "it looks like a token or secret: are the two swapped?"
+        step = Step(f"Set {name} to the address of the dashboard, such as {_EXAMPLE_URL}")
+        swapped = "it looks like a token or secret (swapped?)"
         reason = swapped if settings.has_secret_for_url else exc
         message = f"{name} is not a valid brain URL: {reason}"
         yield _problem(settings, "config.invalid_url", "brain_url", message, step)
@@ -159,7 +159,7 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
     if not (endpoint.secure or endpoint.is_loopback or settings.allow_plaintext):
         message = f"{name} is plain http to {endpoint.host}: the token would be sent unencrypted"
         url = f"https://{endpoint.authority}{endpoint.prefix}"
-        step = Step(f"Set {name} to {url} or to the port that has TLS")
+        step = Step(f"Set {name} to {url}, or to the port with TLS")
         yield _problem(settings, "config.insecure_url", "brain_url", message, step)
     try:
         proxy = find_proxy(endpoint, settings.environ)
@@ -183,7 +183,7 @@ def _about_secrets(settings: Settings) -> Iterator[Problem]:
         if faults:
             message = f"the token in {source_name(settings, 'token')} {', '.join(faults)}"
             steps = (
-                Step("Copy the token from the dashboard again, without anything around it"),
+                Step("Copy the token from the dashboard again, without quotes or spaces"),
                 *replace_secret(settings, "token"),
             )
             yield _problem(settings, "config.token_malformed", "token", message, steps)
@@ -193,7 +193,7 @@ def _about_secrets(settings: Settings) -> Iterator[Problem]:
             decode_secret(settings.hmac_secret.reveal())
         except ValueError as exc:
             is_token = settings.hmac_secret.reveal().strip() == token.strip()
-            wrong = "that is the token, not the secret" if is_token else exc
+            wrong = "it is the token, not the secret" if is_token else exc
             message = f"{source_name(settings, 'hmac_secret')}: {wrong}"
             steps = (
                 Step("Copy the HMAC secret from the dashboard again"),
@@ -219,7 +219,7 @@ def _about_values(settings: Settings) -> Iterator[Problem]:
             yield _problem(settings, "config.invalid_value", attribute, message, step)
     if settings.is_disabled:
         where = source_name(settings, "disabled")
-        message = f"the agent is switched off by {where}: it will not connect"
+        message = f"{where} is set: the agent is disabled and will not connect"
         step = Step(f"Unset {where} if this service needs its agent")
         yield _problem(settings, "config.disabled", "disabled", message, step)
 
@@ -235,10 +235,10 @@ def _objection_to_name(name: str) -> str:
         return "is blank"
     left_over = re.search(r"\{.*?\}", name)
     if left_over:
-        return f"contains {left_over[0]}: only {{host}} and {{pid}} are filled in"
+        return f"contains {left_over[0]}: only {{host}} and {{pid}} are replaced"
     if len(name) > _AGENT_NAME_MAX:
-        return f"is {len(name)} characters long: at most {_AGENT_NAME_MAX} are possible"
-    return "" if name.isprintable() else "contains a character that can't be shown"
+        return f"is {len(name)} characters long (at most {_AGENT_NAME_MAX})"
+    return "" if name.isprintable() else "contains a control character"
 
 
 def _objection_to_commands(choice: str) -> str:

@@ -34,10 +34,10 @@ def faults_of(token: str) -> list[str]:
         found.append("ends with a quote")
     core = core.strip(_QUOTES).strip()
     if re.match(r"(authorization\s*:\s*)?bearer(\s|$)", core, re.IGNORECASE):
-        found.append('begins with "Bearer ", which is added to it anyway')
+        found.append('begins with "Bearer ", which the agent adds itself')
         core = re.sub(r"^(authorization\s*:\s*)?bearer\s*", "", core, flags=re.IGNORECASE)
     elif re.match(r"(export\s+)?Z4J_TOKEN\s*=", core):
-        found.append("begins with its own variable's name")
+        found.append("begins with the name of its variable")
         core = core.partition("=")[2]
     return found + _inside(core)
 

@@ -62,7 +62,7 @@ async def run(climb: Climb) -> ProbeResult:
         return await _literal(climb, host, port, details)
     reason = malformed(host)
     if reason:
-        return outcome("dns.invalid_name", f"{host[:80]} is no host name: {reason}", details=details)
+        return outcome("dns.invalid_name", f"{host[:80]} is not a valid host name: {reason}", details=details)
     if ascii_name(host) != host:
         details["ascii"] = ascii_name(host)
     found = await _look_up(climb, host, port)
@@ -103,7 +103,7 @@ async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) 
     try:
         climb.addresses = await resolve(host, port)
     except OSError as exc:  # an interface after the % that this machine does not have
-        message = f"{host} is no address that this machine can dial: {exc.strerror or exc}"
+        message = f"{host} is not an address that this machine can use: {exc.strerror or exc}"
         return outcome("dns.invalid_name", message, details=details)
     details["addresses"] = [address.ip for address in climb.addresses]
     return outcome("dns.literal", f"{host} is an address: nothing to resolve", details=details)

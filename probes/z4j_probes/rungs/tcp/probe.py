@@ -260,7 +260,7 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         return (
             Step(f"Allow outgoing TCP to {address} in the firewall of this machine", "sudo nft list ruleset"),
             Step(
-                "If no rule here rejects it, find the firewall on the way that does",
+                "If no rule here rejects it, find the firewall in between that does",
                 f"sudo traceroute -T -p {address.port} {address.ip}",
             ),
         )

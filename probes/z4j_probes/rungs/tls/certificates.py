@@ -101,7 +101,7 @@ def strict_faults(ders: Sequence[bytes]) -> list[str]:
                 name = _short(certificate.subject)
                 faults += [f'"{name}" {fault}' for fault in _strict_faults(certificate, last)]
             except ValueError:
-                faults.append(f"certificate {position} of the chain is not well-formed")
+                faults.append(f"certificate {position} of the chain is malformed")
     return faults
 
 
@@ -123,7 +123,7 @@ def _strict_faults(certificate: x509.Certificate, last: bool) -> list[str]:
         if subject_id is None:
             faults.append("is a CA without a subject key identifier")
     elif usage is not None and usage.value.key_cert_sign:
-        faults.append("is no CA, but may sign certificates")
+        faults.append("is not a CA, but may sign certificates")
     if not last and (authority is None or authority.value.key_identifier is None):
         faults.append("has no authority key identifier")
     if authority is not None and authority.critical:

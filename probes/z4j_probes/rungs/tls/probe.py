@@ -161,7 +161,7 @@ def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> ProbeResult
     left = _not_after(soonest) - now
     if left < SOON and left < SOON_FRACTION * (_not_after(soonest) - _moment(soonest, "notBefore")):
         which = "" if soonest is leaf else f' depends on "{_short(soonest["subject"])}", which'
-        message = f"the certificate of {host}{which} runs out in {span(left)} ({day(_not_after(soonest))})"
+        message = f"the certificate of {host}{which} expires in {span(left)} ({day(_not_after(soonest))})"
         return outcome("tls.expiring_soon", message, details=details)
     issuer, valid = _short(leaf["issuer"]), span(_not_after(leaf) - now)
     message = f'{tls.version()}, {host} by "{issuer}", valid for {valid} more'

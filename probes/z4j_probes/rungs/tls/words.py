@@ -92,7 +92,7 @@ def _clock_suspect(evidence: Evidence) -> Words:
     return (
         f"this machine's clock is {span(apart)} {direction} that of {evidence.endpoint.host} "
         f"({evidence.now:%Y-%m-%d %H:%M} UTC here, {there:%Y-%m-%d %H:%M} UTC there): "
-        "by its clock the certificate is valid, by ours it is not",
+        "there the certificate is valid, here it is not",
         None,
     )
 
@@ -284,7 +284,10 @@ def _wrong_purpose(evidence: Evidence) -> Words:
     name = f' "{evidence.chain[0].name}"' if evidence.chain else ""
     if code == _INVALID_CA and len(evidence.path) > 1:
         issuer, host = evidence.path[1].name, evidence.endpoint.host
-        return f'the certificate of {host} was issued by "{issuer}", which is no CA (X509_V_ERR {code})', None
+        return (
+            f'the certificate of {host} was issued by "{issuer}", which is not a CA (X509_V_ERR {code})',
+            None,
+        )
     return f"the certificate{name} may not be used for a server: {reason} (X509_V_ERR {code})", None
 
 

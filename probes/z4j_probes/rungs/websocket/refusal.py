@@ -67,7 +67,7 @@ def banner(received: bytes) -> tuple[str, str]:
     if received.startswith(_TLS_RECORDS):
         return "websocket.tls_expected", "speaks TLS, and was spoken to in plain HTTP"
     if len(received) >= 9 and received[3] == _HTTP2_SETTINGS and received[5:9] == b"\0\0\0\0":
-        return "websocket.not_http", "speaks HTTP/2 alone, where an upgrade needs HTTP/1.1"
+        return "websocket.not_http", "speaks only HTTP/2, and an upgrade needs HTTP/1.1"
     for start, what in _BANNERS:
         if received.startswith(start):
             return "websocket.not_http", what

@@ -1,0 +1,74 @@
+"""Texts as a person reads them, found in sources: what is said, and which of it the vocabulary rules out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+# Left: what is not said. It is searched for in texts without code spans and quotes of commands.
+BANNED = {
+    r"\bmend(s|ed|ing)?\b": "fix",
+    r"\bmisspelt\b": "misspelled",
+    r"\bdial(s|l?ed|l?ing)?\b": "connect to",
+    r"\b(who|what|when|where)ever\b": "name it",
+    r"\b(nobody|somebody|anybody|everybody)\b": "no one, a user",
+    r"\balone\b": "only",
+    r"\bruns? out\b|\brun out\b": "expire",
+    r"\btaken? apart\b": "parsed",
+    r"\bin the clear\b": "unencrypted",
+    r"\blets? go\b": "disconnect",
+    r"\bsaid back\b": "returned",
+    r"\bby (its|the \w+'s|this machine's) clock\b": "clock skew",
+    r"\bthrow-away\b|\bembedded brain\b": "dev brain",
+    r"(?<!there )\b(is|are) no (?!longer\b|more than\b|one\b)": "is not a valid",
+    r"\b(is|are) none\b": "is not one of",
+    r"\bhas to be\b|\bhave to be\b": "must be",
+    r"\bnot well\b|\btrouble\b": "failing",
+    r"\bon the way\b": "in between",
+    r"\b(what|who) answers\b": "the server",
+    r"\bmint(s|ed|ing)?\b": "create",
+    r"\b(climb|rung|ladder)(s|ed|ing)?\b": "check, connection attempt",
+    r"\bhello\b": "handshake",
+    r"\bslots?\b": "buffer file",
+    r"\badopt(s|ed|ing)?\b": "recover",
+    r"\bno end within\b": "timed out after",
+    r"\bsigned by itself\b": "self-signed",
+    r"\b(colour|behaviour|favour|honour|neighbour)\w*": "American spelling",
+    r"\b(synchronis|recognis|organis|initialis|authoris)\w+": "American spelling",
+    r"\b(labelled|travell\w+|signalled|licence)\b": "American spelling",
+    r"\bgreen\b(?! report)|\bred\b": "passed, failed",
+}
+
+
+def texts_in(source: Path) -> Iterator[tuple[int, str]]:
+    """Each text with its line: no docstring, no name, and a value that is filled in as a gap."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    inside: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            inside.add(id(node.body[0].value))  # type: ignore[attr-defined]
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            inside.add(id(node.value))  # of an attribute
+        if isinstance(node, ast.JoinedStr):
+            inside |= {id(part) for part in ast.walk(node) if part is not node}
+    for node in ast.walk(tree):
+        if id(node) in inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+            yield node.lineno, "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
+            yield node.lineno, node.value
+
+
+def objections_to(text: str) -> list[str]:
+    """What the vocabulary rules out, each with what is said instead; code spans and quotes are left out."""
+    said = re.sub(r"`[^`]*`|'[^' ]*'", "", text)
+    return [
+        f"{found[0]!r}: say {instead!r}"
+        for pattern, instead in BANNED.items()
+        if (found := re.search(pattern, said, re.IGNORECASE))
+    ]

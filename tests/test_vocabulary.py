@@ -1,0 +1,93 @@
+"""What a user reads is plain English: its words, the length of rows and log lines, verbs that begin hints."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import z4j_fastapi
+import z4j_probes
+from tests.support.hints import says_what_to_do
+from tests.support.prose import objections_to, texts_in
+from z4j_probes import Status
+from z4j_probes.codes import CATALOGUE
+from z4j_probes.result import ROW_WIDTH
+
+ROOTS = [Path(str(package.__file__)).parent for package in (z4j_probes, z4j_fastapi)]
+SOURCES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
+# In no text for users: frames and tasks by their names, styles, classes of a style sheet.
+NOT_SAID = re.compile(
+    r"z4j (adopt|commands)|the first frame is not a hello|the answer to hello is not a hello_ack"
+    r"|bold (red|green)|\w*<(li|section|ol)\b[^>]*>.*",
+    re.DOTALL,
+)
+LOG_LINE = 100
+LEVELS = ("debug", "info", "warning", "error", "critical", "log")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: "/".join(path.parts[-3:]))
+def test_texts_are_plain_english(source: Path) -> None:
+    said = {line: text for line, text in texts_in(source) if not NOT_SAID.fullmatch(text)}
+    found = {line: (text, faults) for line, text in said.items() if (faults := objections_to(text))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("the certificate has run out", True),
+        ("names a socks:// proxy, which is no URL", True),
+        ("there is no route to it, and it is no longer needed", False),
+        ("run `sudo -u nobody ls` as the user", False),
+        ("the colour of the synchronised clock", True),
+        ("connect to the brain", False),
+    ],
+)
+def test_the_vocabulary_knows_the_dialect(text: str, wrong: bool) -> None:
+    assert bool(objections_to(text)) is wrong
+
+
+def test_titles_fit_into_a_row_and_are_fragments() -> None:
+    titles = {code.code: code.title for code in CATALOGUE.values()}
+    assert {code: title for code, title in titles.items() if len(title) > ROW_WIDTH} == {}
+    sentences = [title for title in titles.values() if title.endswith(".") or re.match("[A-Z][a-z]", title)]
+    assert [title for title in sentences if not title.startswith("WebSocket")] == []
+
+
+def test_remedies_begin_with_a_verb_and_have_their_commands_on_lines_of_their_own() -> None:
+    rows = [code for code in CATALOGUE.values() if code.status in (Status.FAIL, Status.WARN)]
+    steps = [(row.code, step) for row in rows for step in row.steps]
+    assert [(code, step.text) for code, step in steps if not says_what_to_do(step.text)] == []
+    assert [(code, step.text) for code, step in steps if "`" in step.text or "\n" in step.command] == []
+
+
+def test_log_lines_are_short_in_their_templates() -> None:
+    lines = {template for source in SOURCES for template in _templates(source)}
+    assert len(lines) > 10
+    long = [line for line in lines if len(f"z4j: {line}") > LOG_LINE]
+    assert long == []
+
+
+def _templates(source: Path) -> Iterator[str]:
+    """The first lines of what is logged, without the values."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        receiver = node.func.value
+        if isinstance(receiver, ast.Name) and receiver.id == "log" and node.func.attr in LEVELS:
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    yield re.sub(r"%[.\d]*[a-z]", "", argument.value.partition("\n")[0])
+
+
+# What waits on a network takes its seconds from the evidence: the faults hold those messages.
+@pytest.mark.parametrize(
+    "source", [s for s in SOURCES if "rungs" not in s.parts], ids=lambda path: "/".join(path.parts[-3:])
+)
+def test_a_timeout_says_how_long_it_waited(source: Path) -> None:
+    vague = re.compile(r"\b(in time|before the time was up|too long ago|took too long)\b")
+    assert {line: text for line, text in texts_in(source) if vague.search(text)} == {}
