@@ -301,3 +301,49 @@ def dev_brain(
     from z4j_fastapi.cli.dev_brain import run
 
     raise typer.Exit(run(port=port, env_file=env_file, agent_name=agent_name))
+
+
+aside = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help=manual.ASIDE,
+    epilog=manual.LINKS,
+    short_help="List, retry, or delete events that were set aside.",
+)
+app.add_typer(aside, name="aside")
+
+EnvFile = Annotated[
+    str | None, typer.Option("--env-file", metavar="FILE", help="Read Z4J_* from this env file too.")
+]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Only these. Default: all.")]
+
+
+@aside.command("list", short_help="List them, without their data.", help=manual.ASIDE_LIST)
+def aside_list(env_file: EnvFile = None, as_json: AsJson = False) -> None:
+    """List events that were set aside."""
+    from z4j_fastapi.cli.aside import list_events
+
+    raise typer.Exit(list_events(env_file=env_file, as_json=as_json))
+
+
+@aside.command("retry", short_help="Buffer them again.", help=manual.ASIDE_RETRY)
+def aside_retry(ids: Ids = None, env_file: EnvFile = None) -> None:
+    """Buffer events again."""
+    from z4j_fastapi.cli.aside import retry
+
+    raise typer.Exit(retry(ids or (), env_file=env_file))
+
+
+@aside.command("delete", short_help="Delete them for good.", help=manual.ASIDE_DELETE)
+def aside_delete(
+    ids: Ids = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all of them.")] = False,
+    env_file: EnvFile = None,
+) -> None:
+    """Delete events."""
+    from z4j_fastapi.cli.aside import delete
+    from z4j_fastapi.cli.output import usage_error
+
+    if bool(ids) == everything:
+        usage_error("name the ids of the events, or use --all")
+    raise typer.Exit(delete(ids or (), env_file=env_file))

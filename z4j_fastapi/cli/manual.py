@@ -109,3 +109,28 @@ Examples:
   python -m z4j_fastapi dev-brain
   python -m z4j_fastapi dev-brain --port 7700 --env-file .env.dev
 """
+
+ASIDE = """\
+List, retry, or delete the events that the brain, or a gateway before it, did not take.
+
+An event behind which the session was closed three times is set aside, so that it holds up no other. Its
+code in the log is session.event_set_aside.
+
+\b
+Examples:
+  python -m z4j_fastapi aside list
+  python -m z4j_fastapi aside retry 3 4
+  python -m z4j_fastapi aside delete --all
+"""
+
+ASIDE_LIST = """\
+List the events, oldest first: id, time, kind, engine, task, and size. Their data is not shown.
+"""
+
+ASIDE_RETRY = """\
+Buffer the events again. A running agent of this service sends them within a minute.
+"""
+
+ASIDE_DELETE = """\
+Delete the events for good.
+"""
