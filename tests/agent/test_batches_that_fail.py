@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from z4j_fastapi.agent.delivery import GROW_AFTER, LARGE_AGAIN_S, LEAST_BYTES, STRIKES, Delivery, Sent
+from z4j_fastapi.agent.delivery import GROW_AFTER, LARGE_AGAIN_MAX_S, LEAST_BYTES, STRIKES, Delivery, Sent
 from z4j_fastapi.agent.in_flight import MAX_BATCHES
 from z4j_fastapi.buffer import Batch
 
@@ -180,10 +180,22 @@ def test_where_large_frames_are_lost_small_ones_pass_and_nothing_is_set_aside() 
     world.run(4)
     assert len(world.stored) == 299
     assert world.aside == []
-    world.now_s += LARGE_AGAIN_S
+    world.now_s += LARGE_AGAIN_MAX_S
     world.passes = LIMIT
     world.run(6)
     assert len(world.stored) == 300
+
+
+def test_a_path_that_loses_everything_for_a_while_makes_no_event_wait_for_long() -> None:
+    world = World(sizes(20, 3000), passes=0)
+    world.run(12)
+    world.passes = LIMIT
+    began_s = world.now_s
+    while len(world.stored) < 20:
+        world.now_s += 1.0
+        world.session()
+    assert world.now_s - began_s < LARGE_AGAIN_MAX_S
+    assert world.aside == []
 
 
 def test_after_a_lost_connection_batches_are_soon_as_large_as_before() -> None:

@@ -167,9 +167,9 @@ async def test_an_event_above_the_brains_frame_limit_does_not_block_the_others(t
         agent.emit("task.sent", task_id="large", args=["x" * 8000, "y" * 8000, "z" * 8000])
         agent.emit("task.sent", task_id="small")
         await brain.wait_for_events(1)
-        await until(lambda: agent.status.buffered == 0, "the buffer was empty")
+        await until(lambda: agent.status.buffered == 1, "the small one was acknowledged")
         assert [event["task_id"] for event in brain.seen.events.values()] == ["small"]
-        assert agent.status.dropped == 1
+        assert agent.status.dropped == 0  # another brain, or this one tomorrow, may have another limit
 
 
 async def test_a_host_object_that_raises_is_no_reason_to_lose_the_event(tmp_path: Path) -> None:

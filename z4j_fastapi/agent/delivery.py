@@ -26,12 +26,14 @@ _BY_CONTENT = (CloseCode.FRAME_TOO_BIG, CloseCode.BRAIN_ERROR, CloseCode.MALFORM
 STRIKES = 3
 # A close costs a connection, a batch a moment: better eight small batches than four halvings.
 _SPLIT = 8
-# Less than any event with its names: a path that loses this much carries nothing.
-LEAST_BYTES = 512
+# A path that loses this much carries nothing, whatever its size: that is no reason to wait with an event.
+LEAST_BYTES = 1024
 # After so many acknowledged batches a learned size doubles: gateways are reconfigured, networks change.
 GROW_AFTER = 100
-# An event that was lost with its connection would cost one again, and each costs all other events a minute.
-LARGE_AGAIN_S = 600.0
+# An event that was lost with its connection may cost one again, and each costs all other events a minute: it
+# waits, twice as long each time.
+LARGE_AGAIN_S = 5.0
+LARGE_AGAIN_MAX_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Delivery:
         self._lost_bytes: int | None = None
         self._passed_bytes = 0
         self._large_again_s = 0.0
+        self._large_waits_s = LARGE_AGAIN_S
         self._told_limit: int | None = None
         self._waited_s = 0.0
         self._waits_since_s: float | None = None
@@ -138,7 +141,8 @@ class Delivery:
         if self.learned_bytes is None:
             return
         self._acknowledged_batches += 1
-        self.learned_bytes = max(self.learned_bytes, size)
+        if size > self.learned_bytes:
+            self.learned_bytes, self._large_waits_s = size, LARGE_AGAIN_S
         if self._acknowledged_batches >= GROW_AFTER:
             self._acknowledged_batches = 0
             self.learned_bytes *= 2
@@ -191,7 +195,7 @@ class Delivery:
         oldest = on_their_way[0]
         is_large = self.learned_bytes is not None and oldest.size > self.learned_bytes
         if is_large and len(oldest) == len(on_their_way) == 1:
-            self._large_again_s = now_s + LARGE_AGAIN_S
+            self._wait_with_large(now_s)
         elif self._lost_bytes is None or oldest.size <= LEAST_BYTES:
             self._lost_bytes, self._passed_bytes, self._careful = oldest.size, 0, 1
         else:
@@ -201,4 +205,8 @@ class Delivery:
             self._acknowledged_batches = 0
             self._lost_bytes = self._careful = None
             if len(oldest) == 1:
-                self._large_again_s = now_s + LARGE_AGAIN_S
+                self._wait_with_large(now_s)
+
+    def _wait_with_large(self, now_s: float) -> None:
+        self._large_again_s = now_s + self._large_waits_s
+        self._large_waits_s = min(LARGE_AGAIN_MAX_S, 2 * self._large_waits_s)
