@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.namespaces import run_python
+from z4j_fastapi.buffer import EventBuffer, event_store
+from z4j_fastapi.buffer.tail import Entry, Tail
 
 pytestmark = pytest.mark.component
 
@@ -40,6 +42,29 @@ print("ok")
 def test_a_signal_handler_may_append_in_the_middle_of_an_append(tmp_path: Path) -> None:
     result = run_python(SIGNALS, tmp_path)
     assert result.stdout.splitlines() == ["ok"], result.stderr
+
+
+def test_an_append_in_the_middle_of_counting_doubles_none_and_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a signal handler or a destructor, at the worst moment."""
+    monkeypatch.setattr(event_store, "MAX_ARRIVALS", 0)  # each append counts what has arrived
+    buffer = EventBuffer.open(tmp_path, "abc")
+    real = Tail.add
+    nested = ['"nested 1"', '"nested 2"', '"nested 3"']
+
+    def add(tail: Tail, entry: Entry) -> int:
+        if nested:
+            assert buffer.append(nested.pop())
+        return real(tail, entry)
+
+    monkeypatch.setattr(Tail, "add", add)
+    for n in range(3):
+        assert buffer.append(f'"{n}"')
+    expected = {'"0"', '"1"', '"2"', '"nested 1"', '"nested 2"', '"nested 3"'}
+    assert buffer.depth == len(expected)
+    assert set(buffer.claim(100, 10_000).payloads) == expected
+    buffer.close()
 
 
 RAISES = """

@@ -100,6 +100,7 @@ class EventStore:
         self._log_through = 0  # the newest id that may be in the database
         self._log_synced = -1
         self._is_moving = False
+        self._is_draining = False
         self._waited_through = 0  # the newest id at the last look
         self._undeleted: list[Span] = []
         if slot:
@@ -324,6 +325,7 @@ class EventStore:
     def disown(self) -> None:
         """In a child process: take nothing from now on."""
         self.lock, self.disk_lock = threading.RLock(), threading.RLock()
+        self._is_draining = False
         self._open = None
 
     def _write(self, segment: Segment, number: int, payload: builtins.bytes) -> bool:
@@ -342,6 +344,15 @@ class EventStore:
 
     def _drain(self) -> None:
         """Count what has arrived, and keep to the bounds where that needs no disk. With `lock` held."""
+        if self._is_draining:  # a signal handler or a destructor, in the middle of it: it counts that, too
+            return
+        try:
+            self._is_draining = True
+            self._count_arrivals()
+        finally:
+            self._is_draining = False
+
+    def _count_arrivals(self) -> None:
         dropped = 0
         while self._arrivals:
             entry = self._arrivals[0]
