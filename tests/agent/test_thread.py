@@ -149,7 +149,7 @@ async def test_a_dead_thread_is_noticed_logged_and_started_again(
         assert agent.status.worker_id == before
         agent.emit("task.sent", task_id="2")
         await brain.wait_for_events(2 if who == "emit" else 1)
-    assert any("thread has died" in said for said in errors(caplog))
+    assert any("thread died" in said for said in errors(caplog))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
