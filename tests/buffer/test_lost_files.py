@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from z4j_fastapi.buffer import EventBuffer, housekeeper
+from z4j_fastapi.buffer import EventBuffer, event_store, housekeeper
+from z4j_probes import StorageError
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +93,75 @@ def test_wrong_counters_of_the_version_before_are_corrected(tmp_path: Path) -> N
     again = EventBuffer.open(tmp_path, "abc")
     assert (again.depth, again.bytes, len(again.claim(100, 1000))) == (5, 5, 5)
     again.close()
+
+
+@pytest.mark.parametrize(("left", "in_memory"), [(50, 100), (150, 100)])
+def test_what_an_earlier_process_left_is_delivered_by_one_that_had_no_disk_at_first(
+    left: int, in_memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_store, "FIND_SLOT_EVERY_S", 0.02)
+    earlier = EventBuffer.open(tmp_path, "abc")
+    for n in range(left):
+        earlier.append(f'"left {n}"')
+    earlier.close()
+    is_away = True
+
+    def find() -> Path:
+        if is_away:
+            raise StorageError("buffer.timeout", "no answer")
+        return tmp_path
+
+    buffer = EventBuffer.open(None, "abc", find_directory=find)
+    for n in range(in_memory):
+        buffer.append(str(n))
+    arrived = buffer.claim(60, 10**6)
+    buffer.forget(arrived)
+    is_away = False
+    until(lambda: buffer.directory and not buffer.fault, buffer)
+    assert buffer.adopt() == left
+    until(lambda: not buffer.fault, buffer)
+    payloads = [*arrived.payloads]
+    while batch := buffer.claim(10**6, 10**9):
+        payloads += batch.payloads
+        buffer.forget(batch)
+    assert sorted(p for p in payloads if p != '"more"') == sorted(
+        [f'"left {n}"' for n in range(left)] + [str(n) for n in range(in_memory)]
+    )
+    assert (buffer.depth, buffer.fault, buffer.dropped) == (0, "", 0)
+    buffer.close()
+
+
+def test_a_stop_in_the_middle_of_an_adoption_costs_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heir, orphan = EventBuffer.open(tmp_path, "abc"), EventBuffer.open(tmp_path, "abc")
+    for n in range(10):
+        orphan.append(str(n))
+    orphan.close()
+    append, appended = heir._store.append, 0
+
+    def append_until_closed(json: str, payload: bytes) -> bool | None:
+        nonlocal appended
+        appended += 1
+        if appended == 5:
+            heir.close()
+        return append(json, payload)
+
+    monkeypatch.setattr(heir._store, "append", append_until_closed)
+    assert heir.adopt() == 4
+    again = EventBuffer.open(tmp_path, "abc")
+    again.adopt()
+    assert sorted(again.claim(100, 1000).payloads) == [str(n) for n in range(10)]
+    again.close()
+
+
+def test_a_file_where_the_next_segment_would_be_is_passed(tmp_path: Path) -> None:
+    buffer = EventBuffer.open(tmp_path, "abc")
+    number = buffer._store._next_number
+    (tmp_path / "abc" / f"journal-0-{number}").write_bytes(b"of a backup")
+    assert buffer.append("1")
+    until(lambda: buffer._store._next_number > number + 1, buffer)
+    until(lambda: not buffer.fault, buffer)
+    assert buffer.append("2")
+    buffer.close()
+    assert (tmp_path / "abc" / f"journal-0-{number}").read_bytes() == b"of a backup"

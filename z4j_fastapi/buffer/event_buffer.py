@@ -78,7 +78,7 @@ class EventBuffer:
             find = find_directory
 
             def find_slot() -> slots.Slot:
-                return slots.take_lowest(private_directory(find(), identity))
+                return slots.take_unused(private_directory(find(), identity))
 
         store = EventStore(slot, max_events, max_bytes, find_slot)
         buffer = cls(store, max_bytes, has_thread=bool(slot or find_slot))

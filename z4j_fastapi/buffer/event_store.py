@@ -228,7 +228,8 @@ class EventStore:
     def move_from(self, orphan: EventStore) -> int:
         """Move the oldest chunk of another store's events here; 0 if it has no more, or there is no room.
 
-        Written here before they are deleted there: a process that dies in between sends them twice.
+        Written here before they are deleted there: a process that dies in between sends them twice. So does
+        one that closes this store, or whose disk fails, in the middle of a chunk.
         """
         rows = orphan.read((0, END), CHUNK)
         size = sum(utf8_size(json) for _, json in rows or ())
@@ -240,8 +241,8 @@ class EventStore:
         ):
             return 0
         for taken, (_, json) in enumerate(rows):
-            if not self.append(json, json.encode()):
-                rows = rows[: taken + 1]
+            if not self.append(json, json.encode()):  # in no file, so it stays in the one that has it
+                rows = rows[:taken]
                 break
         if rows:
             orphan.delete((rows[0][0], rows[-1][0]))
@@ -433,6 +434,8 @@ class EventStore:
         try:
             segment = Segment.create(slot.path.parent, slot.number, self._next_number)
         except OSError as exc:
+            if isinstance(exc, FileExistsError):  # a backup, say: the next attempt takes the next number
+                self._next_number += 1
             with self.lock:
                 self._open = self._memory if self._open else None
             self._degrade(exc)

@@ -65,6 +65,15 @@ def take_lowest(directory: Path) -> Slot:
         return _take_first(directory, range(MAX_SLOTS))
 
 
+def take_unused(directory: Path) -> Slot:
+    """The lowest slot in `directory` without a file, for a process that has events in memory already.
+
+    The ids of what an earlier process has left would be among its own. It adopts them instead.
+    """
+    with _one_at_a_time(directory):
+        return _take_first(directory, _unused(directory))
+
+
 def take_again(slot: Slot, own_files: Collection[FileId] = ()) -> Slot:
     """The same slot, whose file was deleted or exchanged, perhaps with its directory.
 
@@ -75,9 +84,7 @@ def take_again(slot: Slot, own_files: Collection[FileId] = ()) -> Slot:
     with _one_at_a_time(directory):
         _make_way(slot, own_files)
         slot.connection.close()
-        taken = set(_numbers(directory))
-        free = (number for number in range(MAX_SLOTS) if number not in taken)
-        return _take_first(directory, itertools.chain([slot.number], free))
+        return _take_first(directory, itertools.chain([slot.number], _unused(directory)))
 
 
 def _make_way(slot: Slot, own_files: Collection[FileId]) -> None:
@@ -93,8 +100,7 @@ def _make_way(slot: Slot, own_files: Collection[FileId]) -> None:
             if file_id(os.lstat(wal)) in own_files:
                 os.unlink(wal)  # of the old file: it must not be replayed into another one
         open_database(slot.path).close()  # which moves its own log into it
-        taken = set(_numbers(directory))
-        free = next(number for number in range(MAX_SLOTS) if number not in taken)
+        free = next(_unused(directory))
         os.rename(slot.path, directory / f"buffer-{free}.sqlite")
     except (OSError, StorageError, StopIteration):  # nothing is there, or another process has it
         return
@@ -171,6 +177,12 @@ def _numbers(directory: Path) -> list[int]:
     except OSError:
         return []
     return sorted(int(found[1]) for name in names if (found := _FILE_NAME.fullmatch(name)))
+
+
+def _unused(directory: Path) -> Iterator[int]:
+    """The numbers of which no process has left anything, lowest first."""
+    taken = {*_numbers(directory), *journal.slots_with_events(directory)}
+    return (number for number in range(MAX_SLOTS) if number not in taken)
 
 
 def _may_hold_events(path: Path) -> bool:
