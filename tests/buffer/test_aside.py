@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.namespaces import run_python
 from z4j_fastapi.buffer import EventBuffer, SetAside, aside
 
 
@@ -56,3 +57,28 @@ def test_without_a_file_it_is_counted_as_dropped() -> None:
     assert buffer.set_aside(buffer.claim(1, 10), "x") == 0
     assert (buffer.depth, buffer.dropped, buffer.aside) == (0, 1, None)
     buffer.close()
+
+
+UNREADABLE = """
+import os, sys
+from pathlib import Path
+from z4j_fastapi.buffer import SetAside
+from z4j_probes import StorageError
+directory = Path(sys.argv[1])
+(directory / "inside").mkdir()
+os.chmod(directory, 0)
+if os.getuid() == 0:
+    os.setuid(65534)
+aside = SetAside(directory / "inside")
+for use in (aside.count, aside.list, lambda: aside.delete([1]), lambda: aside.add(["1"], "x")):
+    try:
+        use()
+    except StorageError as exc:
+        print(exc.code)
+"""
+
+
+def test_a_directory_that_can_not_be_entered_is_a_storage_error(tmp_path: Path) -> None:
+    result = run_python(UNREADABLE, tmp_path)
+    tmp_path.chmod(0o700)
+    assert result.stdout.split() == ["buffer.unwritable"] * 4, result.stderr

@@ -72,7 +72,7 @@ class SetAside:
 
     def count(self) -> int:
         """How many there are."""
-        if not self._path.exists():
+        if not self._exists:
             return 0
         with self._open() as connection:
             found: int = connection.execute("SELECT count(*) FROM event").fetchone()[0]
@@ -80,7 +80,7 @@ class SetAside:
 
     def list(self) -> list[AsideEvent]:
         """All of them, oldest first."""
-        if not self._path.exists():
+        if not self._exists:
             return []
         with self._open() as connection:
             rows = connection.execute("SELECT id, set_aside_at, code, json FROM event ORDER BY id").fetchall()
@@ -88,11 +88,18 @@ class SetAside:
 
     def delete(self, ids: Sequence[int]) -> int:
         """Delete the events with these ids; how many were there."""
-        if not self._path.exists():
+        if not self._exists:
             return 0
         with self._open() as connection:
             cursor = connection.executemany("DELETE FROM event WHERE id = ?", [(id_,) for id_ in ids])
         return cursor.rowcount
+
+    @property
+    def _exists(self) -> bool:
+        try:
+            return self._path.exists()
+        except OSError as exc:  # no permission, or a disk that fails: what is there is not known
+            raise storage_error(exc, f"{self._path} can't be used") from exc
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
