@@ -125,7 +125,11 @@ def test_what_has_a_meaning_keeps_it() -> None:
     assert encode(user=User(), level=Level.HIGH) == {"user": {"password": REDACTED}, "level": 3}
 
 
-@pytest.mark.parametrize("raised", [ValueError, asyncio.CancelledError, MemoryError])
+class Panic(BaseException):
+    """What PyO3 raises where Rust panics."""
+
+
+@pytest.mark.parametrize("raised", [ValueError, asyncio.CancelledError, MemoryError, Panic])
 def test_one_unreadable_value_costs_that_value_only(raised: type[BaseException]) -> None:
     class Unreadable(dict[str, int]):
         def items(self) -> Any:

@@ -191,7 +191,9 @@ class Z4JAgent:
                 self._board.missed += 1
             else:
                 thread.wake()
-        except (Exception, asyncio.CancelledError):  # no memory
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # no memory, or what a mapping or a time zone of the host raises
             self._board.missed += not is_written
         return is_written
 

@@ -6,7 +6,6 @@ The text is rendered once: it is stored, signed and sent as it is.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import re
@@ -36,8 +35,6 @@ MAX_INT_BITS = 1024
 
 REDACTED = "[redacted]"
 
-# What a value's own methods may raise; KeyboardInterrupt and SystemExit are the process's own.
-_CONTAINED = (Exception, asyncio.CancelledError, GeneratorExit)
 # Words, not substrings: `max_tokens` and `tokenizer` are no secrets.
 SECRET_WORDS = frozenset(
     {"password", "passwd", "pwd", "passphrase", "secret", "token", "authorization", "cookie", "cookies"}
@@ -179,10 +176,16 @@ class _Walk:
         return safe
 
     def value(self, value: Any, depth: int) -> Any:
-        """One value, made safe; where its own methods raise, it costs that value only."""
+        """One value, made safe; where its own methods raise, it costs that value only.
+
+        KeyboardInterrupt and SystemExit are the process's own. All else is contained: Rust's panics in Python
+        extensions (PyO3) and cancellations are no Exception either.
+        """
         try:
             return self._value(value, depth)
-        except _CONTAINED as exc:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
             return f"<{type(value).__name__}: unreadable, {type(exc).__name__}>"
 
     def _value(self, value: Any, depth: int) -> Any:
@@ -303,7 +306,9 @@ def _name(value: object) -> str:
 def _str(value: object) -> str:
     try:
         return str(value)
-    except _CONTAINED:  # a host's own __str__ may do anything
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # a host's own __str__ may do anything
         return f"<{type(value).__name__}>"
 
 
