@@ -69,8 +69,14 @@ def test_a_thread_that_outlives_its_agent_writes_nothing() -> None:
     board = StatusBoard()
     board.change(State.ONLINE)
     board.close()
+    end = board.snapshot()
     board.change(State.OFFLINE, "session.lost", "too late")
-    assert (board.snapshot().state, board.snapshot().code) == (State.STOPPED, "")
+    board.opened(Counts(depth=3), "/var/lib/z4j", "host.web.0")
+    board.buffer_changed("buffer.disk_full", None)
+    board.has_set_aside(1)
+    board.renamed("host.web.1")
+    assert board.snapshot() == end
+    assert (end.state, end.code, board.state) == (State.STOPPED, "", State.STOPPED)
 
 
 def test_what_switched_an_agent_off_is_still_told_after_the_end() -> None:

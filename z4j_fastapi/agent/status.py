@@ -126,7 +126,7 @@ class StatusBoard:
         self._counts: Counts | None = None
         self._rejections: Rejections | None = None
         self._commands: Dispatcher | None = None
-        self._closed = False
+        self._last: AgentStatus | None = None  # once it is there, no thread can write over it
         self.missed = missed
         self.decided: concurrent.futures.Future[None] = concurrent.futures.Future()
         """Done once the first climb has its verdict, or none is waited for."""
@@ -134,7 +134,7 @@ class StatusBoard:
     @property
     def state(self) -> State:
         """The state that was written last."""
-        return self._status.state
+        return (self._last or self._status).state
 
     @property
     def set_aside(self) -> int:
@@ -143,7 +143,7 @@ class StatusBoard:
 
     def snapshot(self, *, is_forked: bool = False, is_dead: bool = False) -> AgentStatus:
         """The status now. `is_forked`: in a child process; `is_dead`: the thread that would write is gone."""
-        status = self._status
+        status = self._last or self._counted(self._status)
         if is_forked:
             status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
         if is_dead:
@@ -151,7 +151,6 @@ class StatusBoard:
             status = replace(
                 status, state=State.OFFLINE, since=datetime.now(UTC), code="", reason=reason, session_id=None
             )
-        status = self._counted(status)
         return replace(status, dropped=status.dropped + self.missed, log_fault=log_fault(log.logger))
 
     def _counted(self, status: AgentStatus) -> AgentStatus:
@@ -177,8 +176,6 @@ class StatusBoard:
         next_attempt_at: datetime | None = None,
     ) -> None:
         """A new state, since now. Without a report the last one stays."""
-        if self._closed:
-            return
         self._status = replace(
             self._status,
             state=state,
@@ -235,8 +232,16 @@ class StatusBoard:
 
     def close(self) -> None:
         """The agent was left. A thread that outlived its budget has no say from here on."""
-        if self.state is not State.DISABLED:
-            self.change(State.STOPPED, self._status.code, self._status.reason)
-        self._status = self._counted(self._status)
+        status = self._counted(self._status)
+        if status.state is not State.DISABLED:
+            status = replace(
+                status,
+                state=State.STOPPED,
+                since=datetime.now(UTC),
+                session_id=None,
+                next_attempt_at=None,
+                unacknowledged_s=0.0,
+            )
+        self._last = status
         self._counts = self._rejections = self._commands = None
-        self._closed = True
+        self.decide()
