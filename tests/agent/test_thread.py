@@ -20,7 +20,7 @@ from z4j_fastapi.agent.reconnect import Schedule
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer import EventBuffer, housekeeper
 from z4j_fastapi.buffer.event_store import EventStore
-from z4j_fastapi.devbrain import DevBrain
+from z4j_fastapi.devbrain import DevBrain, Limits
 from z4j_probes import Ladder, Report
 
 
@@ -202,6 +202,30 @@ async def test_leaving_with_a_dead_thread_closes_what_it_held(
     heir = EventBuffer.open(path.parent, path.name)
     assert (heir.slot, heir.depth) == (0, 1)
     heir.close()
+
+
+async def test_a_signal_handler_that_raises_in_a_wake_costs_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread, "FORGOTTEN_S", -1.0)
+
+    class TooLong(Exception):
+        pass
+
+    async with DevBrain(limits=Limits(heartbeat_interval_s=300)) as brain, agent_of(brain, tmp_path) as agent:
+        await status_with(agent, State.ONLINE)
+        assert agent._thread
+        loop = agent._thread._loop
+
+        class Interrupted:
+            def call_soon_threadsafe(self, *_: object) -> None:
+                raise TooLong
+
+        agent._thread._loop = Interrupted()  # type: ignore[assignment]
+        assert agent.emit("task.sent", task_id="1")
+        agent._thread._loop = loop
+        assert agent.emit("task.sent", task_id="2")
+        await brain.wait_for_events(2)
 
 
 async def test_housekeeping_that_fails_is_logged_and_goes_on(

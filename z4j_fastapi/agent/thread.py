@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # How long the first event of a batch waits for company. It also bounds how often `wake` wakes this thread,
 # which costs a caller more than keeping the event does.
 LINGER_S = 0.05
+# A look that was asked for this long ago does not come: a signal handler raised before it was asked for, or
+# that loop has ended. Not much less, or they would pile up in a loop that waits for a disk.
+FORGOTTEN_S = 5.0
 # What a disk gets at the least: a host that waits for nothing does not mean memory alone.
 _DISK_S = 0.5
 # On top of the shutdown budget, for the thread itself, before the host goes on without waiting for it.
@@ -75,7 +78,7 @@ class AgentThread:
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         self._stop = asyncio.Event()  # the same for the loop: each loop needs its own
-        self._is_waking = False
+        self._waking_s = -math.inf
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.buffer: EventBuffer | None = None
         """What takes events: there from the first moment that it does to the last."""
@@ -146,13 +149,14 @@ class AgentThread:
     def wake(self) -> None:
         """There is an event to send; from any thread."""
         loop = self._loop  # the thread that ends takes it away
-        if not self._is_waking and loop is not None:
-            self._is_waking = True
+        now_s = time.monotonic()
+        if loop is not None and now_s - self._waking_s > FORGOTTEN_S:
+            self._waking_s = now_s
             with contextlib.suppress(RuntimeError):  # it has just stopped; the event is on disk
                 loop.call_soon_threadsafe(loop.call_later, LINGER_S, self._wake_session)
 
     def _wake_session(self) -> None:
-        self._is_waking = False  # before the session looks: what comes after its look wakes it again
+        self._waking_s = -math.inf  # before the session looks: what comes after its look wakes it again
         if self._supervisor is not None:
             self._supervisor.wake()
 
@@ -187,7 +191,7 @@ class AgentThread:
         )
 
     async def _main(self) -> None:
-        self._stop, self._is_waking = asyncio.Event(), False
+        self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         if self._stopping.is_set():
             self._stop.set()
