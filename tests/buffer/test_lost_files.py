@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -165,3 +166,44 @@ def test_a_file_where_the_next_segment_would_be_is_passed(tmp_path: Path) -> Non
     assert buffer.append("2")
     buffer.close()
     assert (tmp_path / "abc" / f"journal-0-{number}").read_bytes() == b"of a backup"
+
+
+def test_what_is_adopted_is_durable_before_it_is_deleted_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heir, orphan = EventBuffer.open(tmp_path, "abc"), EventBuffer.open(tmp_path, "abc")
+    for n in range(10):
+        orphan.append(str(n))
+    orphan.close()
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "a disk that fails")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        assert heir.adopt() == 0
+        assert heir.fault
+    until(lambda: not heir.fault, heir)
+    assert heir.adopt() == 10  # twice: a brain knows them by their ids
+    heir.close()
+
+
+def test_a_segment_is_deleted_only_once_the_database_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = EventBuffer.open(tmp_path, "abc")
+    failed = 0
+
+    def fail(_: int) -> None:
+        nonlocal failed
+        failed += 1
+        raise OSError(errno.EIO, "a disk that fails")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        assert buffer.append('"1"')
+        until(lambda: failed > 3 and buffer._store._log_depth, buffer)
+        segments = list((tmp_path / "abc").glob("journal-0-*"))
+        assert '"1"' in "".join(path.read_text() for path in segments)
+    until(lambda: not buffer.fault, buffer)
+    buffer.close()

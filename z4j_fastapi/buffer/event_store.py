@@ -245,6 +245,12 @@ class EventStore:
                 rows = rows[:taken]
                 break
         if rows:
+            try:
+                for segment in list(self._segments):
+                    segment.sync()  # they were durable there, perhaps for days
+            except OSError as exc:
+                self._degrade(exc)
+                return 0
             orphan.delete((rows[0][0], rows[-1][0]))
         elif orphan.dropped:
             self.refuse(orphan.dropped)
@@ -678,8 +684,9 @@ class EventStore:
             if self._open:
                 self._open.sync()
             if log and log.frames != self._log_synced:
-                self._log_synced = log.frames
+                frames = log.frames
                 log.sync()
+                self._log_synced = frames
         except OSError as exc:
             self._degrade(exc)
         else:

@@ -161,9 +161,14 @@ class Segment:
 
     def sync(self) -> None:
         """Make what is written survive a power cut. Raises OSError."""
-        if self._descriptor is not None and self.is_dirty:
+        descriptor = self._descriptor
+        if descriptor is not None and self.is_dirty:
             self.is_dirty = False
-            os.fdatasync(self._descriptor)
+            try:
+                os.fdatasync(descriptor)
+            except OSError:
+                self.is_dirty = True
+                raise
 
     def close(self) -> None:
         """Close the file; it stays where it is."""
