@@ -204,6 +204,22 @@ async def test_leaving_with_a_dead_thread_closes_what_it_held(
     heir.close()
 
 
+async def test_a_start_that_fails_behind_the_buffer_keeps_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("of a kind that nothing expects")
+
+    async with DevBrain() as brain:
+        with monkeypatch.context() as patch:
+            patch.setattr(supervisor.Supervisor, "__init__", fail)
+            async with agent_of(brain, tmp_path) as agent:
+                assert agent.status.state is State.OFFLINE
+                assert agent.emit("task.sent", task_id="1")
+        async with agent_of(brain, tmp_path):
+            await brain.wait_for_events(1)
+
+
 async def test_a_signal_handler_that_raises_in_a_wake_costs_no_later_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

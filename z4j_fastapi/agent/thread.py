@@ -207,6 +207,7 @@ class AgentThread:
             self._opened.buffer.look = self.look
         opened = self._opened
         opened.buffer.release_all()  # what an earlier life had on its way
+        self.buffer = opened.buffer  # whatever the rest of a start comes to
         directory = opened.directory.path / opened.identity if opened.directory else None
         earlier = self.commands
         self.commands = open_dispatcher(self._settings, self._engine, self._host_loop, directory)
@@ -223,7 +224,6 @@ class AgentThread:
             commands=self.commands,
             board=self._board,
         )
-        self.buffer = opened.buffer
         if self._settings.preflight == "off":
             self._board.decide()  # the buffer is open, so `emit` keeps its promise
         await self._live(supervisor)
