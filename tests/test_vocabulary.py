@@ -26,6 +26,8 @@ NOT_SAID = re.compile(
     re.DOTALL,
 )
 LOG_LINE = 100
+# How the code calls what a row says.
+HEADLINES = ("headline", "_headline", "row", "summarize", "_names", "_dates", "_skew")
 LEVELS = ("debug", "info", "warning", "error", "critical", "log")
 
 
@@ -84,10 +86,35 @@ def _templates(source: Path) -> Iterator[str]:
                     yield re.sub(r"%[.\d]*[a-z]", "", argument.value.partition("\n")[0])
 
 
-# What waits on a network takes its seconds from the evidence: the faults hold those messages.
-@pytest.mark.parametrize(
-    "source", [s for s in SOURCES if "rungs" not in s.parts], ids=lambda path: "/".join(path.parts[-3:])
-)
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: "/".join(path.parts[-3:]))
 def test_a_timeout_says_how_long_it_waited(source: Path) -> None:
     vague = re.compile(r"\b(in time|before the time was up|too long ago|took too long)\b")
     assert {line: text for line, text in texts_in(source) if vague.search(text)} == {}
+
+
+def test_headlines_fit_into_a_row_in_their_templates() -> None:
+    probes = [source for source in SOURCES if "rungs" in source.parts]
+    found = {text for source in probes for text in _headlines(source)}
+    assert len(found) > 50
+    assert {text for text in found if len(text) > ROW_WIDTH} == set()
+
+
+def _headlines(source: Path) -> Iterator[str]:
+    """The texts of functions and variables named for a row, and of `headline=`, without the values."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        inside: list[ast.AST] = []
+        if isinstance(node, ast.FunctionDef) and node.name in HEADLINES:
+            inside = [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Tuple):
+            names = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            pairs = zip(names, values, strict=False)
+            inside = [value for name, value in pairs if isinstance(name, ast.Name) and name.id in HEADLINES]
+        elif isinstance(node, ast.Call):
+            inside = [keyword.value for keyword in node.keywords if keyword.arg == "headline"]
+        for value in inside:
+            for text in ast.walk(value):
+                if isinstance(text, ast.JoinedStr):
+                    yield "".join(str(part.value) for part in text.values if isinstance(part, ast.Constant))
+                elif isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield text.value

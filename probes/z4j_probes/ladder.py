@@ -237,6 +237,7 @@ def _slow(result: ProbeResult, took_s: float) -> ProbeResult:
         f"{result.name}.slow",
         f"{result.message} (after {took_s:.1f} s; a strict start waits {STRICT_START_S:g} s)",
         details={"passed_as": result.code, **result.details},
+        headline=f"passed, but only after {took_s:.1f} s",
     )
 
 

@@ -66,7 +66,8 @@ class ProbeResult:
 
     `code` starts with the probe's name and is public API. `message` says what was seen, `steps` what to do
     about it (empty where nothing is to be done), `details` is the evidence, JSON values only. `headline` is
-    the short form of a message that a table's row has no room for; empty where `message` is short itself.
+    what a table's row says: short, with the name, date or number that tells most; empty where `message` is
+    short itself.
     """
 
     name: str

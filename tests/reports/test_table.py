@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import authority, issue, server_context
 from tests.support.cli import on_terminal, run
+from tests.support.connections import closed_port
 from tests.support.reports import (
     NAMES,
     expired_certificate,
@@ -19,6 +24,7 @@ from tests.support.reports import (
     skipped,
     warned,
 )
+from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.reports import FORMATS, render, table
 from z4j_fastapi.reports.printers import PlainPrinter
 from z4j_probes import ProbeResult, Report, Status, Step
@@ -269,3 +275,85 @@ def test_a_long_source_has_a_line_of_its_own() -> None:
     text = table.render(long, verbose=True, width=80)
     assert path in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_row_says_the_headline_and_the_diagnosis_the_message() -> None:
+    connected = ProbeResult("tcp", Status.PASS, "tcp.ok", "it took 12 ms", headline="connected in 12 ms")
+    refused = ProbeResult("tls", Status.FAIL, "tls.expired", "the whole story", headline="expired")
+    text = table.render(report(connected, refused))
+    assert "  ✓ tcp        connected in 12 ms\n  ✗ tls        expired\n" in text
+    assert "it took 12 ms" not in text
+    assert "error[tls.expired]: the whole story\n" in text
+
+
+def test_a_name_of_many_words_is_cut_in_its_middle() -> None:
+    name = "The Corporate Root Certificate Authority of a Department 2026"
+    row = ProbeResult("tls", Status.FAIL, "tls.unknown_ca", "m", headline=f'CA not trusted: "{name}"')
+    shown = table.render(report(row)).splitlines()[1]
+    assert len(shown) == 80
+    assert re.search(r'CA not trusted: "The Corporate .*….* 2026"$', shown)
+
+
+@pytest.fixture(scope="module")
+def brain_with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An agent's settings for a brain with a certificate of a private CA, which Z4J_CA_FILE names."""
+    root = authority("Corp Root CA")
+    context = server_context(issue(root, "localhost"))
+    up, stop, found = threading.Event(), threading.Event(), dict[str, str]()
+
+    async def serve() -> None:
+        async with DevBrain(ssl_context=context) as brain:
+            found.update(brain.environment(brain.mint("web-1")))
+            up.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert up.wait(30)
+    found["Z4J_CA_FILE"] = root.save(tmp_path_factory.mktemp("ca") / "root.pem")
+    found["Z4J_BRAIN_URL"] = found["Z4J_BRAIN_URL"].replace("127.0.0.1", "localhost")
+    yield found
+    stop.set()
+    thread.join()
+
+
+def rows_on_terminal(home: Path, env: dict[str, str]) -> str:
+    """The rows of a run on a terminal of 80 columns, as they are left on it, without colors."""
+    _, seen = on_terminal("doctor", home=home, columns=80, env=env)
+    lines = ESCAPE.sub(b"", seen).decode().replace("\r\n", "\n").split("\n")
+    rows = [line.rpartition("\r")[2] for line in lines]
+    assert max(len(row) for row in rows if row[2:3] in ("✓", "✗")) <= 80
+    return "\n".join(row for row in rows if row[2:3] in ("✓", "✗"))
+
+
+@pytest.mark.component
+def test_each_row_of_a_green_run_has_the_name_or_the_number_that_tells(
+    brain_with_tls: dict[str, str], tmp_path: Path
+) -> None:
+    port = brain_with_tls["Z4J_BRAIN_URL"].rpartition(":")[2]
+    home = re.escape(str(tmp_path))
+    expected = (
+        rf"  ✓ config     https://localhost:{port}, project default, agent web-1",
+        rf"  ✓ buffer     {home[:8]}.* is writable \(.* free\)",
+        r"  ✓ dns        localhost → 127\.0\.0\.1( and 1 more)?",
+        rf"  ✓ tcp        connected to 127\.0\.0\.1:{port} in [\d.]+ m?s",
+        r"  ✓ tls        certificate valid until \d{4}-\d\d-\d\d \(\d+ days left\)",
+        r"  ✓ websocket  upgraded at /ws/agent",
+        r"  ✓ auth       token accepted by brain \S+",
+        r"  ✓ signing    signatures verified in both directions",
+    )
+    assert re.fullmatch("\n".join(expected), rows_on_terminal(tmp_path, brain_with_tls))
+
+
+@pytest.mark.component
+def test_the_row_of_a_failure_names_what_failed(brain_with_tls: dict[str, str], tmp_path: Path) -> None:
+    untrusted = {name: value for name, value in brain_with_tls.items() if name != "Z4J_CA_FILE"}
+    rejected = brain_with_tls | {"Z4J_TOKEN": brain_with_tls["Z4J_TOKEN"][:-4] + "AAAA"}
+    with closed_port() as port:
+        refused = brain_with_tls | {"Z4J_BRAIN_URL": f"https://127.0.0.1:{port}"}
+        last = [rows_on_terminal(tmp_path, env).splitlines()[-1] for env in (untrusted, rejected, refused)]
+    assert last == [
+        '  ✗ tls        CA not trusted: "Corp Root CA"',
+        "  ✗ auth       token rejected by localhost",
+        f"  ✗ tcp        connection refused by 127.0.0.1:{port}",
+    ]

@@ -143,12 +143,11 @@ class Table:
             Piece(f"  {symbol} ", style),
             Piece(f"{result.name:<{NAME_WIDTH}}  ", "bold" if troubled else ""),
         ]
-        said = headline(result) if troubled else message(result)
         if self._indent < INDENT:
             yield start
             start = [Piece(" " * self._indent)]
         room = self._width - self._indent
-        for line in wrap(shorten(printable(said), room), room):
+        for line in wrap(shorten(printable(headline(result)), room), room):
             yield [*start, Piece(line, "dim" if result.status is Status.SKIP else "")]
             start = [Piece(" " * self._indent)]
         if self._verbose:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -10,6 +11,8 @@ from z4j_probes.result import Step
 _NARROWEST = 20
 # A path that is cut below this says nothing any more.
 _SHORTEST = 16
+# What is cut as one: a word, or several in quotes (the name of a CA).
+_VALUE = re.compile(r'"[^"]*"[^ ]*|[^ ]+')
 _IN_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "–": "-", "“": '"', "”": '"', "’": "'"})
 
 
@@ -38,8 +41,8 @@ def wrap(text: str, width: int, *, hang: int = 0) -> list[str]:
 
 
 def shorten(text: str, width: int) -> str:
-    """The text with its longest words (paths, URLs, names) cut in their middle until it fits, if it can."""
-    words = text.split(" ")
+    """The text with its longest values (paths, URLs, names) cut in their middle until it fits, if it can."""
+    words = _VALUE.findall(text)
     while (excess := len(" ".join(words)) - width) > 0:
         place = max(range(len(words)), key=lambda i: len(words[i]))
         word = words[place]

@@ -111,27 +111,32 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
             Step("Set the token's project", f"export Z4J_PROJECT_ID={ack.project_id}"),
             Step(f"If the project is right, use a token of project {configured}"),
         )
-        return outcome("auth.project_mismatch", message, hint=steps, details=details)
+        row = f"the token is for project {ack.project_id}, not {configured}"
+        return outcome("auth.project_mismatch", message, hint=steps, details=details, headline=row)
     climb.ack, climb.clock_offset_s = ack, offset_s
     message = f"brain {details['brain_version']} accepts the token"
     if same:
         message += f", for project {configured} as configured"
     else:
         message += f" (project {configured!r} not compared: the brain reports only project UUIDs)"
-    return outcome("auth.ok", message, hint="", details=details)
+    row = f"token accepted by brain {details['brain_version']}"
+    return outcome("auth.ok", message, hint="", details=details, headline=row)
 
 
 def _other_protocol(climb: Climb, version: str) -> ProbeResult:
     said = climb.settings.redactor().excerpt(version)
     message = f"the brain answers in protocol version {said!r}, and this agent speaks {PROTOCOL_VERSION!r}"
     details = {"protocol_version": said, "protocol_version_of_agent": PROTOCOL_VERSION}
-    return outcome("auth.protocol_unsupported", message, details=details)
+    row = f"the brain speaks protocol {said}, the agent {PROTOCOL_VERSION}"
+    return outcome("auth.protocol_unsupported", message, details=details, headline=row)
 
 
 def _no_room(limit_bytes: int) -> ProbeResult:
     message = f"the brain takes frames of at most {limit_bytes} bytes: hardly an event fits into one"
     hint = f"Raise the brain's limit for frames to {LEAST_MAX_FRAME_BYTES} bytes or more"
-    return outcome("auth.bad_reply", message, hint=hint, details={"max_frame_size_bytes": limit_bytes})
+    row = f"the brain takes frames of at most {limit_bytes} bytes"
+    details = {"max_frame_size_bytes": limit_bytes}
+    return outcome("auth.bad_reply", message, hint=hint, details=details, headline=row)
 
 
 async def _after_error(climb: Climb, payload: dict[str, Any]) -> ProbeResult:
@@ -152,7 +157,22 @@ def _refused(
     details = error | (closed.details() if closed else {})
     if code == "auth.project_mismatch":
         details["project_configured"] = climb.settings.project_id
-    return outcome(code, message, hint=_advice(climb, code, closed), details=details)
+    row = _headline(code, closed, error, climb.endpoint.host, waited_s)
+    return outcome(code, message, hint=_advice(climb, code, closed), details=details, headline=row)
+
+
+def _headline(code: str, closed: Closed | None, error: dict[str, Any], host: str, waited_s: float) -> str:
+    """What the row says: which brain, how it closed, or how long it was waited for; empty for the title."""
+    match code:
+        case "auth.token_rejected":
+            return f"token rejected by {host}"
+        case "auth.hello_rejected" if error:
+            return f"the brain rejected the handshake: {error['error_code']}"
+        case "auth.no_reply":
+            return f"no answer to the handshake within {waited_s:.3g} s"
+        case "auth.closed" if closed is not None and closed.code is not None:
+            return f"connection closed with {closed.code} during the handshake"
+    return ""
 
 
 def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
@@ -183,7 +203,8 @@ def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:
     message = f"{climb.endpoint.host} did not answer the handshake as a brain does: {why}"
     advice = _advice(climb, "auth.bad_reply", None)
     details = {"received": received, "received_bytes": len(answer)}
-    return outcome("auth.bad_reply", message, hint=advice, details=details)
+    row = f"{climb.endpoint.host} did not answer as a brain does"
+    return outcome("auth.bad_reply", message, hint=advice, details=details, headline=row)
 
 
 PROBE = Probe(

@@ -62,6 +62,7 @@ class Families:
         self._climb = climb
         self.silent: Address | None = None
         self.tried: list[tuple[Address, float]] = []
+        self._started_s = time.monotonic()
 
     async def try_each(self, attempt: Callable[[], Awaitable[T]], *, encrypted: bool = False) -> T:
         """What `attempt` gives, over the family that answers in time; TimeoutError where none does."""
@@ -94,7 +95,7 @@ class Families:
     def waited(self) -> str:
         """For a timeout's message: how long, and over which families."""
         if not self.tried:
-            return "in time"
+            return f"within {time.monotonic() - self._started_s:.3g} s"
         (first, first_s), *rest = self.tried
         if not rest:
             return f"within {first_s:.3g} s"
@@ -118,6 +119,7 @@ class Families:
                 f"ping -c 3 -M do -s {1452 if family == 'IPv6' else 1472} {silent.ip}",
             ),
             details={**result.details, "silent": str(silent)},
+            headline=f"no answer over {family} from {silent}",
         )
 
 

@@ -46,4 +46,6 @@ async def refuse_delivered(climb: Climb, result: ProbeResult) -> ProbeResult:
     count = refused + left
     commands = f"{count} command{'s' if count > 1 else ''} came meanwhile ({', '.join(told)})"
     details = {**result.details, "commands": {"refused": refused, "left": left}}
-    return replace(result, message=f"{result.message}; {commands}", details=details)
+    # of a failure, the row says only what failed
+    row = f"{result.headline}; {commands}" if result.ok and result.headline else result.headline
+    return replace(result, message=f"{result.message}; {commands}", details=details, headline=row)

@@ -116,7 +116,8 @@ async def try_large_frames(climb: Climb, result: ProbeResult) -> ProbeResult:
         return replace(result, details=details)
     code, status = classify(flight)
     message, advice = _words(code, flight, climb)
-    return replace(outcome(code, message, hint=advice, details=details), status=status)
+    found = outcome(code, message, hint=advice, details=details, headline=_headline(code, flight))
+    return replace(found, status=status)
 
 
 async def _fly(climb: Climb, sizes: Sequence[int]) -> Flight:
@@ -206,6 +207,15 @@ def _words(code: str, flight: Flight, climb: Climb) -> tuple[str, Advice | None]
         step = Step("Look at the brain's log and load, then at the message limits of the proxies in between")
         return f"{seen}, though the other end received it: the brain is busy, or a proxy loses it", step
     return f"{seen}: large packets are lost on the path, small frames arrive", _below_the_mtu(climb)
+
+
+def _headline(code: str, flight: Flight) -> str:
+    """What the row says: from which size on; empty where the connection ended for another reason."""
+    if code == "signing.closed":
+        return ""
+    ambiguous = "or less " if flight.closed is not None and len(flight.missing) > 1 else ""
+    became = "refused" if code == "signing.large_frame_refused" else "lost"
+    return f"frames of {_size(flight.missing[0])} {ambiguous}are {became} in between"
 
 
 def _below_the_mtu(climb: Climb) -> tuple[Step, Step]:

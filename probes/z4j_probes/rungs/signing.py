@@ -122,18 +122,21 @@ def _proven(climb: Climb, objection: str) -> ProbeResult:
         return outcome("signing.brain_signature_invalid", message, details=details)
     if abs(offset_s) <= WARN_CLOCK_SKEW_S:
         message = "the brain took a frame signed by this agent, and its own signature is good"
-        return outcome("signing.ok", message, hint="", details=details)
+        row = "signatures verified in both directions"
+        return outcome("signing.ok", message, hint="", details=details, headline=row)
     message = (
         f"signatures are good, but {_clocks(offset_s)}; frames are refused beyond {MAX_CLOCK_SKEW_S:.0f} s"
     )
     # A warning here: it works today, where the catalogue's row is about clocks with which nothing works.
-    return replace(outcome("signing.clock_skew", message, details=details), status=Status.WARN)
+    found = outcome("signing.clock_skew", message, details=details, headline=_skew(offset_s))
+    return replace(found, status=Status.WARN)
 
 
 def _unverified(climb: Climb, rejected: ProtocolError) -> ProbeResult:
     code, details = classify_rejection(rejected), {"clock_offset_s": round(climb.clock_offset_s, 3)}
     if code == "signing.clock_skew":
-        return outcome(code, f"{_clocks(climb.clock_offset_s)}: {rejected}", details=details)
+        message = f"{_clocks(climb.clock_offset_s)}: {rejected}"
+        return outcome(code, message, details=details, headline=_skew(climb.clock_offset_s))
     return outcome(code, f"the brain acknowledged our frame, but {rejected}", details=details)
 
 
@@ -152,7 +155,24 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
             f"the brain refused our signature ({closed}), and not for the clock ({offset_s:+.1f} s off ours)"
         )
     advice = advice_for(closed) if code == "signing.closed" else None
-    return outcome(code, message, hint=advice, details=details)
+    row = _headline(code, closed, offset_s, heard.waited_s)
+    return outcome(code, message, hint=advice, details=details, headline=row)
+
+
+def _headline(code: str, closed: Closed | None, offset_s: float, waited_s: float) -> str:
+    """What the row says: by how much, how long, or with which close code; empty for the title."""
+    match code:
+        case "signing.clock_skew":
+            return _skew(offset_s)
+        case "signing.no_reply":
+            return f"no acknowledgment of the signed frame within {waited_s:.3g} s"
+        case "signing.closed" if closed is not None and closed.code is not None:
+            return f"connection closed with {closed.code}, nothing acknowledged"
+    return ""
+
+
+def _skew(offset_s: float) -> str:
+    return f"clock skew: {abs(offset_s):.0f} s {'behind' if offset_s > 0 else 'ahead of'} the brain"
 
 
 def _clocks(offset_s: float) -> str:

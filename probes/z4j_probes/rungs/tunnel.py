@@ -110,6 +110,19 @@ def explain(
     return f"{who} refused CONNECT {where}: {status}", _advice_for(answer.status, where, proxy)
 
 
+def headline(code: str, reply: Reply, proxy: Proxy) -> str:
+    """What the row says of it: which proxy, and its status."""
+    who, answer = f"the proxy {proxy.authority}", reply.answer
+    if answer is None:
+        if reply.said:
+            return f"{who} did not answer in HTTP"
+        return f"{who} {'reset' if code == 'tcp.reset' else 'closed'} the connection"
+    if code == "tcp.proxy_auth":
+        rejected = proxy.authorization is not None
+        return f"{who} {'rejected the credentials' if rejected else 'requires credentials'} ({answer.status})"
+    return f"{who} refused CONNECT ({answer.status})"
+
+
 def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, Advice]:
     offered = answer.headers.get("proxy-authenticate", "")
     schemes = ", ".join(_schemes(offered))

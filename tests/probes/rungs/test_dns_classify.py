@@ -30,7 +30,7 @@ from z4j_probes.rungs.dns.nameservers import (
 )
 from z4j_probes.rungs.dns.origin import trace
 from z4j_probes.rungs.dns.slow import explain_slow
-from z4j_probes.rungs.dns.words import Facts, explain
+from z4j_probes.rungs.dns.words import Facts, explain, headline
 
 NO, AGAIN, SILENT, BROKEN = System.NO_SUCH_NAME, System.TRY_AGAIN, System.SILENT, System.BROKEN
 
@@ -81,6 +81,24 @@ def test_the_code_follows_from_both(system: System, said: list[Said], code: str)
     message, _ = explain(code, Facts("brain.example", failure, seen, machine))
     assert "brain.example" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("system", "said", "row"),
+    [
+        (NO, [Said.NXDOMAIN], "name not found (NXDOMAIN): brain.example"),
+        (NO, [Said.SILENT], "name not found: brain.example"),
+        (NO, [Said.NO_ADDRESS], "brain.example has no A or AAAA record"),
+        (NO, [Said.SERVFAIL], "SERVFAIL from name server 192.0.2.1 for brain.example"),
+        (AGAIN, [Said.SILENT, Said.SILENT], "no answer from name servers 192.0.2.1 and 192.0.2.2"),
+        (SILENT, [Said.ADDRESSES], "the system resolver fails for brain.example"),
+    ],
+)
+def test_the_row_names_the_name_or_the_server(system: System, said: list[Said], row: str) -> None:
+    seen = evidence(*said)
+    machine = Machine((), parse_nsswitch(""), has_hosts_file=True)
+    facts = Facts("brain.example", read_error(OSError(1, "words"), 1.0), seen, machine)
+    assert headline(classify(system, seen), facts) == row
 
 
 def test_a_resolv_conf_that_can_not_be_read_is_no_resolver() -> None:

@@ -102,6 +102,7 @@ async def test_a_wrong_clock_is_not_taken_for_a_wrong_secret(offset_s: float, di
     assert result.code == "signing.clock_skew"
     assert result.status is Status.FAIL
     assert f"300 s {direction}" in result.message
+    assert result.headline == f"clock skew: 300 s {direction} the brain"
 
 
 async def test_a_clock_that_is_still_taken_is_a_warning() -> None:

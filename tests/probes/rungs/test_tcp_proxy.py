@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from pathlib import Path
@@ -68,6 +69,7 @@ async def test_the_password_is_sent_and_never_shown() -> None:
         wrong = await through(proxy.named(user="web:sesame-shut"), given=given)
     assert wrong.code == "tcp.proxy_auth"
     assert "did not accept" in wrong.message
+    assert re.fullmatch(r"the proxy 127\.0\.0\.1:\d+ rejected the credentials \(407\)", wrong.headline)
     assert "sesame" not in repr(wrong)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import struct
@@ -101,6 +102,7 @@ async def test_an_expired_certificate_says_when(root: Issued, root_file: str) ->
     result = await shake(server_context(issue(root, "localhost", expires=-3 * DAY)), root_file)
     assert result.code == "tls.expired"
     assert "the certificate of localhost expired 3 days ago" in result.message
+    assert result.headline.startswith("certificate expired 3 days ago (2")
     assert result.details["verify_code"] == 10
 
 
@@ -109,6 +111,7 @@ async def test_an_expired_intermediate_is_the_one_that_is_named(root: Issued, ro
     result = await shake(server_context(issue(middle, "localhost")), root_file)
     assert result.code == "tls.expired"
     assert 'the intermediate certificate "Corp Middle"' in result.message
+    assert result.headline.startswith('"Corp Middle" expired 2 days ago (2')
     assert "expired 2 days ago" in result.message
 
 
@@ -166,6 +169,7 @@ async def test_a_wrong_name_lists_the_right_ones(root: Issued, root_file: str) -
     result = await shake(server_context(leaf), root_file)
     assert result.code == "tls.hostname_mismatch"
     assert "is for brain.example, www.brain.example, not for localhost" in result.message
+    assert result.headline == "certificate is for brain.example and 1 more, not localhost"
 
 
 async def test_an_address_that_the_certificate_lacks_is_a_mismatch(root: Issued, root_file: str) -> None:
@@ -210,6 +214,7 @@ async def test_a_private_authority_is_named_with_the_stores_that_were_asked(
     result = await shake(context, root_file)
     assert result.code == "tls.unknown_ca"
     assert "Inspecting Proxy CA" in result.message
+    assert result.headline == 'CA not trusted: "Inspecting Proxy CA"'
     assert root_file in result.message
     assert result.details["verify_code"] == (19 if sends_root else 20)
 
@@ -229,6 +234,7 @@ async def test_a_leaf_that_comes_alone_lacks_its_intermediate(tmp_path: Path, si
     result = await shake(server_context(leaf, chain=()), top.save(tmp_path / "top.pem"))
     assert result.code == "tls.incomplete_chain"
     assert '"Middle"' in result.message
+    assert result.headline == 'incomplete chain: "Middle" is missing'
     assert "-showcerts" in result.hint
 
 
@@ -503,6 +509,8 @@ async def test_a_peer_that_never_answers_the_greeting_is_a_timeout() -> None:
     result = report.results[-1]
     assert result.code == "tls.timeout"
     assert "accepted the connection" in result.message
+    assert re.search(r" within 0\.\d+ s$", result.message)
+    assert re.fullmatch(r"no answer to the TLS handshake from localhost:\d+", result.headline)
 
 
 @pytest.mark.parametrize("secure_proxy", [False, True])

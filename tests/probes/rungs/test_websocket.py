@@ -29,7 +29,7 @@ from z4j_probes.codes import CATALOGUE
 from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.http_response import Answer, parse_answer
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs.websocket.refusal import banner, classify, explain
+from z4j_probes.rungs.websocket.refusal import banner, classify, explain, headline
 
 SHORT_S = 0.3
 
@@ -44,6 +44,23 @@ def test_no_status_is_unexpected(status: int) -> None:
     code = classify(answer(status))
     assert code.startswith("websocket.")
     assert code != "websocket.unexpected"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "row"),
+    [
+        (answer(403, server="nginx/1.24.0 (Ubuntu)"), "upgrade forbidden by nginx/1.24.0 (403)"),
+        (answer(404), "no WebSocket endpoint at /ws/agent (404)"),
+        (
+            answer(302, location="https://sso.example/login?x=1"),
+            "redirected to https://sso.example/login (302)",
+        ),
+        (answer(502, server="nginx"), "the brain behind nginx is unavailable (502)"),
+        (answer(200, "<html>"), "the server answered 200 to the upgrade"),
+    ],
+)
+def test_the_row_names_the_server_and_its_status(refusal: Answer, row: str) -> None:
+    assert headline(classify(refusal), refusal, parse_endpoint("https://brain.example")) == row
 
 
 def test_envoy_says_403_where_upgrades_are_not_enabled() -> None:

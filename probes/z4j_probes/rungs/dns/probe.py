@@ -62,7 +62,9 @@ async def run(climb: Climb) -> ProbeResult:
         return await _literal(climb, host, port, details)
     reason = malformed(host)
     if reason:
-        return outcome("dns.invalid_name", f"{host[:80]} is not a valid host name: {reason}", details=details)
+        message = f"{host[:80]} is not a valid host name: {reason}"
+        headline = f"{host[:80]} is not a valid host name"
+        return outcome("dns.invalid_name", message, details=details, headline=headline)
     if ascii_name(host) != host:
         details["ascii"] = ascii_name(host)
     found = await _look_up(climb, host, port)
@@ -104,7 +106,8 @@ async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) 
         climb.addresses = await resolve(host, port)
     except OSError as exc:  # an interface after the % that this machine does not have
         message = f"{host} is not an address that this machine can use: {exc.strerror or exc}"
-        return outcome("dns.invalid_name", message, details=details)
+        headline = f"no such interface here: {host}"
+        return outcome("dns.invalid_name", message, details=details, headline=headline)
     details["addresses"] = [address.ip for address in climb.addresses]
     return outcome("dns.literal", f"{host} is an address: nothing to resolve", details=details)
 
@@ -129,7 +132,7 @@ async def _ask_beside(
     from z4j_probes.rungs.dns.classify import Failure, System, classify, read_error
     from z4j_probes.rungs.dns.machine import read_machine
     from z4j_probes.rungs.dns.nameservers import ask
-    from z4j_probes.rungs.dns.words import Facts, explain
+    from z4j_probes.rungs.dns.words import Facts, explain, headline
 
     share = 0.8 if system.done() else 0.5
     evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * share)))
@@ -155,7 +158,8 @@ async def _ask_beside(
     seen = facts.evidence
     code = classify(failure.system, seen)
     message, advice = explain(code, facts)
-    return outcome(code, message, hint=advice, details={"host": host} | seen.to_details())
+    details = {"host": host} | seen.to_details()
+    return outcome(code, message, hint=advice, details=details, headline=headline(code, facts))
 
 
 async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]) -> ProbeResult:
@@ -166,7 +170,8 @@ async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]
     listed = ", ".join(details["addresses"])
     if not usable:
         message = f"{host} → {listed}: no address, as a DNS filter answers"
-        return outcome("dns.sinkhole", message, details=details)
+        headline = f"{shown(host)} → {_first(details)}: blocked by a DNS filter?"
+        return outcome("dns.sinkhole", message, details=details, headline=headline)
     climb.addresses = usable
     climb.resolved = host
     climb.trace_origin = partial(_trace_origin, climb, host)
@@ -207,22 +212,36 @@ def _on_this_machine(host: str, listed: str, details: dict[str, Any]) -> ProbeRe
         "Allow the name in the DNS filter, or correct its record, if the brain runs elsewhere. See it",
         f"dig {ascii_name(host)}",
     )
-    return replace(outcome("dns.sinkhole", message, hint=hint, details=details), status=Status.WARN)
+    found = outcome("dns.sinkhole", message, hint=hint, details=details, headline=message)
+    return replace(found, status=Status.WARN)
 
 
 def _resolved(climb: Climb, details: dict[str, Any], evidence: Evidence | None) -> ProbeResult:
-    message = f"{shown(details['host'])} → {', '.join(details['addresses'])}"
+    name = shown(details["host"])
+    message, headline = f"{name} → {', '.join(details['addresses'])}", f"{name} → {_first(details)}"
     if climb.proxy:
         message = f"the proxy {message}; it resolves {climb.endpoint.host} itself"
+        headline = f"proxy {headline}"
     waited_s = details.get("waited_s", 0.0)
     if waited_s > STRICT_START_S:
         from z4j_probes.rungs.dns.slow import explain_slow
 
         why, steps = explain_slow(details["host"], waited_s, evidence)
-        return outcome("dns.slow", f"{message} after {waited_s:.1f} s: {why}", hint=steps, details=details)
+        message, headline = (
+            f"{message} after {waited_s:.1f} s: {why}",
+            f"{name} resolved after {waited_s:.1f} s",
+        )
+        return outcome("dns.slow", message, hint=steps, details=details, headline=headline)
     if waited_s:
         message += f" (after {waited_s:.3g} s{_blame(evidence)})"
-    return outcome("dns.ok", message, hint="", details=details)
+        headline += f" (after {waited_s:.3g} s)"
+    return outcome("dns.ok", message, hint="", details=details, headline=headline)
+
+
+def _first(details: dict[str, Any]) -> str:
+    """The first address, and how many more there are: all of them are in the message."""
+    first, *others = details["addresses"]
+    return f"{first} and {len(others)} more" if others else str(first)
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
@@ -247,7 +266,10 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
         if origin is not None and origin.dns and not origin.is_expected:
             climb.origin = origin
             details |= evidence.to_details() | origin.to_details()
-            return outcome("dns.local_only", str(origin), hint=origin.step, details=details)
+            headline = f"{origin.host} is {origin.addresses[0]} here, in DNS {origin.dns}"
+            return outcome(
+                "dns.local_only", str(origin), hint=origin.step, details=details, headline=headline
+            )
     if climb.proxy:
         details |= await _note_brain(climb)
     return replace(result, details=details)
@@ -275,7 +297,8 @@ def _about_proxy(climb: Climb, found: ProbeResult, details: dict[str, Any]) -> P
     elif found.code in ("dns.nxdomain", "dns.no_address"):  # whose remedy is about the brain's own name
         variable, host = details["variable"], details["brain_host"]
         steps = (Step(f"Correct the host in {variable}, or add {host} to NO_PROXY"),)
-    return outcome(found.code, message, hint=steps, details=details | dict(found.details))
+    headline = f"proxy: {found.headline}"
+    return outcome(found.code, message, hint=steps, details=details | dict(found.details), headline=headline)
 
 
 def _blame(evidence: Evidence | None) -> str:

@@ -52,7 +52,7 @@ def _no_resolver(facts: Facts) -> Words:
 
 def _timeout(facts: Facts) -> Words:
     evidence, waited = facts.evidence, f"{facts.failure.waited_s:.3g} s"
-    mute = _servers(a for a in evidence.answers if a.unanswered or a.said is Said.UNREACHABLE)
+    mute = _mute(evidence)
     if not mute:
         return f"the system resolver did not answer for {facts.name} within {waited}", None
     if facts.failure.system is System.SILENT:
@@ -257,6 +257,10 @@ def _servers(answers: Iterable[Answer]) -> list[str]:
     return list(dict.fromkeys(answer.server for answer in answers))
 
 
+def _mute(evidence: Evidence) -> list[str]:
+    return _servers(a for a in evidence.answers if a.unanswered or a.said is Said.UNREACHABLE)
+
+
 def _asked(servers: list[str]) -> str:
     if not servers:
         return "no name server"
@@ -273,3 +277,33 @@ _WORDS: dict[str, Callable[[Facts], Words]] = {
     "dns.servfail": _servfail,
     "dns.refused": _refused,
 }
+# What a name server says where it is the cause.
+_SAID = {
+    "dns.nxdomain": Said.NXDOMAIN,
+    "dns.no_address": Said.NO_ADDRESS,
+    "dns.servfail": Said.SERVFAIL,
+    "dns.refused": Said.REFUSED,
+}
+
+
+def headline(code: str, facts: Facts) -> str:
+    """What the row says: the cause with the name, or with the server that failed; empty for the title."""
+    evidence, name = facts.evidence, facts.name
+    said = _SAID.get(code)
+    kept = next((answer for answer in evidence.answers if answer.filtered and answer.said is said), None)
+    if kept is not None:
+        return f"{name} is blocked by name server {kept.server}"
+    match code:
+        case "dns.nxdomain":
+            return f"name not found{' (NXDOMAIN)' if evidence.saying(Said.NXDOMAIN) else ''}: {name}"
+        case "dns.no_address":
+            return f"{name} has no A or AAAA record"
+        case "dns.servfail" | "dns.refused":
+            servers = _servers(a for a in evidence.answers if a.said is said) or list(evidence.servers)
+            return f"{said} from {_asked(servers)} for {name}"
+        case "dns.timeout":
+            mute = _mute(evidence)
+            return f"no answer from {_asked(mute) if mute else 'the system resolver'}"
+        case "dns.system_failure":
+            return f"the system resolver fails for {name}"
+    return ""

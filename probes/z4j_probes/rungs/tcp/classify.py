@@ -91,6 +91,26 @@ def describe(attempts: Iterable[Attempt]) -> str:
     return "; ".join(f"{_join(addresses)} {words}" for words, addresses in reasons.items())
 
 
+def summarize(code: str, attempts: Iterable[Attempt]) -> str:
+    """What the row says of a race that nobody won: the cause, and which addresses had it; empty for none."""
+    fell = [attempt for attempt in attempts if code_of(attempt) == code]
+    if not fell:
+        return ""
+    where = f"{fell[0].address}{f' and {len(fell) - 1} more' if len(fell) > 1 else ''}"
+    match code:
+        case "tcp.timeout":
+            return f"no answer from {where}"
+        case "tcp.refused":
+            return f"connection refused by {where}"
+        case "tcp.reset":
+            return f"connection reset by {where}"
+        case "tcp.blocked":
+            return f"permission denied: can't connect to {where}"
+        case "tcp.unreachable":
+            return f"{where} is unreachable" if fell[0].routed else f"no route to {where}"
+    return ""
+
+
 def _words(attempt: Attempt) -> str:
     took = duration(attempt.duration_s)
     match code_of(attempt):

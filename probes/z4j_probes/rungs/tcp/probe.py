@@ -38,6 +38,7 @@ from z4j_probes.rungs.tcp.classify import (
     is_failure,
     is_rejected,
     lone_family,
+    summarize,
 )
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
 from z4j_probes.threads import in_daemon_thread
@@ -91,6 +92,7 @@ def _insecure(climb: Climb) -> ProbeResult:
             set_url(f"https://{endpoint.authority}{endpoint.prefix}"),
         ),
         details={"addresses": [address.ip for address in climb.addresses]},
+        headline=f"plain http to another machine: {climb.addresses[0].ip}",
     )
 
 
@@ -117,6 +119,7 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
         hint=f"Fix {named} between here and {dialled.host}, or remove its {_RECORD[named]} record: "
         "until then each connection waits for it",
         details={**result.details, "attempts": attempts},
+        headline=f"no connection over {named} to {failing[0].address}",
     )
 
 
@@ -164,7 +167,8 @@ async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
             if name in reply.answer.headers:
                 details[name.replace("-", "_")] = reply.answer.headers[name]
     message, advice = tunnel.explain(code, reply, climb.endpoint, proxy, climb.settings.redactor())
-    return outcome(code, message, hint=advice, details=details)
+    headline = tunnel.headline(code, reply, proxy)
+    return outcome(code, message, hint=advice, details=details, headline=headline)
 
 
 def _success(climb: Climb, found: Race) -> ProbeResult:
@@ -172,34 +176,40 @@ def _success(climb: Climb, found: Race) -> ProbeResult:
     won = next(a for a in found.attempts if a.address == found.winner)
     dialled = _dialled(climb)
     named = f" ({dialled.host})" if dialled.address is None else ""
-    message = f"{won.address}{named} accepted the connection after {duration(won.duration_s)}"
+    took = duration(won.duration_s)
+    message = f"{won.address}{named} accepted the connection after {took}"
+    headline = f"connected to {won.address} in {took}"
     if climb.proxy:
-        message = f"the proxy {message}, and its tunnel to {tunnel.target(climb.endpoint)} stands"
-    return outcome("tcp.ok", message, hint="", details=details)
+        target = tunnel.target(climb.endpoint)
+        message = f"the proxy {message}, and its tunnel to {target} stands"
+        headline = f"tunnel to {target} through the proxy {won.address}"
+    return outcome("tcp.ok", message, hint="", details=details, headline=headline)
 
 
 def _failure(climb: Climb, found: Race) -> ProbeResult:
     code = classify(found.attempts)
     details = _evidence(climb, found.attempts)
     dialled = _dialled(climb)
-    message = describe(found.attempts)
+    message, headline = describe(found.attempts), summarize(code, found.attempts)
     if dialled.address is None:
         message += f" (the addresses of {dialled.host})" if len(found.attempts) > 1 else f" ({dialled.host})"
     if code == "tcp.no_descriptors":
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         message = f"this process can't open a socket: {message} (its limit is {limit} open files)"
+        headline = f"too many open files in this process (limit {limit})"
     elif climb.proxy:
         # that the proxy can't be reached is one thing to fix, whatever the errno; details keep the cause
         details["cause"] = code
         code = "tcp.proxy_unreachable"
         message = f"the proxy from {climb.proxy.variable}: {message}"
+        headline = f"proxy: {headline}" if headline else ""
     family = lone_family(found.attempts) if code == "tcp.unreachable" else None
     if family is not None:
         ours, theirs = ("IPv6", "IPv4") if family == socket.AF_INET else ("IPv4", "IPv6")
         record = f" ({_RECORD[theirs]} record)" if dialled.address is None else ""
         message = f"this machine has {ours} only, and {dialled.host} has only {theirs}{record}: {message}"
     advice = _family_advice(family, dialled.host) if family else _advice_for(code, found.attempts)
-    failure = outcome(code, message, hint=advice, details=details)
+    failure = outcome(code, message, hint=advice, details=details, headline=headline)
     if climb.proxy:
         return _or_no_proxy(climb, failure)
     return _or_http_proxy(climb, failure)
@@ -288,6 +298,7 @@ def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
             ask_proxy(tunnel.target(climb.endpoint), proxy),
         ),
         details={"proxy": proxy.authority, "variable": proxy.variable},
+        headline=f"no answer to CONNECT from the proxy {proxy.authority}",
     )
 
 
@@ -305,6 +316,7 @@ def _no_tls(proxy: Proxy, exc: OSError) -> ProbeResult:
             Step("If the proxy does expect TLS, add its CA to the trust store"),
         ),
         details={"proxy": proxy.authority, "variable": proxy.variable, "tls": why},
+        headline=f"TLS with the proxy {proxy.authority} failed",
     )
 
 

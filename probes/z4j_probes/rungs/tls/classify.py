@@ -85,6 +85,8 @@ ALERT_CODES = {
 _NO_PATH = {2, 7, 20, 21, 27}
 # A `Date` header has whole seconds, and the answer took a moment: less than this is no wrong clock.
 CLOCK_TOLERANCE = timedelta(seconds=60)
+# And the two clocks are read one after the other: 200 days are not to be 199.
+CLOCK_READING = timedelta(seconds=5)
 _OLD_VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1")
 
 
@@ -102,7 +104,14 @@ class Evidence:
     chain: tuple[Certificate, ...] = ()
     roots: tuple[Certificate, ...] = ()
     proxy: Proxy | None = None
-    waited: str = "in time"
+    waited: str = ""
+    """How long the server was waited for, where it did not answer: "within 5 s"."""
+
+    @property
+    def where(self) -> str:
+        """Host and port, for a message."""
+        host = f"[{self.endpoint.host}]" if ":" in self.endpoint.host else self.endpoint.host
+        return f"{host}:{self.endpoint.port}"
 
     @property
     def verify_code(self) -> int | None:

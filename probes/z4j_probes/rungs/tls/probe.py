@@ -49,11 +49,13 @@ async def run(climb: Climb) -> ProbeResult:
     """Shake hands on the climb's transport; replace it, or say why that can't be."""
     if not climb.endpoint.secure:
         return outcome("tls.not_used", f"{climb.endpoint.websocket_url} is plain, without TLS", hint="")
+    budget_s = climb.time_left()
     try:
-        async with asyncio.timeout(climb.time_left()):
+        async with asyncio.timeout(budget_s):
             store = await in_daemon_thread(lambda: load_trust(climb.settings))
     except TimeoutError:
-        return outcome("tls.timeout", "reading the trust store took too long: is it on a dead network mount?")
+        headline = f"the trust store was not read within {budget_s:.3g} s"
+        return outcome("tls.timeout", f"{headline}: is it on a dead network mount?", headline=headline)
     if store.is_empty:
         from z4j_probes.rungs.tls.failure import explain_empty_store
 
@@ -88,7 +90,8 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     if result.code != "tls.ok":  # that it runs out comes first
         return replace(result, details=details)
     message = f"verifies here, but Python 3.13 and later would refuse it: {'; '.join(faults)}"
-    return outcome("tls.not_strict", message, details=details)
+    headline = "Python 3.13 and later would refuse the certificate"
+    return outcome("tls.not_strict", message, details=details, headline=headline)
 
 
 async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> asyncio.Transport:
@@ -161,11 +164,14 @@ def _approve(climb: Climb, store: TrustStore, tls: ssl.SSLObject) -> ProbeResult
     left = _not_after(soonest) - now
     if left < SOON and left < SOON_FRACTION * (_not_after(soonest) - _moment(soonest, "notBefore")):
         which = "" if soonest is leaf else f' depends on "{_short(soonest["subject"])}", which'
-        message = f"the certificate of {host}{which} expires in {span(left)} ({day(_not_after(soonest))})"
-        return outcome("tls.expiring_soon", message, details=details)
+        ends = f"expires in {span(left)} ({day(_not_after(soonest))})"
+        message = f"the certificate of {host}{which} {ends}"
+        headline = f"certificate {ends}" if soonest is leaf else f'"{_short(soonest["subject"])}" {ends}'
+        return outcome("tls.expiring_soon", message, details=details, headline=headline)
     issuer, valid = _short(leaf["issuer"]), span(_not_after(leaf) - now)
     message = f'{tls.version()}, {host} by "{issuer}", valid for {valid} more'
-    return outcome("tls.ok", message, details=details)
+    headline = f"certificate valid until {day(_not_after(leaf))} ({valid} left)"
+    return outcome("tls.ok", message, details=details, headline=headline)
 
 
 def _moment(fact: Mapping[str, Any], field: str) -> datetime:

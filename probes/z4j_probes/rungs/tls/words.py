@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from z4j_probes.codes import outcome
@@ -13,8 +12,9 @@ from z4j_probes.hostname import server_name
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.hints import show_handshake
 from z4j_probes.rungs.tls.certificates import strict_faults
-from z4j_probes.rungs.tls.classify import Evidence, culprit, issuing_roots
+from z4j_probes.rungs.tls.classify import CLOCK_READING, Evidence, culprit, issuing_roots
 from z4j_probes.rungs.tls.handshake import ALERTS
+from z4j_probes.rungs.tls.headline import headline
 from z4j_probes.rungs.tls.spans import day, span
 
 # Enough of a banner to know the service by.
@@ -25,8 +25,6 @@ _RETIRED_ROOTS = frozenset(
     {"DST Root CA X3", "AddTrust External CA Root", "Baltimore CyberTrust Root", "GlobalSign Root CA - R2"}
 )
 _INVALID_CA = 79  # X509_V_ERR_INVALID_CA
-# A Date has whole seconds, and the two clocks are read one after the other: 200 days are not to be 199.
-_CLOCK_READING = timedelta(seconds=5)
 
 Words = tuple[str, Advice | None]
 
@@ -38,17 +36,13 @@ def verdict(code: str, evidence: Evidence) -> ProbeResult:
         if code == "tls.timeout":
             advice = None  # packets to the brain itself would go another way
         message += f" (through the proxy {proxy.authority})"
-    result = outcome(code, message, hint=advice, details=_details(evidence))
+    result = outcome(
+        code, message, hint=advice, details=_details(evidence), headline=headline(code, evidence)
+    )
     if code == "tls.not_strict":
         # the catalogue's row is the warning of an older Python; this one has really refused
         return replace(result, status=Status.FAIL)
     return result
-
-
-def _where(evidence: Evidence) -> str:
-    endpoint = evidence.endpoint
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return f"{host}:{endpoint.port}"
 
 
 def _which(evidence: Evidence) -> str:
@@ -88,7 +82,7 @@ def _not_yet_valid(evidence: Evidence) -> Words:
 def _clock_suspect(evidence: Evidence) -> Words:
     there = evidence.server_time or evidence.now
     direction = "ahead of" if evidence.now > there else "behind"
-    apart = abs(evidence.now - there) + _CLOCK_READING
+    apart = abs(evidence.now - there) + CLOCK_READING
     return (
         f"this machine's clock is {span(apart)} {direction} that of {evidence.endpoint.host} "
         f"({evidence.now:%Y-%m-%d %H:%M} UTC here, {there:%Y-%m-%d %H:%M} UTC there): "
@@ -209,7 +203,7 @@ def _empty_trust_store(evidence: Evidence) -> Words:
 
 
 def _protocol_version(evidence: Evidence) -> Words:
-    where, version = _where(evidence), evidence.presented.version
+    where, version = evidence.where, evidence.presented.version
     if evidence.alert == 120:
         return (
             f"{where} refuses HTTP/1.1 (alert no_application_protocol)",
@@ -228,7 +222,7 @@ def _protocol_version(evidence: Evidence) -> Words:
 
 
 def _not_tls(evidence: Evidence) -> Words:
-    said, where = evidence.presented.said, _where(evidence)
+    said, where = evidence.presented.said, evidence.where
     line = said.split(b"\n")[0].decode("ascii", "replace").strip()[:_QUOTED]
     if said.startswith(b"HTTP/"):
         return f"{where} speaks plain HTTP, not TLS: it said {line!r}", None
@@ -239,21 +233,21 @@ def _not_tls(evidence: Evidence) -> Words:
 
 def _client_certificate(evidence: Evidence) -> Words:
     alert = f", and refused with the alert {ALERTS[evidence.alert]}" if evidence.alert in ALERTS else ""
-    return f"{_where(evidence)} asks for a client certificate, which an agent does not have{alert}", None
+    return f"{evidence.where} asks for a client certificate, which an agent does not have{alert}", None
 
 
 def _weak(evidence: Evidence) -> Words:
     if evidence.verify_code in (66, 67, 68) and evidence.chain:
         facts = ", ".join(f'"{c.name}" {c.key} signed with {c.signature}' for c in evidence.chain)
-        return f"{_where(evidence)} presents a certificate that is too weak: {facts}", None
+        return f"{evidence.where} presents a certificate that is too weak: {facts}", None
     if getattr(evidence.error, "reason", None) == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
         return (
-            f"{_where(evidence)} does not support secure renegotiation (RFC 5746), which OpenSSL 3 requires",
+            f"{evidence.where} does not support secure renegotiation (RFC 5746), which OpenSSL 3 requires",
             Step("Upgrade the server, or what ends TLS in front of it, to one that has RFC 5746"),
         )
     cipher = evidence.presented.cipher
     return (
-        f"{_where(evidence)} offers only what is too weak here" + (f" (cipher {cipher})" if cipher else ""),
+        f"{evidence.where} offers only what is too weak here" + (f" (cipher {cipher})" if cipher else ""),
         "Enable the default ciphers of TLS 1.2 and 1.3 on the server",
     )
 
@@ -261,15 +255,15 @@ def _weak(evidence: Evidence) -> Words:
 def _closed(evidence: Evidence) -> Words:
     if evidence.alert is not None:
         alert = ALERTS.get(evidence.alert, str(evidence.alert))
-        return f"{_where(evidence)} ended the handshake with the alert {alert}", None
+        return f"{evidence.where} ended the handshake with the alert {alert}", None
     number = getattr(evidence.error, "errno", None)
     how = "reset" if number == 104 else "closed"
-    return f"{_where(evidence)} {how} the connection when it was greeted in TLS", None
+    return f"{evidence.where} {how} the connection when it was greeted in TLS", None
 
 
 def _timeout(evidence: Evidence) -> Words:
     message = (
-        f"{_where(evidence)} accepted the connection, but did not answer the TLS greeting {evidence.waited}"
+        f"{evidence.where} accepted the connection, but did not answer the TLS greeting {evidence.waited}"
     )
     if evidence.endpoint.is_loopback:
         seen = f"ss -ltnp 'sport = :{evidence.endpoint.port}'"

@@ -11,7 +11,7 @@ from z4j_probes.codes import lookup, outcome
 from z4j_probes.http_response import Answer, may_be_http
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs.hints import ask_brain, set_url
-from z4j_probes.rungs.websocket.refusal import banner, classify, explain
+from z4j_probes.rungs.websocket.refusal import banner, classify, explain, headline
 from z4j_probes.transport import HELD_MAX_BYTES
 
 
@@ -19,7 +19,8 @@ def refused(climb: Climb, answer: Answer, evidence: dict[str, Any]) -> ProbeResu
     """The verdict where an HTTP answer came that is no upgrade."""
     code = classify(answer)
     message, steps = explain(code, answer, climb.endpoint, _look(climb))
-    return outcome(code, message, hint=steps, details=evidence)
+    row = headline(code, answer, climb.endpoint)
+    return outcome(code, message, hint=steps, details=evidence, headline=row)
 
 
 def no_http(climb: Climb, waited: str) -> ProbeResult:
@@ -35,7 +36,8 @@ def no_http(climb: Climb, waited: str) -> ProbeResult:
         code, what = banner(received)
         details["received_hex"] = received[:16].hex(" ")
         step = set_url(encrypted) if code.endswith("tls_expected") else None
-        return outcome(code, f"{where} {what}", hint=step, details=details)
+        row = f"{where} {what.partition(',')[0]}"
+        return outcome(code, f"{where} {what}", hint=step, details=details, headline=row)
     if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
         details["alert"] = holding.error.reason
         message = f"{where} ended the connection with the TLS alert {holding.error.reason}"
@@ -46,12 +48,16 @@ def no_http(climb: Climb, waited: str) -> ProbeResult:
         steps = lookup("websocket.closed").steps
         if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
             steps = (replace(set_url(encrypted), text="Set the brain's URL, if that port has TLS"), *steps)
-        return outcome("websocket.closed", f"{where} {how} {partly}", hint=steps, details=details)
+        row = f"connection closed by {where} during the upgrade"
+        return outcome(
+            "websocket.closed", f"{where} {how} {partly}", hint=steps, details=details, headline=row
+        )
     seen = f"sent {len(received)} bytes of an answer" if received else "said nothing"
     path = climb.endpoint.path
     message = f"{where} accepted the connection, took the request for {path}, and {seen} {waited}".rstrip()
     steps = (Step("See whether the brain answers", _look(climb)), *lookup("websocket.timeout").steps)
-    return outcome("websocket.timeout", message, hint=steps, details=details)
+    row = f"no answer to the upgrade from {where}"
+    return outcome("websocket.timeout", message, hint=steps, details=details, headline=row)
 
 
 def _look(climb: Climb) -> str:

@@ -113,11 +113,13 @@ async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> P
         return outcome(code, f"{answer.answered_by} answered 101 {what}", details=evidence)
     if protocol.close_rcvd is None and (climb.protocol.eof or climb.protocol.lost):
         message = f"{answer.answered_by} upgraded the connection and closed it at once, without a close code"
-        return outcome("websocket.closed", message, details=evidence)
+        headline = f"connection closed right after the upgrade at {climb.endpoint.path}"
+        return outcome("websocket.closed", message, details=evidence, headline=headline)
     climb.websocket = connection
     # The transport's own release, registered below, runs after this and cuts what did not close in time.
     climb.on_release_async(connection.close)
-    return outcome("websocket.ok", f"{climb.endpoint.websocket_url} upgrades", hint="", details=evidence)
+    message, headline = f"{climb.endpoint.websocket_url} upgrades", f"upgraded at {climb.endpoint.path}"
+    return outcome("websocket.ok", message, hint="", details=evidence, headline=headline)
 
 
 def _take_over(climb: Climb, connection: ClientConnection) -> None:

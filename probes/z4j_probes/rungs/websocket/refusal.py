@@ -86,6 +86,29 @@ def explain(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[s
     return message + _what_it_means(code, answer, endpoint), _steps(code, answer, endpoint, look)
 
 
+def headline(code: str, answer: Answer, endpoint: Endpoint) -> str:
+    """What the row says of a refusal: which server, its status, and where it leads; empty for the title."""
+    who = answer.headers.get("server", "").partition(" ")[0] or "the server"
+    match code:
+        case "websocket.redirect":
+            return f"redirected to {answer.location or 'nowhere'} ({answer.status})"
+        case "websocket.not_found":
+            return f"no WebSocket endpoint at {endpoint.path} ({answer.status})"
+        case "websocket.host_rejected":
+            return f"{who} rejects the host {endpoint.authority} ({answer.status})"
+        case "websocket.bad_gateway":
+            return f"the brain behind {who} is unavailable ({answer.status})"
+        case "websocket.forbidden":
+            return f"upgrade forbidden by {who} ({answer.status})"
+        case "websocket.unauthorized":
+            return f"{who} requires other credentials ({answer.status})"
+        case "websocket.rate_limited":
+            return f"too many requests for {who} ({answer.status})"
+        case "websocket.plain_answer" | "websocket.timeout" | "websocket.closed" | "websocket.not_http":
+            return f"{who} answered {answer.status} to the upgrade"
+    return ""
+
+
 def _refusal(answer: Answer) -> Refusal:
     return refusal_of(answer.status, answer.headers.get("server", ""), has_body=bool(answer.text.strip()))
 

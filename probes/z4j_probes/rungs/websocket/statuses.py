@@ -52,7 +52,9 @@ _KNOWN = {
     405: Refusal("websocket.not_found"),
     406: Refusal("websocket.forbidden", "as web application firewalls do (ModSecurity)", _FIREWALL),
     407: Refusal("websocket.unauthorized", "a proxy in between that wants credentials"),
-    408: Refusal("websocket.timeout", "a proxy or load balancer that saw no complete request in time"),
+    408: Refusal(
+        "websocket.timeout", "a proxy or load balancer that timed out before the request was complete"
+    ),
     410: Refusal("websocket.not_found"),
     412: Refusal("websocket.forbidden", "as web application firewalls and gateways do", _FIREWALL),
     418: Refusal("websocket.forbidden", "as web application firewalls do with robots", _FIREWALL),
@@ -93,9 +95,9 @@ _KNOWN = {
     511: Refusal("websocket.unauthorized", "a captive portal, which wants a login first (RFC 6585)", _PORTAL),
     520: _cloudflare("which got an answer from the origin that it could not read"),
     521: _cloudflare("whose origin refuses connections"),
-    522: _cloudflare("whose origin does not accept a connection in time"),
+    522: _cloudflare("whose connection to the origin timed out"),
     523: _cloudflare("which has no route to the origin"),
-    524: _cloudflare("whose origin does not answer in time"),
+    524: _cloudflare("which timed out before the origin answered"),
     525: _cloudflare("whose TLS handshake with the origin failed", _ORIGIN_TLS),
     526: _cloudflare("which does not accept the origin's certificate", _ORIGIN_TLS),
     527: _cloudflare("whose tunnel to the origin failed"),
