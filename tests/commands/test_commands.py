@@ -97,6 +97,27 @@ async def test_a_queue_is_purged_only_at_the_depth_that_was_seen(
         assert (await brain.command("purge_queue", queue="jobs", force=True))["result"] == {"purged": 0}
 
 
+async def test_what_a_task_says_is_answered_as_its_events_are(tmp_path: Path) -> None:
+    async def fail(*args: Any) -> None:
+        # an undecodable file name, what no database keeps as text, and a secret
+        raise ValueError("'\udcff\x00' of https://reader:hunter22@db.example/ and CARD-4711")
+
+    engine = AsyncioEngine({"fail": fail})
+    async with (
+        DevBrain() as brain,
+        agent_of(brain, tmp_path, engine=engine, redact_patterns=[r"CARD-\d+"]),
+    ):
+        sent = await brain.command("submit_task", task_name="fail")
+        await engine.settled()
+        known = await brain.command("reconcile_task", task_id=sent["result"]["task_id"])
+        (dead,) = await brain.dead_letters()
+    for text in (known["result"]["exception"], dead["error_excerpt"]):
+        assert text.startswith("ValueError: '")
+        assert not {"\udcff", "\x00"} & set(text)
+        assert "hunter22" not in text
+        assert "CARD" not in text
+
+
 @pytest.mark.parametrize(
     ("action", "arguments", "code"),
     [

@@ -225,6 +225,7 @@ class Z4JAgent:
             shutdown_budget_s=self._shutdown_budget_s,
             engine=self._commanded,
             host_loop=_running_loop(),
+            redacted=self._encoder.redacted,
         )
         self._thread, self._entered_pid = thread, os.getpid()
         board.change(State.STARTING, reason="still connecting")

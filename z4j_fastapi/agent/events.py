@@ -110,7 +110,8 @@ class EventEncoder:
                 text = pattern.sub(REDACTED, text)
             return text
 
-        self._redacted: Callable[[str], str] = redacted
+        self.redacted: Callable[[str], str] = redacted
+        """A text without what looks like a secret."""
         words = SECRET_WORDS | {word.lower().replace("_", "").replace("-", "") for word in redact_keys}
 
         @lru_cache(maxsize=1024)
@@ -133,7 +134,7 @@ class EventEncoder:
         occurred_at: datetime | None = None,
     ) -> str:
         """One event as canonical JSON of at most MAX_EVENT_BYTES."""
-        safe = _Walk(self._is_secret, self._redacted).mapping(data, 0)
+        safe = _Walk(self._is_secret, self.redacted).mapping(data, 0)
         event = {
             "id": _uuid4(),
             "engine": _name(engine),

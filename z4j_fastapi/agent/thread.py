@@ -13,6 +13,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.hello import Introduction
@@ -44,8 +45,9 @@ RESTART_EVERY_S = 60.0
 class AgentThread:
     """One life of an agent, from start to stop. `board` is told each new status, in the thread.
 
-    `engine` acts in `host_loop`. Whatever ends what runs in the thread is logged, and it starts again, with
-    the buffer that is open. Where the thread itself is gone, `look` sees it.
+    `engine` acts in `host_loop`, and its errors are sent as `redacted` has them. Whatever ends what runs in
+    the thread is logged, and it starts again, with the buffer that is open. Where the thread itself is gone,
+    `look` sees it.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class AgentThread:
         bounds: Bounds,
         preflight_budget_s: float,
         shutdown_budget_s: float,
+        redacted: Callable[[str], str],
         engine: Engine | None = None,
         host_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -68,6 +71,7 @@ class AgentThread:
         self._shutdown_budget_s = shutdown_budget_s
         self._engine = engine
         self._host_loop = host_loop
+        self._redacted = redacted
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
         self._opened: OpenedBuffer | None = None
@@ -210,7 +214,9 @@ class AgentThread:
         self.buffer = opened.buffer  # whatever the rest of a start comes to
         directory = opened.directory.path / opened.identity if opened.directory else None
         earlier = self.commands
-        self.commands = open_dispatcher(self._settings, self._engine, self._host_loop, directory)
+        self.commands = open_dispatcher(
+            self._settings, self._engine, self._host_loop, directory, self._redacted
+        )
         if earlier is not None:
             earlier.close()
             self.commands.count_on(earlier.counts)

@@ -7,7 +7,7 @@ was tried; anything else leaves the outcome unknown.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from z4j_fastapi.commands.engine import Engine, Failed, NewTask, Refused, Retry
@@ -29,6 +29,8 @@ from z4j_probes.protocol.commands import (
 # A bulk retry tells why of so many; the rest are counted.
 _TOLD_REFUSALS = 20
 _REFUSAL_LENGTH = 200
+# Of a task's error that is searched for secrets: more than any answer shows.
+_SEARCHED = 2 * answers.MAX_ERROR
 
 
 def new_task_id(command: Command) -> str:
@@ -37,9 +39,14 @@ def new_task_id(command: Command) -> str:
 
 
 async def act(
-    engine: Engine, command: Command, *, project_secret: bytes, max_frame_bytes: int
+    engine: Engine,
+    command: Command,
+    *,
+    project_secret: bytes,
+    max_frame_bytes: int,
+    redacted: Callable[[str], str],
 ) -> Mapping[str, Any]:
-    """Do it, and return the result's object."""
+    """Do it, and return the result's object. `redacted` is what an event's texts go through."""
     match command.request:
         case SubmitTask() as submit:
             task_id = new_task_id(command)
@@ -59,17 +66,18 @@ async def act(
         case RequeueDeadLetter(task_id):
             return {"task_id": await engine.requeue(task_id, new_task_id(command))}
         case ListDeadLetters() as listing:
-            return await _list_dead_letters(engine, listing, max_frame_bytes)
+            return await _list_dead_letters(engine, listing, max_frame_bytes, redacted)
         case PurgeQueue() as purge:
             return await _purge(engine, purge, project_secret)
         case ReconcileTask(task_id):
             found = await engine.reconcile(task_id)
             finished_at = None if found.finished_at is None else timestamp(found.finished_at)
+            exception = found.exception and redacted(found.exception[:_SEARCHED])[: answers.MAX_ERROR]
             return {
                 "task_id": task_id,
                 "engine_state": found.state.value,
                 "finished_at": finished_at,
-                "exception": None if found.exception is None else found.exception[: answers.MAX_ERROR],
+                "exception": exception,
             }
         case RestartWorker(worker_name):
             await engine.restart(worker_name)
@@ -94,7 +102,7 @@ async def _bulk_retry(engine: Engine, new_id: str, task_ids: tuple[str, ...]) ->
 
 
 async def _list_dead_letters(
-    engine: Engine, listing: ListDeadLetters, max_frame_bytes: int
+    engine: Engine, listing: ListDeadLetters, max_frame_bytes: int, redacted: Callable[[str], str]
 ) -> Mapping[str, Any]:
     limit = listing.limit
     while True:
@@ -105,7 +113,7 @@ async def _list_dead_letters(
                 task_name=letter.task_name,
                 queue=letter.queue,
                 failed_at=letter.failed_at,
-                error=letter.error,
+                error=redacted(letter.error[:_SEARCHED]),
                 attempts=letter.attempts,
             )
             for letter in page.entries

@@ -86,7 +86,11 @@ class _Job:
 
 
 def open_dispatcher(
-    settings: Settings, engine: Engine | None, loop: asyncio.AbstractEventLoop | None, directory: Path | None
+    settings: Settings,
+    engine: Engine | None,
+    loop: asyncio.AbstractEventLoop | None,
+    directory: Path | None,
+    redacted: Callable[[str], str],
 ) -> Dispatcher:
     """The dispatcher of an agent. `directory` is its identity's, None where its buffer is in memory only."""
     return Dispatcher(
@@ -95,13 +99,15 @@ def open_dispatcher(
         allowed=allowed(settings.commands),
         memory=None if directory is None else CommandMemory(directory),
         hmac_secret=settings.hmac_secret,
+        redacted=redacted,
     )
 
 
 class Dispatcher:
     """The commands of one agent. `engine` is None where no worker is in this process; `loop` is the worker's.
 
-    `memory` is None where there is no disk; what can't be repeated is refused then.
+    `memory` is None where there is no disk; what can't be repeated is refused then. `redacted` takes secrets
+    out of errors, which may be a task's own.
     """
 
     def __init__(
@@ -112,11 +118,13 @@ class Dispatcher:
         allowed: Collection[str],
         memory: CommandMemory | None,
         hmac_secret: Secret | None,
+        redacted: Callable[[str], str],
     ) -> None:
         self._engine = engine
         self._loop = loop
         self._allowed = frozenset(allowed)
         self._memory = memory
+        self._redacted = redacted
         self.hmac_secret = hmac_secret
         """What confirmation tokens are checked with; it changes when the settings are read again."""
         self._waiting: deque[_Job] = deque()
@@ -304,8 +312,13 @@ class Dispatcher:
         async def acting() -> Mapping[str, Any]:
             nonlocal started
             started = True
-            limit = self.max_frame_bytes
-            return await act(engine, job.command, project_secret=secret, max_frame_bytes=limit)
+            return await act(
+                engine,
+                job.command,
+                project_secret=secret,
+                max_frame_bytes=self.max_frame_bytes,
+                redacted=self._redacted,
+            )
 
         try:
             return Outcome(Verdict.DONE, result=await self._in_worker(job, acting))
@@ -363,7 +376,7 @@ class Dispatcher:
                     "success" if done else "failed",
                     token,
                     result=outcome.result if done else None,
-                    error=None if done else outcome.error,
+                    error=None if done else self._redacted(outcome.error[: answers.MAX_ERROR]),
                 ),
             )
         ms = (time.monotonic() - job.received_s) * 1000

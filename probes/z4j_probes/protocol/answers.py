@@ -46,20 +46,28 @@ def result(
     result: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> dict[str, Any]:
-    """The payload of a command_result. The error is cut to what a brain takes."""
+    """The payload of a command_result. The error is cut to what a brain takes, and no text has what UTF-8
+    can't carry: an exception that names an undecodable file would end one session after another."""
     return {
         "status": status,
-        "result": None if result is None else dict(result),
+        "result": None if result is None else _carried(dict(result)),
         "error": None if error is None else _one_text(error, MAX_ERROR),
         "delivery_claim_token": claim_token,
     }
 
 
 def fitted(payload: Mapping[str, Any], max_frame_bytes: int) -> dict[str, Any]:
-    """The payload itself where its frame is within the limit; else the same without its result's object."""
-    if size(payload) + ENVELOPE_BYTES <= max_frame_bytes:
-        return dict(payload)
-    return {**payload, "result": None, "error": "the result is larger than the brain's frame limit"}
+    """The payload itself where its frame is within the limit; else the same without its result's object.
+
+    The same for an object that is not JSON, which an engine of the host's own may give.
+    """
+    cause = "the result is larger than the brain's frame limit"
+    try:
+        if size(payload) + ENVELOPE_BYTES <= max_frame_bytes:
+            return dict(payload)
+    except ValueError:
+        cause = "the result can't be written as JSON"
+    return {**payload, "result": None, "error": cause}
 
 
 def size(value: Any) -> int:
@@ -136,8 +144,16 @@ def one_line(text: str, longest: int) -> str:
 
 
 def _one_text(text: str, longest: int) -> str:
-    # lines stay; what UTF-8 can't carry does not
+    # lines stay; what UTF-8 or a brain's database can't carry does not
     return text[:longest].encode("utf-8", "replace").decode().replace("\x00", " ")
+
+
+def _carried(value: Any) -> Any:
+    if isinstance(value, str):
+        return _one_text(value, len(value))
+    if isinstance(value, dict):
+        return {key: _carried(item) for key, item in value.items()}
+    return [_carried(item) for item in value] if isinstance(value, list) else value
 
 
 def _require_text(source: Mapping[str, Any], key: str, least: int, most: int) -> None:

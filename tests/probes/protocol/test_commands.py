@@ -205,3 +205,5 @@ def test_a_result_is_cut_to_the_frame() -> None:
     error = answers.result("failed", None, error="\ud800" + "e" * 10_000)["error"]
     assert len(error) == 8_192
     error.encode()
+    foreign = answers.result("success", "t", result={"a": object()})
+    assert answers.fitted(foreign, 1_048_576)["error"] == "the result can't be written as JSON"
