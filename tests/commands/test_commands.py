@@ -12,7 +12,7 @@ import pytest
 from tests.support.agents import agent_of, until
 from tests.support.engine import AsyncioEngine
 from z4j_fastapi.devbrain import Command, DevBrain
-from z4j_fastapi.workers.engine import Action, EngineState
+from z4j_fastapi.workers.engine import Action, EngineState, Failed
 
 RUNS: list[Any] = []
 
@@ -240,6 +240,28 @@ async def test_one_that_was_cut_off_is_asked_of_the_engine_or_left_unanswered(
                 assert "command.outcome_unknown" in caplog.text
         await engine.settled()
         assert len(RUNS) == 1
+
+
+async def test_a_fire_that_comes_again_by_other_ids_has_one_outcome(
+    tmp_path: Path, engine: AsyncioEngine
+) -> None:
+    raised: list[Exception] = [
+        ConnectionError("gone"),
+        Failed("it can't be sent"),
+        AssertionError("once more"),
+    ]
+
+    async def submit(task: Any) -> None:
+        raise raised.pop(0)
+
+    engine.submit = submit  # type: ignore[method-assign]
+    async with DevBrain() as brain, agent_of(brain, tmp_path, engine=engine) as agent:
+        await fire(brain)
+        await until(lambda: agent.status.commands.get("unanswered") == 1, "it was cut off")
+        for _ in range(2):
+            answer = await brain.wait_for_result(await fire(brain))
+            assert (answer["status"], answer["error"]) == ("failed", "it can't be sent")
+    assert len(raised) == 1
 
 
 async def test_without_a_disk_only_what_may_be_done_twice_is_done(

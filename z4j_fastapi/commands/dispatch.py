@@ -260,19 +260,20 @@ class Dispatcher:
             cause = str(exc) or "the disk did not answer: timed out"
             return refused(Refused("buffer.timeout", cause)), False
         if known is None:
-            return await self._act_once(job), False
+            return await self._act_once(job, job.command.id), False
         return await self._recall(job, known)
 
-    async def _act_once(self, job: _Job) -> Outcome:
+    async def _act_once(self, job: _Job, begun_as: str) -> Outcome:
+        """`begun_as` is the id that it is remembered by: a fire may have come again with another one."""
         outcome = await self._act(job)
-        memory, command_id = self._memory, job.command.id
+        memory = self._memory
         if memory is None or outcome.verdict in (Verdict.UNKNOWN, Verdict.LATE):
             return outcome  # begun, and so it stays
         try:
             if outcome.verdict is Verdict.REFUSED:
-                await in_daemon_thread(lambda: memory.forget(command_id))
+                await in_daemon_thread(lambda: memory.forget(begun_as))
             else:
-                await in_daemon_thread(lambda: memory.finish(command_id, outcome))
+                await in_daemon_thread(lambda: memory.finish(begun_as, outcome))
         except (StorageError, RuntimeError) as exc:
             log.warning("the outcome of a command can't be kept: %s", exc)
         return outcome
@@ -290,7 +291,7 @@ class Dispatcher:
                 was = None
                 log.warning("the engine can't tell whether %s was submitted: %s", task_id, type(exc).__name__)
             if was is False:
-                return await self._act_once(job), False
+                return await self._act_once(job, known.id), False
             if was:
                 done = Outcome(Verdict.DONE, result={"task_id": task_id, "engine": engine.name})
                 await self._keep(known.id, done)
