@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
-from taskiq import Context, InMemoryBroker, SimpleRetryMiddleware, TaskiqDepends
+from taskiq import Context, InMemoryBroker, SimpleRetryMiddleware, TaskiqDepends, TaskiqMessage
 from taskiq.abc.middleware import TaskiqMiddleware
 from taskiq.result_backends.dummy import DummyResultBackend
 
@@ -330,6 +330,45 @@ async def test_what_a_worker_injects_is_not_given_by_a_brain(brain: DevBrain) ->
         refused = await asked(brain, "retry_task", task_id=task_id, override_kwargs={"name": "root"})
         assert code(refused) == "command.unsupported"
     assert RUNS == [(("nobody",), {})]
+
+
+class DatabaseAway(TaskiqMiddleware):
+    """A host's own middleware, in trouble of its own before or after a task is sent."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self.when = when
+
+    def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
+        if self.when == "before":
+            raise ConnectionError("its database is away")
+        return message
+
+    def post_send(self, message: TaskiqMessage) -> None:
+        if self.when == "after":
+            raise ConnectionError("its database is away")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_schedule_is_not_answered_failed_for_a_middleware_in_trouble(
+    brain: DevBrain, when: str
+) -> None:
+    broker = broker_of(DatabaseAway(when))
+    await broker.startup()
+    try:
+        due = await brain.send_command(
+            "schedule.fire",
+            target={"type": "schedule", "id": "s", "engine": "taskiq"},
+            parameters={"task_name": "note", "engine": "taskiq", "fire_id": "f-1"},
+        )
+        if when == "after":  # it is sent
+            assert (await brain.wait_for_result(due))["status"] == "success"
+        else:
+            await until(lambda: broker.state.z4j.status.commands.get("unanswered") == 1, "it was counted")
+            assert due.result is None
+    finally:
+        await broker.shutdown()
+    assert len(RUNS) == (when == "after")
 
 
 async def test_no_argument_is_logged(brain: DevBrain, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from taskiq.labels import prepare_label
 from taskiq.utils import maybe_awaitable
 
 from z4j_fastapi.commands.engine import Failed, Refused
+from z4j_fastapi.log import log
 from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, OWN_PREFIX, has_redis, redis_of
 
 if TYPE_CHECKING:
@@ -52,17 +53,16 @@ class NewMessage:
 async def send(broker: AsyncBroker, new: NewMessage) -> None:
     """As `kiq` does: through all middlewares.
 
-    Failed where it can't be put into words, Refused where the broker's Redis is away, and
-    UnknownWhetherSentError where it may have been sent.
+    Failed where it can't be put into words, Refused where the broker's Redis is away or a middleware keeps
+    it back, and UnknownWhetherSentError where it may have been sent.
     """
-    try:
+    with _put_into_words():
         message = _message(new)
-        for middleware in broker.middlewares:
-            if middleware.__class__.pre_send is not TaskiqMiddleware.pre_send:
-                message = await maybe_awaitable(middleware.pre_send(message))
+    for middleware in broker.middlewares:
+        if middleware.__class__.pre_send is not TaskiqMiddleware.pre_send:
+            message = await _before_it_is_sent(middleware, message)
+    with _put_into_words():
         written = broker.formatter.dumps(message)
-    except Exception as exc:  # pydantic's, the serializer's, a middleware's own
-        raise Failed(f"the task can't be sent: {type(exc).__name__}") from exc
     queue = message.labels.get("queue_name") or getattr(broker, "queue_name", "")
     await _mark(broker, new.task_id, f"{_SENDING}{queue}")
     await _require_group(broker)
@@ -79,7 +79,29 @@ async def send(broker: AsyncBroker, new: NewMessage) -> None:
         await _mark(broker, new.task_id, _SENT)
     for middleware in reversed(broker.middlewares):
         if middleware.__class__.post_send is not TaskiqMiddleware.post_send:
-            await maybe_awaitable(middleware.post_send(message))
+            try:
+                await maybe_awaitable(middleware.post_send(message))
+            except Exception as exc:  # a host's own: the task is sent, whatever is done about it
+                name = type(middleware).__name__
+                log.warning("z4j: post_send of %s raised %s; the task was sent", name, type(exc).__name__)
+
+
+@contextlib.contextmanager
+def _put_into_words() -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:  # pydantic's, the serializer's
+        raise Failed(f"the task can't be sent: {type(exc).__name__}") from exc
+
+
+async def _before_it_is_sent(middleware: TaskiqMiddleware, message: TaskiqMessage) -> TaskiqMessage:
+    """Refused, not Failed, where it raises: its database may be away, and a schedule is not to be switched
+    off for that."""
+    try:
+        return await maybe_awaitable(middleware.pre_send(message))
+    except Exception as exc:  # a host's own
+        cause = f"pre_send of {type(middleware).__name__} raised {type(exc).__name__}"
+        raise Refused("command.no_worker_here", cause) from exc
 
 
 async def was_sent(broker: AsyncBroker, task_id: str, since: datetime) -> bool | None:
