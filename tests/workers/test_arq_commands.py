@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.constants import abort_jobs_ss
 from arq.jobs import Job
-from arq.worker import Worker
+from arq.worker import Worker, func
 
 from tests.support.agents import closed_port, until
 from tests.support.task_events import events_of, kinds, last_event
@@ -21,6 +22,7 @@ from z4j_fastapi import State, Z4JAgent
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.workers.arq import abort, z4j_worker
 from z4j_fastapi.workers.arq.actions import MAX_TOLD, ArqEngine
+from z4j_fastapi.workers.arq.queues import JobQueue
 from z4j_fastapi.workers.engine import NewTask, Refused, Retry
 
 QUEUE = "jobs"
@@ -252,6 +254,29 @@ async def test_a_job_that_another_worker_runs_is_ended_through_redis(brain: DevB
         assert answer["status"] == "success"
         assert (await last_event(brain, job.job_id))["kind"] == "task.revoked"
         assert not await arq.pool.exists(abort_jobs_ss)
+
+
+async def test_a_cancel_whose_time_is_over_leaves_nothing_that_ends_a_later_run(
+    brain: DevBrain, redis_url: str
+) -> None:
+    release = asyncio.Event()
+
+    async def stubborn(ctx: Context) -> None:
+        ctx["begun"].set()
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+
+    async with arq_worker(
+        brain, redis_url, functions=[func(stubborn, name="stubborn")], allow_abort_jobs=True
+    ) as arq:
+        job = await arq.begins("stubborn")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await abort.abort(arq.worker, JobQueue(arq.worker), job.job_id)
+        release.set()
+        await until(lambda: job.job_id not in arq.worker.tasks, "it ended")
+        assert not arq.worker.aborting_tasks
 
 
 async def test_a_job_whose_worker_was_killed_is_not_called_ended_and_nothing_is_left_behind(

@@ -33,14 +33,15 @@ async def abort(worker: Worker, queue: JobQueue, job_id: str) -> None:
         await _abort_elsewhere(queue, job_id)
         return
     worker.aborting_tasks.add(job_id)  # before it is cancelled: else arq would run it again
+    storing = worker.tasks.get(job_id)
+    # whenever that is: this may be cancelled first, and the id would end a later run of the job
+    (storing or job).add_done_callback(lambda _: worker.aborting_tasks.discard(job_id))
     job.cancel()
     await asyncio.wait({job}, timeout=ABORT_S)
     if not job.done():
         raise _StillRunsError(f"it was told to end, and still runs after {ABORT_S:g} s")
-    storing = worker.tasks.get(job_id)
     if storing is not None:
         await asyncio.wait({storing}, timeout=ABORT_S)
-    worker.aborting_tasks.discard(job_id)
     if not job.cancelled():
         raise Failed("it ended by itself before it could be ended")
 
@@ -58,8 +59,9 @@ async def _abort_elsewhere(queue: JobQueue, job_id: str) -> None:
         while (found := await queue.find(job_id)).runs and time.monotonic() < deadline_s:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
     finally:
-        # A task of its own: this one may be cancelled, and redis-py uses a timeout (see hooks).
-        taken = not await asyncio.ensure_future(redis.zrem(abort_jobs_ss, job_id))
+        # A task of its own, which ends whatever this one does: that may be cancelled now, or at any moment of
+        # it, and redis-py uses a timeout (see hooks).
+        taken = not await asyncio.shield(asyncio.ensure_future(redis.zrem(abort_jobs_ss, job_id)))
     if not found.runs:
         _require_aborted(queue, found)
     elif taken:
