@@ -279,6 +279,18 @@ async def test_a_cancel_whose_time_is_over_leaves_nothing_that_ends_a_later_run(
         assert not arq.worker.aborting_tasks
 
 
+async def test_arguments_may_have_any_name(brain: DevBrain, redis_url: str) -> None:
+    async def named(context: Context, /, **given: Any) -> None:
+        context["runs"].append((context["job_id"], (), given))
+
+    named_so = func(named, name="named")  # type: ignore[arg-type]  # arq passes the context by position
+    given = {"ctx": 1, "self": 2, "function": 3, "_queue_name": "4", "_job_id": "5"}
+    async with arq_worker(brain, redis_url, functions=[named_so]) as arq:
+        await arq.asks("submit_task", task_name="named", kwargs=given)
+        await until(lambda: bool(arq.runs), "it ran")
+        assert arq.runs[0][2] == given
+
+
 async def test_a_job_whose_worker_was_killed_is_not_called_ended_and_nothing_is_left_behind(
     brain: DevBrain, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

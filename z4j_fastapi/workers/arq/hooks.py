@@ -197,7 +197,7 @@ class WorkerHooks:
         coroutine, worker = function.coroutine, self._worker
 
         @functools.wraps(coroutine)
-        async def watched(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> Any:
+        async def watched(ctx: dict[Any, Any], /, *args: Any, **kwargs: Any) -> Any:
             agent, job_id = self._agent, ctx["job_id"]
             if agent is None:  # the worker has been closed
                 return await coroutine(ctx, *args, **kwargs)
