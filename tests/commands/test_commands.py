@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.agents import agent_of, until
 from tests.support.engine import AsyncioEngine
+from z4j_fastapi import State
 from z4j_fastapi.devbrain import Command, DevBrain
 from z4j_fastapi.workers.engine import Action, EngineState, Failed
 
@@ -390,6 +391,16 @@ async def test_two_workers_of_one_identity_share_what_they_remember(
             assert two.status.commands == {"again": 1}
         await engine.settled()
         assert len(RUNS) == 1
+
+
+@pytest.mark.parametrize("odd", [False, 5, [1], ["cancel_task", None]])
+async def test_a_choice_that_names_nothing_is_reported_and_allows_nothing(
+    tmp_path: Path, engine: AsyncioEngine, odd: Any
+) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path, engine=engine, commands=odd) as agent:
+        assert agent.status.state is State.DISABLED
+        assert "is not a command" in (agent.status.reason or "")
+        assert not brain.seen.hellos
 
 
 def test_the_engine_offers_only_what_it_says_it_can() -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -101,7 +101,7 @@ class Z4JAgent:
             ca_file=ca_file,
             preflight=preflight,
             allow_plaintext=allow_plaintext,
-            commands=None if commands is None else ",".join(_names(commands)) or "none",
+            commands=None if commands is None else _choice(commands),
             read_files=False,
         )
         introduction = Introduction(
@@ -302,3 +302,9 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _choice(commands: object) -> str:
+    """As `Z4J_COMMANDS` has it. What is no name (False, a number) is a text that no command has."""
+    names = commands if isinstance(commands, Iterable) and not isinstance(commands, str) else (commands,)
+    return ",".join(str(name) for name in names) or "none"
