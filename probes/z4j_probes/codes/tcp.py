@@ -10,10 +10,10 @@ CODES = (
         "connection refused",
         causes=(
             "the brain, or the proxy in front of it, is not running",
-            "the brain listens on the brain listens on another port than the one in Z4J_BRAIN_URL",
+            "the brain listens on another port than the one in Z4J_BRAIN_URL",
             "the brain listens only on its loopback address",
             "a container that connects to its own localhost instead of the brain's service name",
-            "a firewall that rejects connections connections",
+            "a firewall that rejects connections",
         ),
         remedy=Step("Start the brain, or correct the port. List what listens on the brain's host", "ss -ltn"),
     ),
