@@ -8,6 +8,7 @@ agent) is given the form that works in any environment.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -16,6 +17,7 @@ from itertools import zip_longest
 
 MODULE = "python -m z4j_fastapi"
 _PACKAGE, _SCRIPT = "z4j_fastapi", "z4j-fastapi"
+_COMMAND = re.compile(rf"(?<!\S)(\S+) -m {_PACKAGE}(?!\S)")
 
 # Whose settings, and which: without them the next command would look at something else.
 _KEPT = (
@@ -45,14 +47,18 @@ def as_started(command: str) -> str:
 
     A `doctor` command keeps this run's options that say whose settings are looked at, unless it has its own.
     """
-    before, module, after = command.partition(MODULE)
-    if not module:
+    found = _COMMAND.search(command)
+    if found is None:
         return command
+    before, after = command[: found.start()], command[found.end() :]
+    started = (
+        program() if found[1] == "python" else found[0]
+    )  # sudo finds another python: the hint has its path
     name, *rest = after.split(maxsplit=1)
     kept = _kept_options(sys.argv[1:], but=after) if name == "doctor" else []
     if not before and {"--pid", "--unit"} & set(kept) and "SUDO_UID" in os.environ:
         before = "sudo "
-    return f"{before}{program()} {shlex.join([name, *kept])}{''.join(f' {more}' for more in rest)}"
+    return f"{before}{started} {shlex.join([name, *kept])}{''.join(f' {more}' for more in rest)}"
 
 
 def can_type(environ: Mapping[str, str] | None = None) -> bool:

@@ -53,7 +53,8 @@ ONLINE = (
 )
 # The buffer is the agent's own affair: it goes on in memory, says so, and may well be online.
 BUFFER_FAULTS = ("nothing_can_be_written", "the_state_directory_is_a_file", "the_disk_is_full")
-BUDGET_S = 5.0
+# Above a probe's own limit, on a busy machine too: only a fault that hangs uses it up.
+BUDGET_S = 20.0
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
@@ -89,15 +90,13 @@ async def test_the_agent_is_online_where_the_doctor_warns(name: str, stage: Stag
     case = await scenario.make(stage)
     doctor = await ask_doctor(stage, case, timeout_s=scenario.timeout_s)
     assert doctor.status == 0, doctor
-    agent = await run_agent(stage, case, budget_s=10.0)
+    agent = await run_agent(stage, case)
     assert agent["status"]["state"] == "online", agent
 
 
 async def test_a_slow_resolver_keeps_neither_offline(stage: Stage) -> None:
     case = await SCENARIOS["an_answer_is_lost_at_each_look_up"].make(stage)
-    doctor, agent = await asyncio.gather(
-        ask_doctor(stage, case, timeout_s=12.0), run_agent(stage, case, budget_s=20.0)
-    )
+    doctor, agent = await asyncio.gather(ask_doctor(stage, case, timeout_s=12.0), run_agent(stage, case))
     assert doctor.status == 0, doctor
     assert agent["status"]["state"] == "online", agent
 
@@ -108,10 +107,10 @@ async def test_an_agent_that_is_in_order_says_nothing(stage: Stage) -> None:
     assert agent["log"] == []
 
 
-async def run_agent(stage: Stage, case: Case, *, budget_s: float = BUDGET_S) -> dict[str, Any]:
+async def run_agent(stage: Stage, case: Case) -> dict[str, Any]:
     """Enter an agent in this case, and leave it."""
     process = await asyncio.create_subprocess_exec(
-        *case.run("tests.support.agent_once", f"{budget_s:g}"),
+        *case.run("tests.support.agent_once", f"{BUDGET_S:g}"),
         env=environ_of(stage, case),
         cwd=stage.directory,
         stdout=asyncio.subprocess.PIPE,

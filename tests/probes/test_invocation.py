@@ -41,6 +41,12 @@ def test_a_command_has_the_form_in_which_the_program_was_started(
     assert as_started(f"{MODULE} explain dns") == shown
 
 
+def test_a_command_with_the_path_of_its_python_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    start(monkeypatch, MAIN, "doctor", "--env-file", "/etc/app.env", python="python")
+    command = "sudo -u app /opt/app/bin/python -m z4j_fastapi doctor"
+    assert as_started(command) == f"{command} --env-file /etc/app.env"
+
+
 @pytest.mark.parametrize(
     ("options", "kept"),
     [

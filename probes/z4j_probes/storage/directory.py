@@ -176,7 +176,7 @@ def _require_safe(path: Path) -> None:
     if found.st_uid not in (os.geteuid(), 0):
         raise StorageError(UNSAFE_DIRECTORY, f"{path} belongs to uid {found.st_uid}")
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-        raise StorageError(UNSAFE_DIRECTORY, f"{path} is writable for every user")
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} is writable by every user")
 
 
 def _require_private(path: Path) -> None:

@@ -79,7 +79,7 @@ async def the_agent_is_too_old(stage: Stage) -> Case:
     return await closing(stage, 4427, "agent builds below 2.0 are not supported")
 
 
-@scenario("auth.rate_limited", "more than 64 workers on one agent", "4429", hint=("create further agents",))
+@scenario("auth.rate_limited", "more than 64 workers on one agent", "4429", hint=("create more agents",))
 async def there_are_too_many_workers(stage: Stage) -> Case:
     """an embedded brain that takes no worker more on this agent"""
     brain = DevBrain(limits=Limits(workers_per_agent=0))
@@ -123,7 +123,7 @@ async def another_service_answers(stage: Stage) -> Case:
     return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
 
-@scenario("auth.bad_reply", "junk after the 101", "no WebSocket message")
+@scenario("auth.bad_reply", "junk after the 101", "invalid WebSocket message")
 async def junk_follows_the_upgrade(stage: Stage) -> Case:
     """a peer that upgrades and goes on in another protocol"""
     peer = await stage.peer(upgrading(b"\xff\xfe\xfd junk that is no frame"))

@@ -141,7 +141,7 @@ async def the_place_in_tmp_is_taken(stage: Stage) -> Case:
 @scenario(
     "buffer.not_a_directory",
     "a symbolic link that leads to itself (ELOOP)",
-    hint=("state is a symbolic link that leads nowhere",),
+    hint=("state is a dangling symbolic link",),
 )
 async def the_state_directory_is_a_link_to_itself(stage: Stage) -> Case:
     """Z4J_HOME is below a symbolic link that leads to itself"""
@@ -224,7 +224,7 @@ async def the_disk_is_out_of_inodes(stage: Stage) -> Case:
 @scenario(
     "buffer.unsafe_directory",
     "a directory that others may write, and no other place",
-    "can be written by every user",
+    "is writable by every user",
     hint=("chown",),
 )
 async def the_state_directory_is_open_to_all(stage: Stage) -> Case:
@@ -284,7 +284,7 @@ async def the_file_system_has_no_locks(stage: Stage) -> Case:
     return Case(await plain(stage), words=(f"{stage.home}/.z4j",), handicap=("locks=none",))
 
 
-@scenario("buffer.low_space", "a volume that is nearly full", "which is little", hint=("df -h",))
+@scenario("buffer.low_space", "a volume that is nearly full", "has only", hint=("df -h",))
 async def the_volume_is_nearly_full(stage: Stage) -> Case:
     """Z4J_HOME on a tmpfs of one megabyte"""
     point, prefix = mounted(stage, "")
@@ -323,8 +323,8 @@ async def root_looks_at_the_directory_of_a_service(stage: Stage) -> Case:
 @scenario(
     "buffer.wrong_user",
     "root runs the doctor, and the service's directory does not exist yet",
-    "was not made",
-    f"belongs to #{USER}",
+    "was not created",
+    f"not to #{USER}",
     hint=("sudo -u",),
 )
 async def root_would_make_the_directory_of_a_service(stage: Stage) -> Case:

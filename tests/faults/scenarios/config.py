@@ -74,7 +74,7 @@ async def the_url_has_port_0(stage: Stage) -> Case:
     return case(Z4J_BRAIN_URL="https://brain.example:0")
 
 
-@scenario("config.invalid_url", "a URL with a port above 65535", "can't be read")
+@scenario("config.invalid_url", "a URL with a port above 65535", "host or port is not valid")
 async def the_url_has_port_70000(stage: Stage) -> Case:
     """Z4J_BRAIN_URL=https://brain.example:70000"""
     return case(Z4J_BRAIN_URL="https://brain.example:70000")
@@ -263,7 +263,7 @@ async def the_proxy_is_a_socks_proxy(stage: Stage) -> Case:
     return case(ALL_PROXY="socks5://bastion:1080")
 
 
-@scenario("config.invalid_value", "a broken proxy URL with credentials in it", "HTTPS_PROXY is no URL")
+@scenario("config.invalid_value", "a broken proxy URL with credentials in it", "HTTPS_PROXY is not a URL")
 async def the_proxys_port_is_none(stage: Stage) -> Case:
     """HTTPS_PROXY=http://user:geheim-1@proxy:port, with a password that must not be shown"""
     return case(HTTPS_PROXY="http://user:geheim-1@proxy:port")

@@ -210,7 +210,7 @@ async def a_resolver_answers_for_every_name(stage: Stage) -> Case:
     "the C library does not ask the DNS",
     BRAIN_HOST,
     BRAIN_IP,
-    "this machine's own resolver",
+    "the system resolver",
     hint=("getent ahosts", "nsswitch.conf"),
 )
 async def nsswitch_lacks_dns(stage: Stage) -> Case:

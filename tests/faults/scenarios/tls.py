@@ -225,7 +225,7 @@ async def the_key_is_short(stage: Stage) -> Case:
     "tls.expiring_soon",
     "a certificate that was not renewed and soon expires",
     "expires in 5 days",
-    hint=("renewed",),
+    hint=("renewal",),
 )
 async def the_certificate_runs_out_soon(stage: Stage) -> Case:
     """a certificate of 90 days with five left"""

@@ -234,7 +234,7 @@ async def nginx_wants_a_client_certificate(stage: Stage) -> Case:
     return Case({**case.environ, "Z4J_BRAIN_URL": url, "Z4J_CA_FILE": stage.ca_file})
 
 
-@scenario("websocket.not_http", "a plain port that speaks HTTP/2 only", "HTTP/2 alone")
+@scenario("websocket.not_http", "a plain port that speaks HTTP/2 only", "speaks only HTTP/2")
 async def the_port_speaks_http2_alone(stage: Stage) -> Case:
     """nginx with `listen … http2` and without TLS"""
     return await before(stage, "return 200;", listen="http2")

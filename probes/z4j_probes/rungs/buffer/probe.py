@@ -136,7 +136,7 @@ def verdict_on(
         "uid": uid,
     }
     low = free_bytes < LOW_SPACE_BYTES
-    space = f"{_amount(free_bytes)} free" + (", low" if low else "")
+    space = f"{'only ' if low else ''}{_amount(free_bytes)} free"
     if chosen.relocated:
         details |= {"reason": chosen.reason, "reason_code": chosen.code, "refused": chosen.refused}
         reasons = f"{chosen.reason}; {chosen.refused}" if chosen.refused else chosen.reason

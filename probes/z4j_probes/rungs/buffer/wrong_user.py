@@ -46,7 +46,7 @@ def wrong_user(path: str | None, owner: str, details: dict[str, Any]) -> ProbeRe
 
 def not_made(path: str, owner: str, details: dict[str, Any]) -> ProbeResult:
     """The warning about a directory that root did not make, because it would be root's."""
-    message = f"{path} does not exist. It was not created, because it would belong to root, not to {owner}"
+    message = f"{path} does not exist and was not created: it would belong to root, not to {owner}"
     return _outcome(message, owner, details)
 
 
