@@ -84,14 +84,14 @@ def test_what_no_proxy_covers(url: str, no_proxy: str, covered: bool) -> None:
     ("value", "reason"),
     [
         ("socks5://user:hidden@proxy.example:1080", "socks5:// proxy"),
-        ("http://user:hidden@", "names no host"),
-        ("http://user:hidden@proxy.example:x", "no URL with a host and a port"),
+        ("http://user:hidden@", "has no host"),
+        ("http://user:hidden@proxy.example:x", "not a URL with a host and a port"),
         ("http://user:hid/den@proxy.example", "percent-encode"),
         ("http://user:2024/hidden@proxy.example:3128", "percent-encode"),
         ("http://user:2024#hidden@proxy.example:3128", "percent-encode"),
         ("http://user:hid?den@proxy.example:3128", "percent-encode"),
         ('"http://user:hidden@proxy.example:3128"', "wrapped in quotes"),
-        ("http://user:hidden@[::1", "no URL with a host and a port"),
+        ("http://user:hidden@[::1", "not a URL with a host and a port"),
         ("http://proxy.example:0", "port 0"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_file_that_does_not_answer_is_noted_with_what_it_may_be(tmp_path: Path
     os.mkfifo(tmp_path / "fifo")
     settings = Settings.load(environ={}, token_file=str(tmp_path / "fifo"))
     (lost,) = settings.unreadable
-    assert lost.reason == "it did not answer in 2 s"
+    assert lost.reason == "it did not answer within 2 s"
     assert f"`findmnt -T {tmp_path}/fifo`" in str(lost.steps[0])
 
 
@@ -136,7 +136,7 @@ def test_what_systemd_would_read_otherwise_in_an_env_file_is_remarked_upon(tmp_p
     file.write_text("export Z4J_TOKEN=hidden\nZ4J_PROJECT_ID=shop\nexport OTHER=1\n")
     settings = Settings.load(environ={}, env_file=file)
     (remark,) = settings.describe()["remarks"]
-    assert remark.startswith(f"systemd (EnvironmentFile={file}) would read Z4J_TOKEN otherwise: ")
+    assert remark.startswith(f"systemd (EnvironmentFile={file}) reads Z4J_TOKEN differently: ")
     assert settings.token is not None
 
 
