@@ -262,7 +262,7 @@ except child.CannotActAs as exc:
     print(exc)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("can't act as x: it did not answer in time\n", "")
+    assert (done.stdout, done.stderr) == ("can't act as x: it did not answer: timed out\n", "")
 
 
 def test_ctrl_c_gives_what_the_service_knew_by_then(open_path: Path) -> None:

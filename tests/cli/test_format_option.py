@@ -81,7 +81,7 @@ def test_a_plug_in_with_a_wrong_command_line_is_unknown_and_not_critical(
 ) -> None:
     done = run("doctor", *arguments, home=tmp_path)
 
-    assert done.stdout == "Z4J UNKNOWN - the command line is wrong (stderr says more)\n"
+    assert done.stdout == "Z4J UNKNOWN - invalid command line (stderr says more)\n"
     assert done.stderr
     assert done.returncode == 3
 

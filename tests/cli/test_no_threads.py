@@ -45,7 +45,7 @@ def test_a_limit_of_processes_is_named_where_a_thread_can_not_start(home: Path) 
     row = next(probe for probe in report["probes"] if probe["name"] == "buffer")
     assert (process.returncode, row["code"]) == (1, "buffer.unexpected")
     assert row["message"].startswith(f"this process gets no further thread (uid {USER} may have 1 ")
-    assert row["hint"].startswith("Raise the limit of this user's threads: `ulimit -u ")
+    assert row["hint"].startswith("Raise the limit of threads for this user: `ulimit -u ")
 
 
 def test_a_sandbox_that_forbids_threads_is_named_where_no_limit_is_near(tmp_path: Path) -> None:
