@@ -14,7 +14,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup brain apt lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +60,11 @@ types: setup ## Check types, strictly
 quick: lint types ## Style, types, and the tests that need no other program, in under a minute
 	@$(BIN)/pytest -q $(PYTEST_ARGS) -m "not (component or interop or faults or slow)"
 
-test: setup brain taskiq apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
+# Tests start hundreds of processes of this package; where bytecode is not written, each would compile it anew.
+compiled: setup
+	@$(BIN)/python -m compileall -q z4j_fastapi probes/z4j_probes
+
+test: setup compiled brain taskiq apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
 	@$(BIN)/pytest $(PYTEST_ARGS) -m "not slow"
 
 systemd: setup ## Make the root directory in which slow tests boot a systemd, where that is possible
@@ -75,7 +79,7 @@ coverage: setup brain taskiq apt ## Run all tests with coverage, subprocesses in
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --sort=cover
 
-fault-table: setup brain apt ## Run the fault matrix, record what the doctor said, and write docs/probes
+fault-table: setup compiled brain apt ## Run the fault matrix, record what the doctor said, and write docs/probes
 	@rows=$$(mktemp -d) && trap 'rm -rf "$$rows"' EXIT && \
 		Z4J_FAULT_ROWS=$$rows $(BIN)/pytest -q $(PYTEST_ARGS) tests/faults/test_matrix.py -k 'not recorded' && \
 		$(BIN)/python -m tests.faults.table "$$rows"
