@@ -24,7 +24,7 @@ def main() -> None:
         "task.succeeded", task_id="task", engine="arq", data={"task_name": "send_mail", "queue": "default"}
     )
     for first in range(1, COUNT + 1, CHUNK):
-        log.append_many((number, encoded) for number in range(first, min(first + CHUNK, COUNT + 1)))
+        log.move_in([(number, encoded) for number in range(first, min(first + CHUNK, COUNT + 1))])
         log.checkpoint()
     print(json.dumps({"depth": log.depth}), flush=True)
     log.close()
