@@ -23,6 +23,9 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, to stdout.")]
+EnvFile = Annotated[
+    str | None, typer.Option("--env-file", metavar="FILE", help="Read Z4J_* from this env file too.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -262,10 +265,7 @@ def init(
     "info", short_help="Show settings and versions, without secrets.", help=manual.INFO, epilog=manual.LINKS
 )
 def info(
-    env_file: Annotated[
-        str | None,
-        typer.Option("--env-file", metavar="FILE", help="Read Z4J_* from this env file too."),
-    ] = None,
+    env_file: EnvFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the settings."""
@@ -312,9 +312,6 @@ aside = typer.Typer(
 )
 app.add_typer(aside, name="aside")
 
-EnvFile = Annotated[
-    str | None, typer.Option("--env-file", metavar="FILE", help="Read Z4J_* from this env file too.")
-]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Only these. Default: all.")]
 
 
