@@ -37,6 +37,24 @@ def is_pending() -> bool:
     return bool(signal.sigpending() & _BOTH)
 
 
+@contextmanager
+def held_back(seconds: float) -> Iterator[None]:
+    """Do a part in spite of what is pending, for so many seconds at most: then it comes through after all."""
+
+    def let_through(_number: int, _frame: FrameType | None) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _BOTH)
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    before = signal.signal(signal.SIGALRM, let_through)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def was_terminated() -> bool:
     """Whether it was SIGTERM that ended a part."""
     return bool(_terminated)

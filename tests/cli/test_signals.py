@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,7 @@ def test_a_terminal_gets_its_cursor_back(tmp_path: Path) -> None:
 
 def test_a_reader_that_has_stopped_reading_keeps_nobody(tmp_path: Path) -> None:
     reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # full with the second report
     process = subprocess.Popen(
         command("doctor", "--only", "config", "--json", "--watch", "0.001"),
         env=environment(tmp_path),
@@ -167,3 +170,26 @@ os._exit(0)
 
 def test_what_comes_while_a_report_is_made_does_not_cost_it() -> None:
     assert run_python(PENDING).stdout == "the report"
+
+
+STUCK = """
+import fcntl, os, signal, sys
+from z4j_fastapi.signals import block_signals
+from z4j_fastapi.cli.streams import write_stdout
+reading, writing = os.pipe()
+os.dup2(writing, 1)
+block_signals()
+os.kill(os.getpid(), signal.{signal})
+try:
+    write_stdout("x" * (fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ) + 1))
+except KeyboardInterrupt:
+    os._exit(7)
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_what_comes_while_a_report_is_made_ends_it_where_nobody_reads(number: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", STUCK.format(signal=number)], capture_output=True, timeout=PATIENCE_S
+    )
+    assert (result.returncode, result.stderr) == (7, b"")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TextIO
 
-from z4j_fastapi.signals import interruptible, is_pending
+from z4j_fastapi.signals import held_back, interruptible, is_pending
 
 # The variables that name the characters' encoding; the first that is set does (POSIX.1-2017 §8.2).
 _LOCALES = ("LC_ALL", "LC_CTYPE", "LANG")
+
+# How long a report that Ctrl-C or SIGTERM came upon waits for its reader: a pager that scrolls needs less.
+_LAST_WORD_S = 2.0
 
 _readerless: list[TextIO] = []
 
@@ -45,7 +48,7 @@ def write_stdout(text: str) -> None:
         return
     try:
         # a reader that has stopped reading keeps nobody; what came while the report was made does not cost it
-        with nullcontext() if is_pending() else interruptible():
+        with held_back(_LAST_WORD_S) if is_pending() else interruptible():
             print(text, end="", flush=True)
     except BrokenPipeError:
         _readerless.append(sys.stdout)
