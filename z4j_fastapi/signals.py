@@ -7,12 +7,14 @@ notices it: there the kernel drops it.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 _BOTH = {signal.SIGINT, signal.SIGTERM}
 _terminated: list[int] = []
+_has_ended_a_part = threading.Event()
 
 
 def block_signals() -> None:
@@ -28,31 +30,40 @@ def interruptible() -> Iterator[None]:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _BOTH)
         yield
+    except KeyboardInterrupt:
+        _has_ended_a_part.set()
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def is_pending() -> bool:
-    """Whether one of both has come and is held back."""
-    return bool(signal.sigpending() & _BOTH)
+def has_come() -> bool:
+    """Whether one of both has ended a part, or is held back."""
+    return _has_ended_a_part.is_set() or _is_pending()
 
 
 @contextmanager
-def held_back(seconds: float) -> Iterator[None]:
-    """Do a part in spite of what is pending, for so many seconds at most: then it comes through after all."""
+def last_word(seconds: float) -> Iterator[None]:
+    """Finish a part although one of both has come; KeyboardInterrupt where it takes longer than that."""
 
-    def let_through(_number: int, _frame: FrameType | None) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _BOTH)
+    def enough(_number: int, _frame: FrameType | None) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _BOTH)  # which says whether it was SIGTERM
+        raise KeyboardInterrupt
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    before = signal.signal(signal.SIGALRM, let_through)
+    before = signal.signal(signal.SIGALRM, enough)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        with nullcontext() if _is_pending() else interruptible():
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _is_pending() -> bool:
+    return bool(signal.sigpending() & _BOTH)
 
 
 def was_terminated() -> bool:

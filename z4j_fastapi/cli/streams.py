@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from z4j_fastapi.signals import held_back, interruptible, is_pending
+from z4j_fastapi.signals import has_come, interruptible, last_word
 
 # The variables that name the characters' encoding; the first that is set does (POSIX.1-2017 §8.2).
 _LOCALES = ("LC_ALL", "LC_CTYPE", "LANG")
@@ -48,7 +48,7 @@ def write_stdout(text: str) -> None:
         return
     try:
         # a reader that has stopped reading keeps nobody; what came while the report was made does not cost it
-        with held_back(_LAST_WORD_S) if is_pending() else interruptible():
+        with last_word(_LAST_WORD_S) if has_come() else interruptible():
             print(text, end="", flush=True)
     except BrokenPipeError:
         _readerless.append(sys.stdout)
