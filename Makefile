@@ -14,7 +14,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 	unbound util-linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled brain apt lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt prepared lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,16 +64,20 @@ quick: lint types ## Style, types, and the tests that need no other program, in 
 compiled: setup
 	@$(BIN)/python -m compileall -q z4j_fastapi probes/z4j_probes
 
-test: setup compiled brain taskiq apt lint types ## Everything that is to pass: style, types, all tests but the slow ones
+# The environments do not wait for one another: most of each installation is waiting.
+prepared:
+	@$(MAKE) --no-print-directory --jobs=4 setup brain taskiq apt
+
+test: prepared compiled lint types ## Everything that is to pass: style, types, all tests but the slow ones
 	@$(BIN)/pytest $(PYTEST_ARGS) -m "not slow"
 
 systemd: setup ## Make the root directory in which slow tests boot a systemd, where that is possible
 	@.ci/systemd-root $(BIN)/python
 
-slow: setup brain taskiq apt systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
+slow: prepared systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
 	@$(BIN)/pytest $(PYTEST_ARGS) -m slow
 
-coverage: setup brain taskiq apt ## Run all tests with coverage, subprocesses included, and show it by file
+coverage: prepared ## Run all tests with coverage, subprocesses included, and show it by file
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q $(PYTEST_ARGS) -m "not slow"
 	@$(BIN)/coverage combine --quiet
