@@ -20,10 +20,12 @@ from z4j_probes._version import __version__
 from z4j_probes.climb import Climb, set_deadline
 from z4j_probes.codes import outcome, reading
 from z4j_probes.invocation import as_started
+from z4j_probes.labels import parse_labels
 from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status, Step
 from z4j_probes.settings import Settings
+from z4j_probes.settings_load import host_name
 from z4j_probes.threads import NoThread
 
 if TYPE_CHECKING:
@@ -125,6 +127,7 @@ class Ladder:
         """A report of these results; probes that the climb did not reach have their row too, and why."""
         reached = {result.name for result in results}
         rest = [self._skipped(p.name, not_run) for p in self.registry if p.name not in reached]
+        labels, _ = parse_labels(self.settings.labels or "")
         config = self.settings.describe()
         config["user"] = user_name()
         config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None
@@ -136,6 +139,10 @@ class Ladder:
             results=(*results, *rest),
             strict=self._strict,
             interrupted=interrupted,
+            host=host_name(),
+            labels=self._redactor.value(labels),
+            # results come in order, so that the first that has none had all that it needs
+            waiting=rest[0].name if interrupted and rest else None,
         )
 
     async def _step(

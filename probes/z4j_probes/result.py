@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -146,7 +146,9 @@ class Report:
     """A whole climb: one result per registered probe, in the ladder's order.
 
     `config` describes the settings with their sources and without their secrets. With `strict`,
-    warnings make the report red too. `interrupted` marks a climb that was stopped before its end.
+    warnings make the report red too. `interrupted` marks a climb that was stopped before its end, while the
+    probe `waiting` had not answered. `host` is the machine's name, `labels` what its owner calls the service;
+    both are empty in documents of older versions.
     """
 
     version: str
@@ -156,6 +158,9 @@ class Report:
     results: tuple[ProbeResult, ...]
     strict: bool = False
     interrupted: bool = False
+    host: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    waiting: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -191,6 +196,9 @@ class Report:
             results=tuple(ProbeResult.from_dict(row) for row in document["probes"]),
             strict=document["strict"],
             interrupted=document["interrupted"],
+            host=document.get("host", ""),
+            labels=document.get("labels", {}),
+            waiting=document.get("waiting"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,10 +210,13 @@ class Report:
             "ok": self.ok,
             "exit_code": self.exit_code,
             "version": self.version,
+            "host": self.host,
+            "labels": dict(self.labels),
             "started_at": started,
             "duration_ms": round(self.duration_ms, 1),
             "strict": self.strict,
             "interrupted": self.interrupted,
+            "waiting": self.waiting,
             "config": dict(self.config),
             "summary": self.summary,
             "first_failure": first.code if first else None,

@@ -44,6 +44,7 @@ class Settings:
     preflight: str = "warn"
     disabled: str | None = None
     log_level: str | None = None
+    labels: str | None = None
     commands: str = "default"
     allow_plaintext: bool = False
     sources: Mapping[str, Source] = field(default_factory=dict)

@@ -40,7 +40,7 @@ def url(report: Report, directory: Path) -> str:
     [
         (green(), "The agent can connect."),
         (warned(), "The agent can connect."),
-        (replace(green(), interrupted=True), "Interrupted: the result is incomplete."),
+        (replace(green(), interrupted=True), "Interrupted after 0.2 s: the result is incomplete."),
         (expired_certificate(), f"tls failed: {EXPIRED}"),
         (
             replace(warned(), strict=True),

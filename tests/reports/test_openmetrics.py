@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -29,7 +30,7 @@ def series(parse: Parse, report: Report) -> Series:
     assert all(family.documentation for family in families)
     samples = [sample for family in families for sample in family.samples]
     assert not any(sample.timestamp for sample in samples), "the textfile collector refuses timestamps"
-    owner = {"brain", "project", "agent"}
+    owner = {"brain", "project", "agent", "user", "home", "host"}
     assert all(owner <= sample.labels.keys() for sample in samples)
     found: Series = {}
     for sample in samples:
@@ -87,3 +88,42 @@ def test_labels_hold_whatever_a_person_wrote(parse: Parse) -> None:
 
 def test_the_end_is_marked() -> None:
     assert render(hostile()).endswith("\n# EOF\n")
+
+
+@BOTH
+def test_two_services_of_one_host_have_no_series_in_common(parse: Parse) -> None:
+    one = green()
+    others = [
+        replace(one, labels={"service": "other"}),
+        replace(one, config={**one.config, "user": "other (uid 1001)"}),
+        replace(one, config={**one.config, "home": "/var/lib/other"}),
+        replace(one, host="web-2.example"),
+    ]
+    mine = {(s.name, frozenset(s.labels.items())) for f in parse(render(one)) for s in f.samples}
+    for other in others:
+        theirs = {(s.name, frozenset(s.labels.items())) for f in parse(render(other)) for s in f.samples}
+        assert mine.isdisjoint(theirs)
+
+
+def test_a_dynamic_user_has_the_same_series_after_a_restart() -> None:
+    first, second = (
+        replace(green(), config={**green().config, "user": f"shop (uid {uid})"}) for uid in (61_184, 65_000)
+    )
+    assert render(first) == render(second)
+
+
+def test_what_a_metric_means_is_said_in_the_same_words_by_all_versions() -> None:
+    # two services of one host may have two versions: the textfile collector refuses two texts of one family
+    text = render(expired_certificate())
+    assert dict(re.findall("^# HELP z4j_doctor_(\\w+) (.*)", text, flags=re.MULTILINE)) == {
+        "ok": "Whether nothing failed in the last run of the doctor.",
+        "run_timestamp_seconds": "When the last run began, in seconds since 1970: alert on its age too.",
+        "run_duration_seconds": "What the last run took.",
+        "version": "1, labeled with the version of z4j-fastapi.",
+        "probes": "How many probes ended with this status.",
+        "probe_ok": "0 for a probe that failed, 1 for one that passed or warned; none for one that was not "
+        "run.",
+        "probe_status": "1, labeled with the status of the probe (pass, warn, fail, skip) and the code of "
+        "its outcome.",
+        "probe_duration_seconds": "What the probe took; none for one that was not run.",
+    }

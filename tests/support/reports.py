@@ -46,6 +46,7 @@ def report(*results: ProbeResult) -> Report:
         duration_ms=184.24,
         config=CONFIG,
         results=results,
+        host="web-1.example",
     )
 
 
@@ -120,4 +121,5 @@ def hostile() -> Report:
     made = report(*rows, row, *(skipped(name, HOSTILE) for name in NAMES[6:]))
     named = dict.fromkeys(("brain_url", "project_id", "agent_name", "user", "buffer_dir"), HOSTILE)
     sources = dict.fromkeys(CONFIG["sources"], HOSTILE)
-    return replace(made, config=CONFIG | named | {"sources": sources})
+    labels = {"service": HOSTILE}
+    return replace(made, config=CONFIG | named | {"sources": sources}, host=HOSTILE, labels=labels)

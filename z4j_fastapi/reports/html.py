@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from z4j_fastapi.reports.page import advice, document, text
 from z4j_fastapi.reports.wording import (
-    INTERRUPTED,
     SETTINGS,
     closing_word,
     counts,
     culprit,
     explain,
     flat,
+    interruption,
     message,
     took,
 )
@@ -32,7 +32,8 @@ def render(report: Report) -> str:
     """The page."""
     agent = text(report.config.get("agent_name") or "")
     doctor = f"<span><strong>z4j doctor</strong> {text(report.version)}</span>"
-    brow = f'<p class="brow">{doctor}<span>{agent}</span></p>'
+    labels = "".join(f" · {text(name)}={text(value)}" for name, value in report.labels.items())
+    brow = f'<p class="brow">{doctor}<span>{agent}{labels} · {text(report.host)}</span></p>'
     return document(f"{_tone(report).upper()} – z4j doctor", brow, *sections(report))
 
 
@@ -51,7 +52,7 @@ def _verdict(report: Report) -> str:
     if worst is not None:
         title = f"<span>{text(worst.name)} {_WORDS[worst.status]}:</span> {text(worst.message)}"
     elif report.interrupted:
-        title = f"<span>{INTERRUPTED}</span>"
+        title = f"<span>{text(interruption(report))}</span>"
     else:
         title = f"<span>{text(closing_word(report))}</span>"
     started = text(report.to_dict()["started_at"])

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from z4j_fastapi.reports.text import printable, sentence
-from z4j_fastapi.reports.wording import INTERRUPTED, counts, explain, flat, is_failure
+from z4j_fastapi.reports.wording import counts, explain, flat, interruption, is_failure
 from z4j_probes.result import ProbeResult, Report, Status
 
 SUITE = "z4j.doctor"
@@ -32,9 +32,11 @@ def render(report: Report) -> str:
     root = _element(None, "testsuites", name=SUITE, **numbers)
     # without a zone: the dialect's pattern has no place for one
     started = report.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    suite = _element(root, "testsuite", name=SUITE, **numbers, timestamp=started)
+    suite = _element(root, "testsuite", name=SUITE, **numbers, timestamp=started, hostname=report.host)
     properties = _element(suite, "properties")
     _element(properties, "property", name="version", value=report.version)
+    for key, value in report.labels.items():
+        _element(properties, "property", name=f"label.{key}", value=value)
     for key in _PROPERTIES:
         if report.config.get(key) is not None:
             _element(properties, "property", name=key, value=report.config[key])
@@ -43,7 +45,7 @@ def render(report: Report) -> str:
     if report.interrupted:
         # without it, a run that was cut short could pass for a green one
         case = _element(suite, "testcase", classname=SUITE, name="run", time=_seconds(report.duration_ms))
-        _element(case, "error", message=INTERRUPTED, type="interrupted")
+        _element(case, "error", message=interruption(report), type="interrupted")
     _text(_element(suite, "system-out"), [counts(report)])
     ET.indent(root)
     body = ET.tostring(root, encoding="unicode", short_empty_elements=True)

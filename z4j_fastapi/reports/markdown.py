@@ -90,6 +90,8 @@ def _evidence(report: Report) -> str:
         f"{result.name}.{path}: {value}" for result in report.results for path, value in flat(result.details)
     ]
     lines.append(f"version: {report.version}")
+    lines.append(f"host: {report.host}")
+    lines += [f"labels.{name}: {value}" for name, value in report.labels.items()]
     lines.append(f"started_at: {report.to_dict()['started_at']}")
     return _folded("Evidence", _fenced("\n".join(map(printable, lines)), "text"))
 

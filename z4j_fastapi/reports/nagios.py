@@ -7,7 +7,7 @@ status is the plug-in's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (see `exit_statu
 from __future__ import annotations
 
 from z4j_fastapi.reports.text import printable
-from z4j_fastapi.reports.wording import INTERRUPTED, counts, culprit, is_failure, message
+from z4j_fastapi.reports.wording import counts, culprit, interruption, is_failure, message
 from z4j_probes.result import ProbeResult, Report, Status
 
 SERVICE = "Z4J"
@@ -42,14 +42,12 @@ def verdict(status: int, text: str) -> str:
 
 
 def _headline(report: Report) -> str:
-    reason = culprit(report) or next((r for r in report.results if r.status is Status.WARN), None)
+    reason = culprit(report)
+    if reason is None and report.interrupted:  # a warning is not what it waited for
+        return f"{interruption(report).rstrip('.')} ({counts(report)})"
+    reason = reason or next((r for r in report.results if r.status is Status.WARN), None)
     if reason is None:
-        said = (
-            INTERRUPTED
-            if report.interrupted
-            else f"the agent can connect to {report.config.get('brain_url')}"
-        )
-        return f"{said} ({counts(report)})"
+        return f"the agent can connect to {report.config.get('brain_url')} ({counts(report)})"
     said = reason.message
     if len(said) > _HEADLINE_LENGTH:
         said = f"{said[:_HEADLINE_LENGTH]} …"

@@ -3,7 +3,8 @@
 The text is valid in both formats, OpenMetrics and Prometheus' older one, which the textfile collector
 reads: gauges only (the older one has no `info`), no timestamps beside samples (the collector refuses them),
 and a closing `# EOF` (a comment there). Every series says whose it is, so that the files of several services
-on one host do not contradict each other.
+on one host do not contradict each other. HELP texts never change between versions: the collector takes a
+family with two texts for an error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ from z4j_probes.result import Report, Status
 Sample = tuple[Mapping[str, str], float]
 
 
+_OWNER = (
+    ("brain", "brain_url"),
+    ("project", "project_id"),
+    ("agent", "agent_name"),
+    ("user", "user"),
+    ("home", "home"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Family:
     name: str
@@ -26,10 +36,7 @@ class _Family:
 
 def render(report: Report) -> str:
     """The exposition."""
-    owner = {
-        label: str(report.config.get(key) or "")
-        for label, key in (("brain", "brain_url"), ("project", "project_id"), ("agent", "agent_name"))
-    }
+    owner = _owner(report)
     lines = []
     for family in _families(report):
         if not family.samples:
@@ -40,6 +47,13 @@ def render(report: Report) -> str:
             for labels, value in family.samples
         ]
     return "\n".join([*lines, "# EOF\n"])
+
+
+def _owner(report: Report) -> dict[str, str]:
+    """What tells the series of two services of one host apart. They are the same in each run of a service."""
+    owner = {label: str(report.config.get(key) or "") for label, key in _OWNER}
+    owner["user"] = owner["user"].partition(" (uid ")[0]  # a dynamic user has another number after a restart
+    return owner | {"host": report.host} | dict(report.labels)
 
 
 def _families(report: Report) -> Iterator[_Family]:

@@ -88,6 +88,7 @@ class Table:
             facts.append(f"user {report.config['user']}".replace("(uid ", "("))
         if report.config.get("settings_from"):
             facts.append(f"settings from {report.config['settings_from']}")
+        facts += [f"{name}={value}" for name, value in report.labels.items()]
         rest = "".join(f" · {printable(fact)}" for fact in facts)
         shown = shorten(f"{title}{rest}", self._width)
         yield from self._lines([[Piece(title, "bold"), Piece(shown.removeprefix(title), "dim")]])

@@ -8,8 +8,6 @@ from typing import Any
 from z4j_probes.invocation import MODULE, as_started
 from z4j_probes.result import ProbeResult, Report, Status
 
-INTERRUPTED = "Interrupted: the result is incomplete."
-
 # How the settings of a report are called, and their names in it. The first five are what a person has set.
 SETTINGS = (
     ("Brain", "brain_url"),
@@ -48,6 +46,12 @@ def took(duration_ms: float) -> str:
     return f"{max(duration_ms / 1000, 0.1):.1f} s"
 
 
+def interruption(report: Report) -> str:
+    """When an interrupted run was stopped, and what it waited for then."""
+    waiting = f" while {report.waiting} was waiting" if report.waiting else ""
+    return f"Interrupted after {took(report.duration_ms)}{waiting}: the result is incomplete."
+
+
 def is_failure(report: Report, result: ProbeResult) -> bool:
     """Whether that row makes the report red: with `strict`, a warning does as well."""
     return result.status is Status.FAIL or (report.strict and result.status is Status.WARN)
@@ -78,7 +82,7 @@ def headline(result: ProbeResult) -> str:
 def closing_word(report: Report) -> str:
     """What a report comes to, behind its counts."""
     if report.interrupted:
-        return INTERRUPTED
+        return interruption(report)
     if report.first_failure is not None:
         return ""
     if not report.ok:

@@ -9,6 +9,7 @@ from typing import Any
 
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.given import Unusable
+from z4j_probes.labels import parse_labels
 from z4j_probes.protocol import decode_secret
 from z4j_probes.protocol.commands import allowed_actions
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
@@ -209,6 +210,7 @@ def _about_values(settings: Settings) -> Iterator[Problem]:
         "preflight": _objection_to_choice(settings.preflight, PREFLIGHTS),
         "disabled": _objection_to_choice((settings.disabled or "0").strip().lower(), SWITCHES),
         "log_level": _objection_to_choice((settings.log_level or "INFO").upper(), LOG_LEVELS),
+        "labels": "; ".join(parse_labels(settings.labels or "")[1]),
         "commands": _objection_to_commands(settings.commands),
     }
     for attribute, objection in objections.items():
