@@ -192,9 +192,10 @@ class Ladder:
                 result = _checked(probe.name, await probe.run(climb))
         except Exception as exc:  # a probe never raises: this is where that is kept true
             if backstop.expired():
-                result = outcome(
-                    probe.timeout_code, f"the {probe.name} check did not end within {budget_s:.3g} s"
-                )
+                said = f"did not end within {budget_s:.3g} s"
+                if not budget_s:
+                    said = f"had no time left of the {self._budget_s:.3g} s for all checks"
+                result = outcome(probe.timeout_code, f"the {probe.name} check {said}")
             else:
                 result = _unexpected(probe.name, exc)
         took_s = time.monotonic() - started_s

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import command, document, environment, install_plugin, on_terminal, run
+from tests.support.cli import command, document, environment, install_plugin, on_terminal, run, unmounted
 from tests.support.climbs import SECRET
 
 pytestmark = pytest.mark.component
@@ -108,6 +108,12 @@ def test_a_port_where_nobody_listens_is_status_1_with_its_code(tmp_path: Path) -
         (["--wait", "soon"], "error: invalid value 'soon' for --wait (expected a number)"),
         (["--pid", "0"], "error: invalid value '0' for --pid (expected "),
         (["--wait", "1", "--watch", "1"], "--wait and --watch can't be used together"),
+        (["--deadline", "1", "--watch", "1"], "--deadline and --watch can't be used together"),
+        (["--deadline", "0"], "invalid value for --deadline"),
+        (["--append"], "--append needs --output FILE"),
+        (["--label", "shop"], "invalid value for --label (expected KEY=VALUE)"),
+        (["--label", "a=1,b=2"], "contains a comma"),
+        (["--label", "host=x"], "reports use already"),
         (["--output", "/nonexistent/report"], "/nonexistent"),
     ],
 )
@@ -192,7 +198,8 @@ def test_output_replaces_the_file_and_says_so_on_stderr(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert document(target.read_text())["first_failure"] == "config.missing"
     assert target.stat().st_mode & 0o777 == 0o604
-    assert str(target) in done.stderr
+    assert "error[config.missing]: Z4J_BRAIN_URL, Z4J_TOKEN" in done.stderr, "a build's log has the diagnosis"
+    assert done.stderr.endswith(f"Wrote the report to {target}.\n")
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report.json"]
 
 
@@ -308,17 +315,21 @@ def test_wait_tries_again_until_green(tmp_path: Path) -> None:
 
 
 def test_wait_ends_with_the_last_report_when_the_time_is_up(tmp_path: Path) -> None:
-    done = run("doctor", "--only", "config", "--wait", "0.05", "--json", home=tmp_path)
+    done = run(
+        "doctor", "--only", "config", "--wait", "0.05", "--json", home=tmp_path, env=unmounted(tmp_path)
+    )
 
     assert done.returncode == 1
-    assert document(done.stdout)["first_failure"] == "config.missing"
+    assert document(done.stdout)["first_failure"] == "config.secret_unreadable"
 
 
 def test_wait_says_a_reason_once(tmp_path: Path) -> None:
-    done = run("doctor", "--only", "config", "--wait", "1.5", "--json", home=tmp_path)
+    done = run(
+        "doctor", "--only", "config", "--wait", "1.5", "--json", home=tmp_path, env=unmounted(tmp_path)
+    )
 
-    assert done.stderr.count("not ready (config.missing)") == 2
-    assert done.stderr.count("Z4J_HMAC_SECRET are not set") == 1
+    assert done.stderr.count("not ready (config.secret_unreadable)") == 2
+    assert done.stderr.count("No such file") == 1
 
 
 def test_watch_with_json_prints_a_document_a_line_until_ctrl_c(tmp_path: Path) -> None:

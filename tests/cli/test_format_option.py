@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.support.cli import run
+from tests.support.cli import document, run
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.reports import FORMATS
 
@@ -92,3 +92,26 @@ def test_a_report_in_a_file_is_whole_and_stdout_stays_empty(tmp_path: Path) -> N
 
     assert done.stdout == ""
     assert etree.parse(file).getroot().tag == "testsuites"
+
+
+def test_reports_can_be_added_to_a_file_of_others(tmp_path: Path) -> None:
+    summary, stream = tmp_path / "summary.md", tmp_path / "reports.jsonl"
+    summary.write_text("# The build\nends in the middle of a line")
+    run("doctor", "--format", "markdown", "--append", "-o", str(summary), home=tmp_path)
+    for service in ("shop", "mail"):
+        arguments = ("--json", "--append", "--label", f"service={service}", "-o", str(stream))
+        done = run("doctor", *arguments, home=tmp_path)
+
+    assert summary.read_text().startswith("# The build\nends in the middle of a line\n## ❌ z4j doctor")
+    assert [document(line)["labels"]["service"] for line in stream.read_text().splitlines()] == [
+        "shop",
+        "mail",
+    ]
+    assert done.stderr.endswith(f"Added the report to {stream}.\n")
+
+
+def test_a_document_that_is_a_file_of_its_own_can_not_be_added_to_another(tmp_path: Path) -> None:
+    done = run("doctor", "--format", "html", "--append", "-o", str(tmp_path / "x"), home=tmp_path)
+
+    assert done.returncode == 2
+    assert "--append and --format html can't be used together" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,7 +16,16 @@ import pytest
 from tests.as_service.test_process import HANGING as HANGING_BEHIND_THE_BUFFER
 from tests.as_service.test_process import SETTINGS, open_path, service
 from tests.cli.test_doctor_command import HANGING
-from tests.support.cli import PATIENCE_S, command, document, environment, install_plugin, on_terminal
+from tests.support.cli import (
+    PATIENCE_S,
+    command,
+    document,
+    environment,
+    install_plugin,
+    on_terminal,
+    run,
+    unmounted,
+)
 from tests.support.namespaces import run_python
 from tests.support.programs import program, unavailable
 
@@ -33,13 +43,13 @@ def waiting(*prefix: str, home: Path, ignoring: str = "") -> subprocess.Popen[st
     shell = [program("sh"), "-c", f'{ignoring} exec "$@"', "sh"] if ignoring else []
     process = subprocess.Popen(
         [*prefix, *shell, *command("doctor", "--only", "config", "--wait", "60", "--json")],
-        env=environment(home),
+        env=environment(home, unmounted(home)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
-    assert "not ready (config.missing)" in process.stderr.readline()
+    assert "not ready (config.secret_unreadable)" in process.stderr.readline()
     return process
 
 
@@ -80,7 +90,7 @@ def test_a_containers_first_process_hears_sigterm(tmp_path: Path) -> None:
     os.kill(first, signal.SIGTERM)
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143
-    assert document(out)["first_failure"] == "config.missing"
+    assert document(out)["first_failure"] == "config.secret_unreadable"
 
 
 def test_a_terminal_gets_its_cursor_back(tmp_path: Path) -> None:
@@ -193,3 +203,80 @@ def test_what_comes_while_a_report_is_made_ends_it_where_nobody_reads(number: st
         [sys.executable, "-c", STUCK.format(signal=number)], capture_output=True, timeout=PATIENCE_S
     )
     assert (result.returncode, result.stderr) == (7, b"")
+
+
+# Starts a doctor from a thread that ends at once, and says its pid when it has made its first attempt.
+PARENT = """
+import subprocess, sys, threading
+started = []
+def start():
+    started.append(subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL))
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+started[0].stderr.readline()
+print(started[0].pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_doctor_ends_with_the_process_that_started_it_unless_it_was_told_to_go_on(
+    tmp_path: Path, nohup: bool
+) -> None:
+    doctor = command("doctor", "--only", "config", "--wait", "60", "--json")
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, *((program("nohup"),) if nohup else ()), *doctor],
+        env=environment(tmp_path, unmounted(tmp_path)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    watched = os.pidfd_open(pid)
+    assert not select.select([watched], [], [], 0.5)[0], "the thread that started it is gone, its process not"
+    parent.kill()
+    parent.communicate()
+    gone, _, _ = select.select([watched], [], [], 0.5 if nohup else PATIENCE_S)
+    os.close(watched)
+    assert bool(gone) is not nohup
+    if nohup:
+        os.kill(pid, signal.SIGTERM)
+
+
+def test_an_interrupted_run_says_what_it_was_waiting_for(tmp_path: Path) -> None:
+    plugin = install_plugin(tmp_path / "site", "waiting", HANGING)
+    env = SETTINGS | plugin | {"Z4J_HMAC_SECRET": "A" * 43, "Z4J_TOKEM": "a warning of a bystander"}
+    process = subprocess.Popen(
+        command("doctor", "--format", "nagios", "--only", "buffer", "--only", "waiting", "--timeout", "60"),
+        env=environment(tmp_path, env),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob(".z4j/*")) and process.poll() is None:
+        os.sched_yield()
+    while list(tmp_path.glob(".z4j/**/probe*")) and process.poll() is None:
+        os.sched_yield()
+    process.terminate()
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 3
+    assert re.match(r"Z4J UNKNOWN - Interrupted after [\d.]+ s while (waiting|buffer) was waiting", out)
+
+
+def test_a_deadline_ends_a_climb_and_names_what_it_waited_for(tmp_path: Path) -> None:
+    plugin = install_plugin(tmp_path / "site", "waiting", HANGING)
+    env = SETTINGS | plugin | {"Z4J_HMAC_SECRET": "A" * 43}
+    arguments = ("--only", "waiting", "--timeout", "60", "--deadline", "2", "--json")
+    done = run("doctor", *arguments, home=tmp_path, env=env)
+    report = document(done.stdout)
+    assert (done.returncode, report["exit_code"]) == (1, 1)
+    assert report["first_failure"] == "waiting.timeout"
+    assert report["duration_ms"] < 3000
+
+
+def test_a_deadline_ends_what_comes_before_a_climb(tmp_path: Path) -> None:
+    plugin = install_plugin(tmp_path / "site", "waiting", "import time; time.sleep(60)")
+    done = run("doctor", "--deadline", "0.5", "--json", home=tmp_path, env=plugin)
+    assert done.returncode == 1
+    assert document(done.stdout)["interrupted"] is True

@@ -20,6 +20,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 
+from tests.support.climbs import SECRET
 from z4j_fastapi import reports
 
 # Far more than any command takes: a test that reaches it has found a hang.
@@ -36,6 +37,15 @@ def environment(home: Path, given: Mapping[str, str] | None = None) -> dict[str,
     """A login's environment with nothing of ours in it but what is given."""
     mine = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color"}
     return mine | dict(given or {})
+
+
+def unmounted(home: Path) -> dict[str, str]:
+    """Settings that may still become complete: a secret's file is not there yet."""
+    return {
+        "Z4J_BRAIN_URL": "http://127.0.0.1:1",
+        "Z4J_TOKEN_FILE": str(home / "not-mounted-yet"),
+        "Z4J_HMAC_SECRET": SECRET,
+    }
 
 
 def run(

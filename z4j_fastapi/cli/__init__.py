@@ -6,6 +6,11 @@ SIGTERM, and EXIT_INTERNAL where the program itself failed. A person never meets
 
 from __future__ import annotations
 
+import time
+
+STARTED_S = time.monotonic()  # near enough to when the process began
+
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither a verdict nor a wrong command line
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count

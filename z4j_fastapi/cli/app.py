@@ -69,6 +69,12 @@ def doctor(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file instead of stdout."),
     ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", help="Add to the file of --output (table, json as JSON Lines, markdown, github)."
+        ),
+    ] = False,
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="Also write a support bundle (zip) without secrets."),
@@ -116,6 +122,18 @@ def doctor(
         float | None,
         typer.Option(
             "--timeout", metavar="SECONDS", help="The time limit of each check (default 5, dns 12)."
+        ),
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option("--deadline", metavar="SECONDS", help="The time limit of the whole run."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="KEY=VALUE",
+            help="Say in the report what this is, as service=shop. Repeatable.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
@@ -180,6 +198,7 @@ def doctor(
     options = Options(
         format="json" if as_json else format_,
         output=output,
+        append=append,
         bundle=bundle,
         only=tuple(only or ()),
         skip=tuple(skip or ()),
@@ -188,6 +207,8 @@ def doctor(
         wait_s=wait,
         watch_s=watch,
         timeout_s=timeout,
+        deadline_s=deadline,
+        labels=tuple(label or ()),
         strict=strict,
         verbose=verbose,
         env_file=env_file,

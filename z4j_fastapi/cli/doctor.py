@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -12,19 +14,21 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from z4j_fastapi.cli import EXIT_INTERRUPTED
+from z4j_fastapi.cli import EXIT_INTERRUPTED, STARTED_S
 from z4j_fastapi.cli.loops import (
     climb_forever,
     climb_once,
     climb_until_green,
 )
 from z4j_fastapi.cli.options import Options, check
-from z4j_fastapi.cli.output import emit, note, usage_error, write_file
+from z4j_fastapi.cli.output import append_file, emit, note, usage_error, write_file
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
+from z4j_fastapi.cli.waiting import lasting_problem
 from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
+from z4j_fastapi.reports.table import PLAIN_WIDTH, Table, plain
 from z4j_fastapi.reports.wording import counts
-from z4j_fastapi.signals import interruptible
+from z4j_fastapi.signals import end_after, end_with_parent, interruptible
 from z4j_probes import (
     Ladder,
     Registry,
@@ -44,9 +48,15 @@ if TYPE_CHECKING:
     from z4j_fastapi.as_service.target import Target
 
 
+# Beyond the deadline, when a run is ended that did not end by itself: probes are cut a bit after theirs.
+_DEADLINE_SLACK = 1.05
+_DEADLINE_GRACE_S = 0.5
+
+
 def run(options: Options) -> int:
     """Do what the options say; the exit status."""
     check(options)
+    end_with_parent()
     return _Doctor(options).run()
 
 
@@ -58,9 +68,13 @@ class _Doctor:
         self._last_codes: tuple[str, ...] = ()
         self._noted_bare = False
         self._remarks: set[str] = set()
+        self._ends_s: float | None = None
 
     def run(self) -> int:
         options = self._options
+        if options.deadline_s is not None:
+            self._ends_s = STARTED_S + options.deadline_s
+            end_after(self._left_s() * _DEADLINE_SLACK + _DEADLINE_GRACE_S)
         try:
             with interruptible():
                 add_plugins(self._registry)
@@ -85,7 +99,8 @@ class _Doctor:
         if options.wait_s is not None:
             from z4j_fastapi.cli.countdown import Countdown
 
-            report = climb_until_green(self._climb, options.wait_s, Countdown())
+            wait_s = min(options.wait_s, self._left_s())
+            report = climb_until_green(self._climb, wait_s, Countdown(), self._lasting_problem)
             self._show(report)
         elif self._is_table and not self._is_stand_in:
             printer = self._printer()
@@ -115,7 +130,7 @@ class _Doctor:
         with self._target() as target:
             rows = () if target.finding is None else (target.finding,)
             if target.service is None:
-                ladder = Ladder(self._registry, Settings())
+                ladder = Ladder(self._registry, self._options.with_labels(Settings()))
                 report = ladder.report(ladder.start(), (), not_run="unit failed")
             else:
                 report = Report.from_dict(self._act_as(target.service, act))
@@ -123,8 +138,31 @@ class _Doctor:
             if target.remarks:
                 config["remarks"] = [*config.get("remarks", ()), *target.remarks]
             return replace(
-                report, results=(*rows, *report.results), config=config, strict=self._options.strict
+                report,
+                results=(*rows, *report.results),
+                config=config,
+                labels={**self._unit_label(), **report.labels},
+                strict=self._options.strict,
             )
+
+    def _unit_label(self) -> dict[str, str]:
+        unit = self._options.unit
+        return {} if unit is None else {"service": unit.removesuffix(".service")}
+
+    def _lasting_problem(self, report: Report) -> str | None:
+        if self._is_stand_in:  # a service may start again, with another environment
+            return None
+        return lasting_problem(report, self._options.load_settings())
+
+    def _budget_s(self, left_to_wait_s: float | None = None) -> float:
+        """The time of one climb; one check that was granted more than a run usually takes is to have it."""
+        if self._ends_s is not None and left_to_wait_s is None:
+            return self._left_s()
+        usual_s = RUN_BUDGET_S if left_to_wait_s is None else min(left_to_wait_s, RUN_BUDGET_S)
+        return min(max(usual_s, self._options.timeout_s or 0.0), self._left_s())
+
+    def _left_s(self) -> float:
+        return math.inf if self._ends_s is None else max(0.0, self._ends_s - time.monotonic())
 
     @contextmanager
     def _target(self) -> Iterator[Target]:
@@ -155,7 +193,7 @@ class _Doctor:
             note(hint)
         # one climb may be followed by another: see `climb_once`
         acting = partial(act, ActingAs.prepared(service.unit))
-        return act_as(service, acting, budget_s=2 * max(RUN_BUDGET_S, self._options.timeout_s or 0.0))
+        return act_as(service, acting, budget_s=2 * self._budget_s())
 
     def _bundle(self, report: Report) -> bytes:
         from z4j_fastapi.cli.bundle import make_bundle
@@ -178,15 +216,13 @@ class _Doctor:
         self, *, introduce: Introduce, budget_s: float | None = None, acting_as: ActingAs | None = None
     ) -> Ladder:
         options = self._options
-        budget_s = RUN_BUDGET_S if budget_s is None else budget_s
         return Ladder(
             self._registry,
             replace(options.load_settings(), acting_as=acting_as),
             introduce=introduce,
             excluded=self._excluded,
             timeout_s=options.timeout_s,
-            # a probe that was granted more than a run usually takes is meant to have it
-            budget_s=max(min(budget_s, RUN_BUDGET_S), options.timeout_s or 0.0),
+            budget_s=self._budget_s(budget_s),
             strict=options.strict,
         )
 
@@ -201,7 +237,7 @@ class _Doctor:
         width = shutil.get_terminal_size().columns
         return PlainPrinter(emit, width=width, verbose=verbose, encoding=stdout_encoding())
 
-    def _show(self, report: Report) -> None:
+    def _show(self, report: Report, *, is_news: bool = True) -> None:
         options = self._options
         if self._is_table:
             self._printer().finish(report)
@@ -209,9 +245,15 @@ class _Doctor:
         text = self._render(report)
         if options.output is None:
             emit(text)
+            return
+        if options.append:
+            append_file(options.output, text)
         else:
             write_file(options.output, text)
-            note(f"{counts(report)}. Wrote the report to {options.output}.")
+        if is_news:  # a build's log is what people look at first
+            for line in plain(Table(PLAIN_WIDTH, False, stdout_encoding()).foot(report)).splitlines():
+                note(line)
+        note(f"{'Added the report to' if options.append else 'Wrote the report to'} {options.output}.")
 
     def _note_remarks(self, report: Report) -> None:
         """What may surprise in the settings, once: it is no verdict, but a row would have hidden it."""
@@ -231,8 +273,8 @@ class _Doctor:
             return has_reader()
         if self._is_table:
             emit(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}\n")
-        self._last_codes = codes
-        self._show(report)
+        is_news, self._last_codes = codes != self._last_codes, codes
+        self._show(report, is_news=is_news)
         return has_reader()
 
     def _render(self, report: Report) -> str:
@@ -241,7 +283,8 @@ class _Doctor:
             from z4j_fastapi.reports import table
 
             return table.render(report, verbose=options.verbose)
-        if options.format == "json" and options.watch_s is not None and options.output is None:
+        is_stream = options.append or (options.watch_s is not None and options.output is None)
+        if options.format == "json" and is_stream:
             from z4j_fastapi.reports.json import render_line
 
             return render_line(report)

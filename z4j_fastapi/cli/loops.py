@@ -47,10 +47,13 @@ class Teller(Protocol):
         """What was only for the moment is over."""
 
 
-def climb_until_green(climb: Climber, wait_s: float, teller: Teller) -> Report:
+def climb_until_green(
+    climb: Climber, wait_s: float, teller: Teller, lasting: Callable[[Report], str | None]
+) -> Report:
     """Climb until the report is green or the time is up; the last report. The teller hears of the others.
 
     What could not heal by itself is tried again too: a container's secrets may be mounted any moment.
+    `lasting` has the code of what can't even change so: behind that one no attempt follows.
     """
     deadline_s = time.monotonic() + wait_s
     pause_s, last_code = FIRST_PAUSE_S, ""
@@ -60,6 +63,9 @@ def climb_until_green(climb: Climber, wait_s: float, teller: Teller) -> Report:
         teller.wipe()
         left_s = deadline_s - time.monotonic()
         if report.ok or report.interrupted or left_s <= 0:
+            return report
+        if code := lasting(report):
+            teller.say(f"not retrying ({code}): the environment can't change while this runs")
             return report
         reason = next(r for r in report.results if not r.ok or (report.strict and r.status == "warn"))
         news = "" if reason.code == last_code else f": {reason.message}"  # a reason is said once

@@ -9,9 +9,17 @@ import sys
 from itertools import pairwise
 from typing import Any, NoReturn
 
-from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, Verdict, streams
+from z4j_fastapi.cli import (
+    EXIT_FAILED,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    Verdict,
+    streams,
+)
 from z4j_fastapi.cli.fast_path import flags_of_doctor
-from z4j_fastapi.signals import block_signals, was_terminated
+from z4j_fastapi.signals import block_signals, is_over, was_terminated
 
 _AS_MODULE = "python -m z4j_fastapi"
 
@@ -34,6 +42,8 @@ def main() -> NoReturn:
         code = _without_verdict(_internal_error(exc))
     if code == EXIT_INTERRUPTED and was_terminated():
         code = EXIT_TERMINATED
+    elif code == EXIT_INTERRUPTED and is_over():
+        code = EXIT_FAILED
     gc.freeze()  # the interpreter would look through everything that was ever imported, twice, to end
     try:
         streams.flush_stdout()

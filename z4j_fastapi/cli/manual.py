@@ -24,7 +24,7 @@ The settings are the agent's: Z4J_* variables, unless an option below replaces t
 \b
 Exit status:
   0    nothing failed (with --strict: no warning either)
-  1    a check failed, missing or invalid settings included
+  1    a check failed, missing or invalid settings included; or --deadline passed
   2    invalid command line
   70   internal error, or the report could not be written
   130  interrupted by Ctrl-C; the report has what was known by then
@@ -40,6 +40,7 @@ Examples:
   python -m z4j_fastapi doctor --only tls --brain-url https://brain.example
   python -m z4j_fastapi doctor --wait 60 && exec my-service
   python -m z4j_fastapi doctor --format openmetrics -o /run/metrics/z4j.prom
+  python -m z4j_fastapi doctor --format github --deadline 20
   python -m z4j_fastapi doctor --bundle z4j-doctor.zip
   sudo "$(command -v python)" -m z4j_fastapi doctor --unit my-service
   sudo -u www-data "$(command -v python)" -m z4j_fastapi doctor

@@ -75,6 +75,22 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
         raise SystemExit(EXIT_INTERNAL) from None
 
 
+def append_file(path: Path, text: str) -> None:
+    """Add to a file's end, as whole lines in one write: other programs may add to it at the same time."""
+    data = text.encode(errors="backslashreplace")
+    try:
+        with interruptible(), open(path, "ab+", buffering=0) as file:
+            if file.seekable() and file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # what is there ends in the middle of a line
+                    data = b"\n" + data
+            while data:
+                data = data[file.write(data) :]
+    except OSError as exc:
+        note(f"error: can't write {path}: {exc.strerror or exc}")
+        raise SystemExit(EXIT_INTERNAL) from None
+
+
 def _replace(path: Path, data: bytes, mode: int | None) -> None:
     if mode is None:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()

@@ -17,6 +17,7 @@ FORMATS = {
     "junit": "z4j_fastapi.reports.junit",
     "nagios": "z4j_fastapi.reports.nagios",
     "markdown": "z4j_fastapi.reports.markdown",
+    "github": "z4j_fastapi.reports.github",
     "html": "z4j_fastapi.reports.html",
     "openmetrics": "z4j_fastapi.reports.openmetrics",
 }
