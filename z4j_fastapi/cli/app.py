@@ -324,6 +324,40 @@ def dev_brain(
     raise typer.Exit(run(port=port, env_file=env_file, agent_name=agent_name))
 
 
+report = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help=manual.REPORT,
+    epilog=manual.LINKS,
+    short_help="Put the reports of many services and hosts together.",
+)
+app.add_typer(report, name="report")
+
+
+@report.command("merge", short_help="One table, or one document, of many reports.", help=manual.REPORT_MERGE)
+def report_merge(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="JSON reports, or JSON Lines; - for stdin.")
+    ],
+    as_json: AsJson = False,
+    format_: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="One of: table, json, junit, markdown, openmetrics."),
+    ] = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout."),
+    ] = None,
+) -> None:
+    """Merge reports."""
+    from z4j_fastapi.cli.merge import run
+    from z4j_fastapi.cli.output import usage_error
+
+    if as_json and format_ not in ("table", "json"):
+        usage_error(f"--json and --format {format_} can't be used together")
+    raise typer.Exit(run(files, format_="json" if as_json else format_, output=output))
+
+
 aside = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,

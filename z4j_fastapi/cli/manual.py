@@ -111,6 +111,33 @@ Examples:
   python -m z4j_fastapi dev-brain --port 7700 --env-file .env.dev
 """
 
+REPORT = """\
+Put the reports of many services and hosts together.
+
+\b
+Examples:
+  python -m z4j_fastapi report merge reports/*.json
+"""
+
+REPORT_MERGE = """\
+Make one table, or one document, of many reports: by code, failures first, then by host.
+
+The files are what `doctor --json` writes: a report each, or JSON Lines, also of older versions, or what this
+command wrote before.
+
+\b
+Exit status:
+  0    no report failed
+  1    a report failed, or a file could not be read as one
+  2    invalid command line, or a file does not exist
+
+\b
+Examples:
+  python -m z4j_fastapi report merge reports/*.json
+  python -m z4j_fastapi report merge --json -o fleet.json reports/*.json
+  cat reports/*.jsonl | python -m z4j_fastapi report merge -
+"""
+
 ASIDE = """\
 List, retry, or delete the events that the brain, or a gateway before it, did not take.
 

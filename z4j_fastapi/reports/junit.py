@@ -7,6 +7,7 @@ probe. The dialect knows no warnings: one is a test that passed, with the warnin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -21,6 +22,31 @@ _PROPERTIES = ("brain_url", "project_id", "agent_name", "user", "buffer_dir", "t
 
 def render(report: Report) -> str:
     """The document. Characters that XML has no way to write are replaced."""
+    return _document([(SUITE, report)])
+
+
+def render_all(reports: Iterable[Report]) -> str:
+    """A document with a suite for each report, named for its host and its labels."""
+    named = []
+    for report in reports:
+        whose = (report.host or report.config.get("agent_name") or "unknown", *report.labels.values())
+        named.append((".".join((SUITE, *map(str, whose))), report))
+    return _document(named)
+
+
+def _document(named: list[tuple[str, Report]]) -> str:
+    root = _element(None, "testsuites", name=SUITE)
+    for name, report in named:
+        _suite(root, name, report)
+    for number in ("tests", "failures", "errors", "skipped"):
+        root.set(number, str(sum(int(suite.get(number, "0")) for suite in root)))
+    root.set("time", _seconds(sum(report.duration_ms for _, report in named)))
+    ET.indent(root)
+    body = ET.tostring(root, encoding="unicode", short_empty_elements=True)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def _suite(root: ET.Element, name: str, report: Report) -> None:
     failed = [result for result in report.results if is_failure(report, result)]
     numbers = {
         "tests": len(report.results) + report.interrupted,
@@ -29,10 +55,9 @@ def render(report: Report) -> str:
         "skipped": report.summary["skip"],
         "time": _seconds(report.duration_ms),
     }
-    root = _element(None, "testsuites", name=SUITE, **numbers)
     # without a zone: the dialect's pattern has no place for one
     started = report.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    suite = _element(root, "testsuite", name=SUITE, **numbers, timestamp=started, hostname=report.host)
+    suite = _element(root, "testsuite", name=name, **numbers, timestamp=started, hostname=report.host)
     properties = _element(suite, "properties")
     _element(properties, "property", name="version", value=report.version)
     for key, value in report.labels.items():
@@ -41,20 +66,17 @@ def render(report: Report) -> str:
         if report.config.get(key) is not None:
             _element(properties, "property", name=key, value=report.config[key])
     for result in report.results:
-        _case(suite, report, result)
+        _case(suite, name, report, result)
     if report.interrupted:
         # without it, a run that was cut short could pass for a green one
-        case = _element(suite, "testcase", classname=SUITE, name="run", time=_seconds(report.duration_ms))
+        case = _element(suite, "testcase", classname=name, name="run", time=_seconds(report.duration_ms))
         _element(case, "error", message=interruption(report), type="interrupted")
     _text(_element(suite, "system-out"), [counts(report)])
-    ET.indent(root)
-    body = ET.tostring(root, encoding="unicode", short_empty_elements=True)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
 
 
-def _case(suite: ET.Element, report: Report, result: ProbeResult) -> None:
+def _case(suite: ET.Element, name: str, report: Report, result: ProbeResult) -> None:
     time = _seconds(result.duration_ms)
-    case = _element(suite, "testcase", classname=SUITE, name=result.name, time=time)
+    case = _element(suite, "testcase", classname=name, name=result.name, time=time)
     if result.status is Status.SKIP:
         _element(case, "skipped", message=result.message)
         return

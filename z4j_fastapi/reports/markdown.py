@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from z4j_fastapi.reports.fleet import Entry, in_order
+from z4j_fastapi.reports.fleet_table import count
 from z4j_fastapi.reports.text import printable, sentence
 from z4j_fastapi.reports.wording import (
     SETTINGS,
@@ -16,6 +18,7 @@ from z4j_fastapi.reports.wording import (
     diagnoses,
     explain,
     flat,
+    label_text,
     message,
     took,
 )
@@ -27,6 +30,7 @@ _LOOK = {
     Status.FAIL: "❌ **fail**",
     Status.SKIP: "➖ skip",
 }
+_MARKS = {"pass": "✅", "warn": "⚠️", "fail": "❌"}
 # All that can begin a construct inside a line; and what GitHub makes a link (https://…, www.…) or a picture
 # (:name:) of without any mark.
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|:(?=//|\w+:)|(?<=www)\.")
@@ -38,6 +42,15 @@ def render(report: Report) -> str:
     blocks += [_diagnosis(result) for result in diagnoses(report)]
     blocks += [_settings(report), _evidence(report)]
     return "\n\n".join(blocks) + "\n"
+
+
+def render_all(found: list[Entry]) -> str:
+    """A table of many reports, by code, then host."""
+    rows = ["| Code | Host | Labels | Message |", "|---|---|---|---|"]
+    for entry in in_order(found):
+        labels, code = label_text(entry.report), f"{_MARKS[entry.status]} {_code(entry.code)}"
+        rows.append(f"| {code} | {_text(entry.host)} | {_text(labels)} | {_text(entry.message)} |")
+    return f"## z4j doctor\n\n{_text(count(found))}\n\n" + "\n".join(rows) + "\n"
 
 
 def _headline(report: Report) -> str:

@@ -9,7 +9,7 @@ family with two texts for an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from z4j_fastapi.reports.text import printable
@@ -36,17 +36,22 @@ class _Family:
 
 def render(report: Report) -> str:
     """The exposition."""
-    owner = _owner(report)
-    lines = []
-    for family in _families(report):
-        if not family.samples:
-            continue
-        lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} gauge"]
-        lines += [
-            f"{family.name}{_labels(owner | dict(labels))} {float(value)!r}"
-            for labels, value in family.samples
-        ]
-    return "\n".join([*lines, "# EOF\n"])
+    return render_all([report])
+
+
+def render_all(reports: Iterable[Report]) -> str:
+    """The exposition of many reports; of two of the same service, only the newer one is in it."""
+    newest = {_labels(_owner(r)): r for r in sorted(reports, key=lambda r: r.started_at)}
+    families: dict[str, list[str]] = {}
+    for report in newest.values():
+        owner = _owner(report)
+        for family in filter(lambda family: family.samples, _families(report)):
+            head = [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} gauge"]
+            families.setdefault(family.name, head).extend(
+                f"{family.name}{_labels(owner | dict(labels))} {float(value)!r}"
+                for labels, value in family.samples
+            )
+    return "\n".join([*(line for lines in families.values() for line in lines), "# EOF\n"])
 
 
 def _owner(report: Report) -> dict[str, str]:

@@ -41,6 +41,11 @@ def counts(report: Report) -> str:
     return ", ".join(f"{count} {word}" for count, word in counted if count)
 
 
+def label_text(report: Report | None) -> str:
+    """The labels, as they are given; empty where there are none."""
+    return " ".join(f"{name}={value}" for name, value in report.labels.items()) if report else ""
+
+
 def took(duration_ms: float) -> str:
     """How long a run took, for people: a tenth of a second at least."""
     return f"{max(duration_ms / 1000, 0.1):.1f} s"

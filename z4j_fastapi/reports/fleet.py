@@ -1,0 +1,131 @@
+"""Many reports as one: what each comes to, their order, and one document of them for scripts.
+
+The document's schema is `z4j.reports/1`, in the package: `z4j.reports.v1.schema.json`, beside this file. It
+holds each report as it was read, so that what a newer version added is not lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from z4j_fastapi.reports.wording import culprit, headline, interruption, label_text
+from z4j_probes.result import SCHEMA as REPORT_SCHEMA
+from z4j_probes.result import ProbeResult, Report, Status
+
+SCHEMA = "z4j.reports/1"
+OK, INTERRUPTED, UNREADABLE = "ok", "interrupted", "unreadable"
+_ORDER = ("fail", "warn", "pass")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One report, as it was read and as it is understood; without either, a file that is not a report.
+
+    `file` is where it came from, `reason` why nothing could be read there.
+    """
+
+    file: str
+    document: Mapping[str, Any] | None = None
+    report: Report | None = None
+    reason: str = ""
+
+    @property
+    def status(self) -> str:
+        """What the row of it is: fail, warn, or pass."""
+        if self.report is None or not self.report.ok:
+            return "fail"
+        return "warn" if self._told(self.report) is not None else "pass"
+
+    @property
+    def code(self) -> str:
+        """What it comes to: the code to fix first; ok, interrupted, or unreadable where there is none."""
+        if self.report is None:
+            return UNREADABLE
+        told = self._told(self.report)
+        if told is not None and (told.status is Status.FAIL or not self.report.interrupted):
+            return told.code
+        return INTERRUPTED if self.report.interrupted else OK
+
+    @property
+    def host(self) -> str:
+        """Whose it is; older reports only have the agent's name, which is the host's by default."""
+        if self.report is None:
+            return self.file
+        return self.report.host or str(self.report.config.get("agent_name") or "") or self.file
+
+    @property
+    def message(self) -> str:
+        """What a row says of it."""
+        if self.report is None:
+            return self.reason
+        if self.code == INTERRUPTED:
+            return interruption(self.report)
+        told = self._told(self.report)
+        return "" if told is None else headline(told)
+
+    @staticmethod
+    def _told(report: Report) -> ProbeResult | None:
+        return culprit(report) or next((r for r in report.results if r.status is Status.WARN), None)
+
+
+def entries(document: Any, file: str) -> Iterable[Entry]:
+    """The reports that a JSON document holds: itself, or those of an earlier merge."""
+    if isinstance(document, Mapping) and document.get("schema") == SCHEMA:
+        reports, lost = document.get("reports"), document.get("unreadable", [])
+        if isinstance(reports, list) and isinstance(lost, list):
+            for report in reports:
+                yield _entry(report, file)
+            for one in lost:
+                yield Entry(str(one.get("file")), reason=str(one.get("reason")))
+            return
+    yield _entry(document, file)
+
+
+def _entry(document: Any, file: str) -> Entry:
+    schema = document.get("schema") if isinstance(document, Mapping) else None
+    if schema != REPORT_SCHEMA:
+        said = f"its schema is {schema}" if isinstance(schema, str) else "it has no schema"
+        return Entry(file, reason=f"not a report of the doctor: {said}, expected {REPORT_SCHEMA}")
+    try:
+        report = Report.from_dict(document)
+        entry = Entry(file, document, report)
+        str((entry.code, entry.host, entry.message, report.to_dict()))
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        return Entry(file, reason=f"not a complete report: {type(exc).__name__} {exc}")
+    return entry
+
+
+def in_order(found: Iterable[Entry]) -> list[Entry]:
+    """Failures, warnings, then the rest; of each, by code, then by host and service."""
+    return sorted(found, key=lambda e: (_ORDER.index(e.status), e.code, e.host, label_text(e.report), e.file))
+
+
+def exit_status(found: Iterable[Entry]) -> int:
+    """1 where a report is not ok, or could not be read; else 0."""
+    return int(any(entry.status == "fail" for entry in found))
+
+
+def document(found: list[Entry]) -> dict[str, Any]:
+    """The document of schema `z4j.reports/1`."""
+    status = exit_status(found)
+    return {
+        "schema": SCHEMA,
+        "ok": status == 0,
+        "exit_code": status,
+        "summary": {name: sum(e.status == name for e in found) for name in _ORDER},
+        "codes": [
+            {"code": code, "status": status, "hosts": [entry.host for entry in group]}
+            for (status, code), group in groupby(in_order(found), lambda e: (e.status, e.code))
+        ],
+        "reports": [dict(e.document) for e in in_order(found) if e.document is not None],
+        "unreadable": [{"file": e.file, "reason": e.reason} for e in in_order(found) if e.document is None],
+    }
+
+
+def render(found: list[Entry]) -> str:
+    """The document, indented, in ASCII."""
+    return json.dumps(document(found), indent=2, default=str) + "\n"
