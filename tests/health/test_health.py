@@ -80,6 +80,17 @@ async def test_ready_follows_the_agent(tmp_path: Path) -> None:
         assert (await client.get("/z4j/ready")).status_code == 200
 
 
+async def test_live_follows_the_process_and_not_the_brain(tmp_path: Path) -> None:
+    async with DevBrain() as brain, service(brain, tmp_path, preflight="warn") as (client, app):
+        assert (await client.get("/z4j/live")).json() == {"live": True, "state": "online", "code": ""}
+        await brain.stop()
+        await until(lambda: app.state.z4j.status.state is State.OFFLINE, "the agent noticed")
+        answer = await client.get("/z4j/live")
+        assert (answer.status_code, answer.json()["state"]) == (200, "offline")
+        del app.state.z4j
+        assert (await client.get("/z4j/live")).status_code == 503
+
+
 async def test_nothing_else_is_open_by_default(tmp_path: Path) -> None:
     async with DevBrain() as brain, service(brain, tmp_path, authorize=None) as (client, _):
         for method, path in (("GET", "/z4j/status"), ("GET", "/z4j/"), ("POST", "/z4j/doctor")):

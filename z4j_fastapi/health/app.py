@@ -23,7 +23,13 @@ DOCTOR_EVERY_S = 30.0
 # An agent whose batches nothing acknowledges is online in name only.
 UNACKNOWLEDGED_S = 60.0
 
-_ROUTES = {"/ready": ("GET", "HEAD"), "/status": ("GET", "HEAD"), "/": ("GET", "HEAD"), "/doctor": ("POST",)}
+_ROUTES = {
+    "/live": ("GET", "HEAD"),
+    "/ready": ("GET", "HEAD"),
+    "/status": ("GET", "HEAD"),
+    "/": ("GET", "HEAD"),
+    "/doctor": ("POST",),
+}
 
 
 def health_app(
@@ -67,6 +73,8 @@ class _HealthApp:
             return as_json(404, {"error": f"no such route; valid routes: {', '.join(_ROUTES)}"})
         if method not in _ROUTES[path]:
             return as_json(405, {"error": f"{path} takes {_ROUTES[path][0]}"}, allow=", ".join(_ROUTES[path]))
+        if path == "/live":
+            return self._live()
         if path == "/ready":
             return self._ready()
         denied = await self._denied(scope)
@@ -80,6 +88,14 @@ class _HealthApp:
         if path == "/doctor":
             return await self._examine(agent, scope)
         return await self._page(agent, scope)
+
+    def _live(self) -> Answer:
+        """Whether this process has its agent, whatever the brain does: that no restart brings back."""
+        agent = self._present_agent()
+        state, code = ("absent", "") if agent is None else (agent.status.state.value, agent.status.code)
+        return as_json(
+            503 if agent is None else 200, {"live": agent is not None, "state": state, "code": code}
+        )
 
     def _ready(self) -> Answer:
         agent = self._present_agent()
