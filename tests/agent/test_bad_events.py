@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.agents import agent_of, errors, status_with, until
 from tests.support.hostile_relay import as_it_was, hostile_relay
-from z4j_fastapi.agent import reconnect, supervisor
+from z4j_fastapi.agent import delivery, reconnect, supervisor
 from z4j_fastapi.agent.frame_size import recall_frame_size
 from z4j_fastapi.agent.reconnect import Schedule
 from z4j_fastapi.agent.status import State
@@ -50,7 +50,7 @@ async def test_an_event_that_ends_the_session_is_set_aside_and_the_others_arrive
         await until(lambda: len(brain.seen.events) == 150, "the sound ones arrived", WAIT_S)
         await until(lambda: agent.status.buffered == 0, "nothing waits", WAIT_S)
         assert len(relay.agents) <= 12
-        assert agent.status.set_aside == 1
+        await until(lambda: agent.status.set_aside == 1, "it was counted", WAIT_S)
         (aside,) = SetAside(Path(agent.status.buffer_path or "")).list()
         assert json.loads(aside.json)["task_id"] == "poison"
         assert aside.code == "session.event_set_aside"
@@ -58,6 +58,28 @@ async def test_an_event_that_ends_the_session_is_set_aside_and_the_others_arrive
     (said,) = [said for said in errors(caplog) if "set aside" in said]
     assert "session.event_set_aside" in said
     assert str(code) in said
+
+
+@pytest.mark.parametrize("events", [1, 30])
+async def test_a_brain_that_fails_at_everything_for_a_while_costs_no_event(
+    events: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "AGAIN_MAX_S", 0.1)
+    monkeypatch.setattr(delivery, "AGAIN_S", 0.1)
+    async with (
+        DevBrain(limits=Limits(heartbeat_interval_s=0.2)) as brain,
+        hostile_relay(brain.url, as_it_was) as relay,
+        agent_of(brain, tmp_path, brain_url=relay.url) as agent,
+    ):
+        relay.end_behind = lambda message: 1011 if '"task_id"' in message else None
+        for n in range(events):
+            assert agent.emit("task.sent", task_id=str(n))
+        await until(lambda: len(relay.agents) > 12, "it was tried again and again", WAIT_S)
+        assert agent.status.set_aside == 0
+        relay.end_behind = lambda message: None
+        await brain.wait_for_events(events)
+        await until(lambda: agent.status.buffered == 0, "all were acknowledged", WAIT_S)
+        assert (agent.status.set_aside, agent.status.dropped) == (0, 0)
 
 
 async def test_a_gateways_message_limit_is_learned_and_kept_for_the_next_process(tmp_path: Path) -> None:
@@ -110,7 +132,8 @@ async def test_no_limit_that_a_relay_makes_up_costs_an_event(tmp_path: Path) -> 
         for n in range(20):
             agent.emit("task.sent", task_id=str(n), args=["x" * 1000] * (30 if n % 5 == 0 else 1))
         await until(lambda: len(brain.seen.events) == 16, "smaller ones passed", WAIT_S)
-        assert (agent.status.buffered, agent.status.dropped) == (4, 0)
+        await until(lambda: agent.status.buffered == 4, "they were acknowledged", WAIT_S)
+        assert agent.status.dropped == 0
         brain.misbehaviour = Misbehaviour()
         brain.drop_connections()
         await until(lambda: len(brain.seen.events) == 20, "all arrived", WAIT_S)

@@ -5,7 +5,8 @@ does what follows. Three things can be wrong with a batch, and none of them may 
 
 - It is larger than something in between lets pass (1009): the frame size is halved, and kept for this brain.
 - One of its events makes the brain end the session (1011, 4400): one batch at a time, split until that event
-  is by itself. After the third close behind it, it is set aside.
+  is by itself. After the third close behind it, it waits and lets all others pass. It is set aside only once
+  the brain has acknowledged others since: a brain that fails at everything costs no event.
 - It is lost, and the connection with it: small batches first, until it is known what passes. Nothing is ever
   set aside for that; what is too large waits, and smaller events pass it.
 """
@@ -30,10 +31,10 @@ _SPLIT = 8
 LEAST_BYTES = 1024
 # After so many acknowledged batches a learned size doubles: gateways are reconfigured, networks change.
 GROW_AFTER = 100
-# An event that was lost with its connection may cost one again, and each costs all other events a minute: it
-# waits, twice as long each time.
-LARGE_AGAIN_S = 5.0
-LARGE_AGAIN_MAX_S = 600.0
+# What waits for others to pass may cost the next connection, too, and a lost one costs all other events a
+# minute: it waits, twice as long each time.
+AGAIN_S = 5.0
+AGAIN_MAX_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ class Delivery:
         self._is_brain_sound = True
         self._lost_bytes: int | None = None
         self._passed_bytes = 0
-        self._large_again_s = 0.0
-        self._large_waits_s = LARGE_AGAIN_S
+        self._again_s = 0.0
+        self._waits_for_s = AGAIN_S
         self._told_limit: int | None = None
         self._waited_s = 0.0
         self._waits_since_s: float | None = None
@@ -89,9 +90,13 @@ class Delivery:
         """Whether this is to let other events pass: by itself, too large or under doubt."""
         return len(sent) == 1 and (sent.size > room_bytes or sent.batch.ids[0] in self._doubtful)
 
-    def may_try_what_waits(self, now_s: float) -> bool:
-        """Whether what has waited may be sent, by itself, once everything else has passed."""
-        return now_s >= self._large_again_s
+    def is_mixed(self, batch: Batch) -> bool:
+        """Whether this is to be claimed one event at a time: it has one that others must not travel with."""
+        return len(batch) > 1 and not self._doubtful.isdisjoint(batch.ids)
+
+    def may_try(self, sent: Sent, now_s: float) -> bool:
+        """Whether this, which waits, may be sent by itself now that everything else has passed."""
+        return now_s >= self._again_s or sent.batch.ids[0] in self._proven
 
     def tells_of_limit(self, limit_bytes: int) -> bool:
         """Whether a person has not been told yet that events are above this limit of the brain."""
@@ -126,23 +131,19 @@ class Delivery:
         for id_ in ids:
             self._strikes.pop(id_, None)
         self._suspects.difference_update(ids)
-        if self._suspects and ids[0] > max(
-            self._suspects
-        ):  # events come in order: the buffer has dropped them
-            self._suspects &= self._doubtful
-        self._proven.difference_update(ids)
-        # the brain works, so what it closed behind is tried once more, and then it is known
-        for id_ in self._doubtful:
-            self._strikes[id_] = STRIKES - 1
-        self._proven |= self._doubtful
-        self._doubtful.clear()
+        if self._suspects and ids[0] > max(self._suspects):  # in order: the buffer has dropped them
+            self._suspects.clear()
+        if not self._doubtful.isdisjoint(ids):
+            self._doubtful.difference_update(ids)
+            self._waits_for_s = AGAIN_S
+        self._proven = set(self._doubtful)  # the brain works: one more close behind one of these tells
 
     def _learn_to_grow(self, size: int, limit_bytes: int) -> None:
         if self.learned_bytes is None:
             return
         self._acknowledged_batches += 1
         if size > self.learned_bytes:
-            self.learned_bytes, self._large_waits_s = size, LARGE_AGAIN_S
+            self.learned_bytes, self._waits_for_s = size, AGAIN_S
         if self._acknowledged_batches >= GROW_AFTER:
             self._acknowledged_batches = 0
             self.learned_bytes *= 2
@@ -161,12 +162,12 @@ class Delivery:
         if not on_their_way:
             return None
         if close_code in _BY_CONTENT:
-            return self._closed_behind(on_their_way, close_code)
+            return self._closed_behind(on_their_way, close_code, now_s)
         if is_lost:
             self._lost(on_their_way, now_s)
         return None
 
-    def _closed_behind(self, on_their_way: Sequence[Sent], close_code: int) -> Sent | None:
+    def _closed_behind(self, on_their_way: Sequence[Sent], close_code: int, now_s: float) -> Sent | None:
         largest = max(on_their_way, key=lambda sent: sent.size)
         events = max(len(sent) for sent in on_their_way)
         is_too_big = close_code == CloseCode.FRAME_TOO_BIG
@@ -174,19 +175,27 @@ class Delivery:
             half = max(LEAST_BYTES, largest.size // 2)
             self.learned_bytes = min(self.learned_bytes or half, half)
             self._acknowledged_batches = 0
-        self._careful = max(1, events // (2 if is_too_big else _SPLIT))
-        self._suspects = {id_ for sent in on_their_way for id_ in sent.batch.ids}
-        if len(self._suspects) > 1:
+        suspects = {id_ for sent in on_their_way for id_ in sent.batch.ids}
+        if not suspects <= self._proven:
+            self._proven.clear()  # it fails at others, too, by now
+        if not suspects <= self._doubtful:  # else it had waited for all others, and they need no care
+            self._careful = max(1, events // (2 if is_too_big else _SPLIT))
+            self._suspects = suspects
+        if len(suspects) > 1:
             return None
-        (id_,) = self._suspects
+        (id_,) = suspects
         self._strikes[id_] += 1
         if self._strikes[id_] < STRIKES:
             return None
-        if not self._is_brain_sound and id_ not in self._proven:
-            self._doubtful.add(id_)  # one event after another would be set aside because of a broken brain
+        self._suspects.clear()
+        # that a frame is too big says itself; a broken brain closes behind one event after another
+        is_known = is_too_big and largest.size > LEAST_BYTES and self._is_brain_sound
+        if not is_known and id_ not in self._proven:
+            self._doubtful.add(id_)
+            self._wait(now_s)
             return None
         del self._strikes[id_]
-        self._suspects.clear()
+        self._doubtful.discard(id_)
         self._proven.discard(id_)
         self._is_brain_sound = False
         return largest
@@ -195,7 +204,7 @@ class Delivery:
         oldest = on_their_way[0]
         is_large = self.learned_bytes is not None and oldest.size > self.learned_bytes
         if is_large and len(oldest) == len(on_their_way) == 1:
-            self._wait_with_large(now_s)
+            self._wait(now_s)
         elif self._lost_bytes is None or oldest.size <= LEAST_BYTES:
             self._lost_bytes, self._passed_bytes, self._careful = oldest.size, 0, 1
         else:
@@ -205,8 +214,8 @@ class Delivery:
             self._acknowledged_batches = 0
             self._lost_bytes = self._careful = None
             if len(oldest) == 1:
-                self._wait_with_large(now_s)
+                self._wait(now_s)
 
-    def _wait_with_large(self, now_s: float) -> None:
-        self._large_again_s = now_s + self._large_waits_s
-        self._large_waits_s = min(LARGE_AGAIN_MAX_S, 2 * self._large_waits_s)
+    def _wait(self, now_s: float) -> None:
+        self._again_s = now_s + self._waits_for_s
+        self._waits_for_s = min(AGAIN_MAX_S, 2 * self._waits_for_s)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
-from z4j_fastapi.agent.delivery import STRIKES, Delivery, Sent
+from z4j_fastapi.agent.delivery import Delivery, Sent
 from z4j_fastapi.agent.in_flight import MAX_EVENTS, InFlight
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.buffer import EventBuffer
@@ -140,12 +140,11 @@ class Session:
         kept = self._buffer.set_aside(poison.batch, code)
         what = "set aside" if kept else "dropped, since there is no room to set it aside"
         log.error(
-            "an event of %d bytes was %s (%s): the session was closed with %s behind it, %d times. %s",
+            "an event of %d bytes was %s (%s): the session was closed with %s behind it each time. %s",
             poison.size,
             what,
             code,
             close_code,
-            STRIKES,
             f"{lookup(code).remedy}.",
             extra={"z4j_code": code, "z4j_state": "offline", "z4j_probe": "session"},
         )
@@ -204,6 +203,8 @@ class Session:
             )
         self._last_flush_at = datetime.now(UTC)
         self._room.set()
+        if self._held:  # what it has proven may let one of these be tried
+            self._wake.set()
 
     async def _reply(self) -> NoReturn:
         limit = self._commands.max_frame_bytes = self._live.ack.max_frame_size_bytes
@@ -235,10 +236,12 @@ class Session:
             wanted, _ = self._wanted()
             sent = self._next()
             if sent is None:
-                if not self._waits_to_be_tried():
+                sent = self._waits_to_be_tried()
+                if sent is None:
                     return
                 await self._all_acknowledged()
-                sent = self._pop_held()
+                self._held.remove(sent)
+                self._held_bytes -= sent.size
             is_alone = len(sent) == 1 and sent.size > self._wanted()[1]
             now_s = time.monotonic()
             self._delivery.sent(now_s)
@@ -264,6 +267,9 @@ class Session:
         while self._held_bytes < HELD_MAX_BYTES:
             events, room = self._wanted()
             batch = self._buffer.claim(events, room)
+            if self._delivery.is_mixed(batch):
+                self._buffer.release(batch)
+                batch = self._buffer.claim(1, room)
             if not batch:
                 return None
             sent = Sent.of(batch)
@@ -282,16 +288,10 @@ class Session:
                 self._live.ack.max_frame_size_bytes,
             )
 
-    def _waits_to_be_tried(self) -> bool:
-        if not self._delivery.may_try_what_waits(time.monotonic()):
-            return False
-        return any(sent.size <= self._limit for sent in self._held)
-
-    def _pop_held(self) -> Sent:
-        sent = next(sent for sent in self._held if sent.size <= self._limit)
-        self._held.remove(sent)
-        self._held_bytes -= sent.size
-        return sent
+    def _waits_to_be_tried(self) -> Sent | None:
+        now_s = time.monotonic()
+        fitting = (sent for sent in self._held if sent.size <= self._limit)
+        return next((sent for sent in fitting if self._delivery.may_try(sent, now_s)), None)
 
     async def _all_acknowledged(self) -> None:
         while self._in_flight:

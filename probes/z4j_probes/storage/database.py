@@ -115,9 +115,7 @@ def free_space(directory: Path) -> int:
     try:
         found = os.statvfs(directory)
     except OSError as exc:
-        raise storage_error(
-            exc, f"can't read can't read the free space of {directory} can't be read"
-        ) from exc
+        raise storage_error(exc, f"can't read the free space of {directory}") from exc
     if found.f_files and not found.f_favail:
         return 0
     return found.f_bavail * found.f_frsize
