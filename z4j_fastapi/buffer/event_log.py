@@ -11,8 +11,8 @@ last moments, never the file (`synchronous=OFF` could cost the file). Only `sync
 wait for an fsync: automatic checkpoints are off, and `checkpoint` writes the first frame of the restarted log
 itself.
 
-The schema's version is 1, and processes of all versions use it side by side: an added column of `ledger` is
-nothing to the version that does not know it.
+The schema's version is 1, and processes of all versions use it side by side: an added table, or column of
+`ledger`, is nothing to the version that does not know it.
 
 Not thread-safe, and raises sqlite3.Error: EventStore sees to both.
 """
@@ -26,7 +26,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from z4j_fastapi.buffer.slots import FileId, file_id
+from z4j_fastapi.buffer.slots import SCHEMA_VERSION, FileId, file_id
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import storage_error
 from z4j_probes.storage.faults import CORRUPT
@@ -34,7 +34,6 @@ from z4j_probes.storage.faults import CORRUPT
 # A row as it is read: its id and the event's JSON.
 Row = tuple[int, str]
 
-_SCHEMA_VERSION = 1
 _PAGE_BYTES = 4096
 # Schema, event and ledger: one page each. A file without events can't be smaller.
 EMPTY_FILE_BYTES = 3 * _PAGE_BYTES
@@ -225,9 +224,9 @@ class EventLog:
             with self._transaction():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     execute(statement)
-                execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-        elif version != _SCHEMA_VERSION or tables != {"event", "ledger"}:
-            raise StorageError(CORRUPT, f"{self._path} is not a buffer of this version")
+                execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION or not {"event", "ledger"} <= tables:
+            raise StorageError(CORRUPT, f"{self._path} is not a buffer")
         ledger = execute("SELECT events_gone, bytes_gone, dropped FROM ledger").fetchone()
         if ledger is None:
             raise StorageError(CORRUPT, f"{self._path} has lost its ledger")

@@ -2,7 +2,8 @@
 
 `<state>/<identity>/buffer-<n>.sqlite`, locked by SQLite itself for as long as it is open. No two live
 processes share a slot, a process that was killed leaves its slot to the next one, and the number is the
-stable part of the worker's id. A file that is no database is set aside, never deleted.
+stable part of the worker's id. A file that is no database is set aside, never deleted. One of a newer version
+of this package is left as it is: that version may run beside, or come back after a rollback.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from z4j_fastapi.buffer import journal
+from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import open_database, private_directory, storage_error
 from z4j_probes.storage.faults import CORRUPT, LOCKED
 
 # Far above the 64 workers that a brain takes for one agent: who comes here has a loop that starts processes.
 MAX_SLOTS = 1024
+
+# Of the tables in a buffer file. What a later version adds beside them is nothing to this one.
+SCHEMA_VERSION = 1
 
 # Taking a slot takes milliseconds. Past this, whoever holds the lock is stopped or on a broken network file
 # system, and a slot out of order is better than no buffer.
@@ -36,6 +41,7 @@ _RETRY_S = 0.005
 # Device and inode: which file it is, whatever its name.
 FileId = tuple[int, int]
 
+_told_newer = set[Path]()
 _FILE_NAME = re.compile(r"buffer-(\d{1,4})\.sqlite")
 
 
@@ -99,7 +105,7 @@ def _make_way(slot: Slot, own_files: Collection[FileId]) -> None:
         with contextlib.suppress(FileNotFoundError):
             if file_id(os.lstat(wal)) in own_files:
                 os.unlink(wal)  # of the old file: it must not be replayed into another one
-        open_database(slot.path).close()  # which moves its own log into it
+        _open(slot.path).close()  # which moves its own log into it
         free = next(_unused(directory))
         os.rename(slot.path, directory / f"buffer-{free}.sqlite")
     except (OSError, StorageError, StopIteration):  # nothing is there, or another process has it
@@ -120,12 +126,29 @@ def take(directory: Path, number: int) -> Slot:
     """Slot `number`, with a new file if the one that is there is no database."""
     path = directory / f"buffer-{number}.sqlite"
     try:
-        return Slot(number, path, open_database(path))
+        return Slot(number, path, _open(path))
     except StorageError as exc:
         if exc.code != CORRUPT:
             raise
     moved_to = set_aside(path)
     return Slot(number, path, open_database(path), moved_to)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a buffer file; one of a newer version counts as taken."""
+    connection = open_database(path)
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error as exc:
+        connection.close()
+        raise storage_error(exc, f"{path} can't be used") from exc
+    if version in (0, SCHEMA_VERSION):
+        return connection
+    connection.close()
+    if path not in _told_newer:
+        _told_newer.add(path)
+        log.warning("%s is left as it is: it is of a newer version, which delivers what is in it", path)
+    raise StorageError(LOCKED, f"{path} is of a newer version")
 
 
 def replace(slot: Slot) -> Slot:
@@ -165,7 +188,7 @@ def abandoned(directory: Path, own: int | None) -> Iterator[Slot]:
             continue
         try:
             with _one_at_a_time(directory):
-                slot = Slot(number, path, open_database(path))
+                slot = Slot(number, path, _open(path))
         except StorageError:
             continue
         yield slot
