@@ -279,6 +279,26 @@ async def test_a_cancel_whose_time_is_over_leaves_nothing_that_ends_a_later_run(
         assert not arq.worker.aborting_tasks
 
 
+async def test_what_a_killed_worker_left_of_a_cancel_ends_no_later_run(
+    brain: DevBrain, redis_url: str
+) -> None:
+    """Killed while another worker was to end the job; of another program's abort nothing is taken back."""
+    pool = await create_pool(RedisSettings.from_dsn(redis_url))
+    for job_id in ("mine", "theirs"):
+        await abort._put(pool, job_id)
+    long_ago = 1_000_000
+    await pool.zadd(abort.ABORTING, {"mine": long_ago, "theirs": long_ago})
+    await pool.zadd(abort_jobs_ss, {"mine": long_ago})
+    for job_id in ("mine", "theirs"):
+        await enqueue(pool, "note", _queue_name=QUEUE, _job_id=job_id)
+    async with arq_worker(brain, redis_url, allow_abort_jobs=True) as arq:
+        assert (await last_event(brain, "mine"))["kind"] == "task.succeeded"
+        assert (await last_event(brain, "theirs"))["kind"] == "task.revoked"
+        assert [job_id for job_id, _, _ in arq.runs] == ["mine"]
+    assert not await pool.exists(abort_jobs_ss, abort.ABORTING)
+    await pool.aclose()
+
+
 async def test_arguments_may_have_any_name(brain: DevBrain, redis_url: str) -> None:
     async def named(context: Context, /, **given: Any) -> None:
         context["runs"].append((context["job_id"], (), given))
@@ -365,6 +385,7 @@ async def test_the_running_workers_serializer_is_used_not_that_of_its_pool(
         retried = await brain.command("retry_task", task_id=letter["task_id"])
         await last_event(brain, retried["result"]["task_id"])
         assert [args for _, args, _ in worker.ctx["runs"]] == [("no",), ("no",)]
+        await until(lambda: not worker.tasks, "the worker was idle")
     finally:
         await worker.close()
         await asyncio.wait({running})

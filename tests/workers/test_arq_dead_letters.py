@@ -101,6 +101,20 @@ async def test_a_requeued_one_runs_once_as_a_new_job_and_is_listed_no_more(
     assert (await arq.asks("requeue_dead_letter", task_id=new))["status"] == "failed"
 
 
+async def test_a_requeued_one_whose_result_is_kept_for_good_stays_off_the_list_and_its_mark_expires(
+    brain: DevBrain, redis_url: str
+) -> None:
+    async with arq_worker(brain, redis_url, keep_result_forever=True) as arq:
+        failed = await arq.has_failed("no")
+        arq.worker.ctx["fails"] = False
+        await last_event(brain, (await arq.asks("requeue_dead_letter", task_id=failed))["result"]["task_id"])
+        mark = f"z4j:arq:requeued:{failed}"
+        assert await arq.pool.ttl(mark) > 29 * 24 * 3600
+        await arq.pool.expire(mark, 60)
+        assert await listed(brain) == []
+        assert await arq.pool.ttl(mark) > 29 * 24 * 3600
+
+
 async def test_one_whose_result_is_gone_is_gone(brain: DevBrain, arq: AtWork) -> None:
     failed = [await arq.has_failed(number) for number in range(3)]
     await arq.pool.delete(f"arq:result:{failed[1]}")

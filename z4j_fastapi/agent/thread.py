@@ -244,9 +244,10 @@ class AgentThread:
         try:
             await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():
+                deadline_s = time.monotonic() + self._shutdown_budget_s
                 if self.commands is not None:
                     await self.commands.drain(self._shutdown_budget_s / 2)
-                await supervisor.finish(self._shutdown_budget_s)
+                await supervisor.finish(max(0.0, deadline_s - time.monotonic()))
                 life.cancel()
                 await asyncio.wait({life})
             if not life.cancelled() or not stopping.done():  # only a stop may cancel it

@@ -47,6 +47,8 @@ MAX_WAITING = 256
 RATE_PER_S = 100.0
 BURST = 1_000
 MAX_REPLIES = 1_024
+# Each time that one command comes again under another id needs an answer of its own.
+MAX_DELIVERIES = 16
 # How long the answer to a command whose own time can't be read is worth sending.
 _MALFORMED_S = 60.0
 
@@ -168,7 +170,8 @@ class Dispatcher:
         job = _Job(command, now_s, {command.id: command.claim_token})
         running = self._jobs.get(command.id) or self._jobs.get(command.fire_id or "")
         if running is not None:  # it will be answered when it has ended
-            running.deliveries[command.id] = command.claim_token
+            if command.id in running.deliveries or len(running.deliveries) < MAX_DELIVERIES:
+                running.deliveries[command.id] = command.claim_token
             return
         why_not = objection(command, self._engine, self._allowed)
         if why_not is None and self._draining:

@@ -9,6 +9,7 @@ in this process, which is the one that may.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,14 @@ from z4j_fastapi.commands.engine import (
     Refused,
     Retry,
 )
-from z4j_fastapi.workers.arq.abort import abort
-from z4j_fastapi.workers.arq.dead_letters import DeadLetterIndex, error_text, is_dead, requeued_key
+from z4j_fastapi.workers.arq.abort import abort, take_back_what_was_left
+from z4j_fastapi.workers.arq.dead_letters import (
+    UNUSED_S,
+    DeadLetterIndex,
+    error_text,
+    is_dead,
+    requeued_key,
+)
 from z4j_fastapi.workers.arq.hooks import ENGINE
 from z4j_fastapi.workers.arq.queues import (
     MARK_S,
@@ -47,6 +54,8 @@ if TYPE_CHECKING:
 
 MAX_TOLD = 1_000
 """Jobs of one purge that are told as revoked: the events of more would displace those of jobs that ran."""
+TAKE_BACK_S = 2.0
+"""How long a worker's first job waits for what a killed one left to be removed."""
 _NEED_RESULTS = frozenset(
     {Action.RETRY_TASK, Action.BULK_RETRY, Action.LIST_DEAD_LETTERS, Action.REQUEUE_DEAD_LETTER}
 )
@@ -78,6 +87,13 @@ class ArqEngine(Engine):
     def close(self) -> None:
         """The worker stops: what is asked when its connection is closed is refused."""
         self._queue.close()
+
+    async def take_back_what_was_left(self) -> None:
+        """Remove what killed workers left in `arq:abort`. Never raises: without Redis no job runs either."""
+        if self._worker.allow_abort_jobs:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(TAKE_BACK_S):
+                    await take_back_what_was_left(await self._queue.redis())
 
     async def submit(self, task: NewTask) -> None:
         """Put a job of one of this worker's functions into its queue."""
@@ -185,7 +201,9 @@ class ArqEngine(Engine):
             redis = await self._queue.redis()
             kept_ms = await redis.pttl(result_key_prefix + retry.task_id)
         mark = requeued_key(retry.task_id)
-        is_new = await self._put(job, parent_task_id=retry.task_id, once=mark, once_ms=max(0, kept_ms))
+        is_new = await self._put(
+            job, parent_task_id=retry.task_id, once=mark, once_ms=kept_ms if kept_ms > 0 else UNUSED_S * 1000
+        )
         if not is_new and await redis.get(mark) != job.job_id.encode():
             raise Refused("command.result_not_kept", "it was requeued before")
 

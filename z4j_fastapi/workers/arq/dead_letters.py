@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 MAX_KEPT = 10_000
 """Ids in the index; the oldest give way."""
 UNUSED_S = 30 * 24 * 3600
-"""An index into which nothing was entered for so long expires."""
+"""An index into which nothing was entered for so long expires. So does the mark on a dead letter that was
+requeued and whose result arq keeps for good, where no first page has come across it for so long."""
 SCANNED_KEYS = 20_000
 SCANNED_RESULTS = 1_000
 """What one first page looks at to find older ones: keys of any kind in Redis, and results to be read."""
 ENTER_S = 5.0
+# What PTTL gives for a key that does not expire.
+_FOR_GOOD = -1
 # Results that are read at a time before others in the worker's loop have their turn.
 _AT_A_TIME = 20
 # A moment in milliseconds, and how many of that moment came before.
@@ -141,11 +144,11 @@ class DeadLetterIndex:
             for job_id in job_ids:
                 pipe.zscore(self.key, job_id)
             known = await pipe.execute()
-        requeued = await redis.mget([requeued_key(job_id) for job_id in job_ids])
+        requeued = await self._requeued(redis, job_ids)
         unknown = [
             job_id
             for job_id, score, mark in zip(job_ids, known, requeued, strict=True)
-            if score is None and mark is None
+            if score is None and not mark
         ]
         results = await self._results(redis, unknown)
         failed = {
@@ -155,6 +158,18 @@ class DeadLetterIndex:
         }
         if failed:
             await self._enter(redis, failed)
+
+    async def _requeued(self, redis: ArqRedis, job_ids: Sequence[str]) -> list[bool]:
+        marks = await redis.mget([requeued_key(job_id) for job_id in job_ids])
+        marked = [job_id for job_id, mark in zip(job_ids, marks, strict=True) if mark is not None]
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id in marked:
+                pipe.pttl(result_key_prefix + job_id)
+            kept_ms = await pipe.execute()
+            for job_id in (job_id for job_id, ms in zip(marked, kept_ms, strict=True) if ms == _FOR_GOOD):
+                pipe.expire(requeued_key(job_id), UNUSED_S)
+            await pipe.execute()
+        return [mark is not None for mark in marks]
 
     async def _results(self, redis: ArqRedis, job_ids: Sequence[str]) -> list[JobResult | None]:
         """What is kept of each; None where nothing is, or it can't be read."""

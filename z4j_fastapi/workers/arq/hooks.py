@@ -73,6 +73,7 @@ class WorkerHooks:
         self._running: set[str] = set()
         self._cancelled: dict[str, _Cancelled] = {}
         self._watched: dict[str, tuple[Any, Any]] = {}
+        self._ready: asyncio.Task[None] | None = None
 
     def install(self) -> None:
         """Stand around the worker's methods."""
@@ -108,6 +109,7 @@ class WorkerHooks:
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run one job, and tell why it was cancelled if it was."""
+        await self._until_ready()
         began_s = time.monotonic()  # before arq's own clock for this job starts
         try:
             await self._run_job(job_id, score)
@@ -131,6 +133,13 @@ class WorkerHooks:
             if self._agent is not None and "r" in data:
                 self._see_result(self._agent, data)
         return self._serialize(data)
+
+    async def _until_ready(self) -> None:
+        """Before the first job: what a killed worker left in `arq:abort` would end a later run of it."""
+        if self._engine is not None and self._ready is None:
+            self._ready = asyncio.create_task(self._engine.take_back_what_was_left(), name="z4j take back")
+        if self._ready is not None and not self._ready.done():
+            await asyncio.wait({self._ready})
 
     def _stand_around_jobs(self) -> None:
         """As late as possible: a host may change both of a worker that it has made."""

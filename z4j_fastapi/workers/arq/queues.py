@@ -115,7 +115,7 @@ class JobQueue:
     async def put(self, job: NewJob, *, once: str | None = None, once_ms: int = 0) -> bool:
         """Put a job into the queue; False where that id, or the key `once`, is known already.
 
-        `once` is kept for `once_ms`; 0: for good.
+        `once` is kept for `once_ms`.
         """
         redis, worker, now_ms = await self.redis(), self._worker, timestamp_ms()
         try:
@@ -144,7 +144,7 @@ class JobQueue:
                 pipe.zadd(self.name, {job.job_id: now_ms + delay_ms})
                 pipe.set(sent_key(job.job_id), b"", px=MARK_S * 1000 + delay_ms)
                 if once:
-                    pipe.set(once, job.job_id, px=once_ms or None)
+                    pipe.set(once, job.job_id, px=once_ms)
                 if await _commit(pipe) is not None:
                     return True
         raise _contended()
