@@ -1,13 +1,18 @@
-"""The broker and tasks of `taskiq_worker`, for the interpreter that has taskiq-redis."""
+"""The broker and tasks of `taskiq_worker`, for the interpreter that has taskiq-redis.
+
+With TEST_DIES "before" or "after", the first worker process is killed as by `kill -9` that is about to put a
+task into the queue, or has just done so: between the two marks of that.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 
-from taskiq import AsyncBroker
+from taskiq import AsyncBroker, BrokerMessage
 from taskiq_redis import (  # type: ignore[import-not-found,unused-ignore]
     ListQueueBroker,
     RedisAsyncResultBackend,
@@ -41,6 +46,22 @@ else:
 broker = broker.with_result_backend(RedisAsyncResultBackend(_url))
 if "TEST_WITHOUT_AGENT" not in os.environ:
     broker = broker.with_middlewares(Z4JMiddleware())
+
+
+if _when := os.environ.get("TEST_DIES"):
+    _kick = broker.kick
+
+    async def _kick_and_die(message: BrokerMessage) -> None:
+        died = RUNS.with_name("died")
+        if _when == "after":
+            await _kick(message)
+        if not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if _when == "before":
+            await _kick(message)
+
+    broker.kick = _kick_and_die  # type: ignore[method-assign]
 
 
 @broker.task(task_name="note")

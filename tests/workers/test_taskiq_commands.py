@@ -245,6 +245,28 @@ async def test_without_kept_messages_they_are_refused_and_not_offered(brain: Dev
         assert not {"list_dead_letters", "requeue_dead_letter", "bulk_retry"} & set(offered)
 
 
+@pytest.mark.parametrize("odd", ["many", None, 1.5, True, [1], object()])
+async def test_a_number_of_messages_that_is_none_is_an_error_in_the_log_and_keeps_the_default(
+    brain: DevBrain, caplog: pytest.LogCaptureFixture, odd: Any
+) -> None:
+    broker = broker_of(keep_failed=odd)
+    assert "keep_failed" in caplog.text
+    async with broker:
+        task_id = await failed(brain, broker, 1)
+        (letter,) = await brain.dead_letters(engine="taskiq")
+        assert letter["task_id"] == task_id
+
+
+@pytest.mark.parametrize(("given", "kept"), [("2", 2), (-1, 0), (10**9, 2)])
+async def test_a_number_of_messages_in_any_form_is_taken(brain: DevBrain, given: Any, kept: int) -> None:
+    broker = broker_of(keep_failed=given)
+    async with broker:
+        await failed(brain, broker, 1)
+        await failed(brain, broker, 2)
+        answer = await asked(brain, "dlq.list")
+        assert code(answer) == "command.unsupported" if not kept else answer["result"]["total"] == kept
+
+
 async def test_what_this_broker_can_not_do_is_refused(brain: DevBrain) -> None:
     broker = broker_of(commands="all")
     async with broker:

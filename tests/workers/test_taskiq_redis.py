@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,30 @@ async def test_fires_run_once_each_though_the_worker_is_killed_in_between(
     assert sorted(runs(tmp_path)) == [*(f"note {number}" for number in range(4)), "note last"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "when", "is_known"),
+    [("stream", "before", True), ("stream", "after", True), ("list", "after", False)],
+)
+async def test_a_fire_cut_off_between_its_two_marks_is_done_once_or_left_unanswered(
+    brain: DevBrain, redis_url: str, tmp_path: Path, kind: str, when: str, is_known: bool
+) -> None:
+    """A stream shows what was sent. What was taken from a list has left no trace, and is lost with a worker."""
+    settings = {**environment(), "TEST_DIES": when}
+    async with running_taskiq(tmp_path, redis_url, settings, kind=kind):
+        await brain.wait_for_workers(1, timeout_s=START_S)
+        command = await fired(brain, "f-1", "x")
+        await brain.seen.until(lambda: len(brain.seen.hellos) == 2, "another one began", timeout_s=START_S)
+        await brain.wait_for_workers(1, timeout_s=START_S)
+        assert command.result is None
+        await brain.send_again(command)
+        if is_known:
+            assert (await brain.wait_for_result(command, timeout_s=START_S))["status"] == "success"
+            await until(lambda: "note x" in runs(tmp_path), "it ran", START_S)
+        await last_event(brain, await submitted(brain, "note", "last"))
+        assert (command.result is not None) is is_known
+    assert runs(tmp_path).count("note x") == 1 if is_known else runs(tmp_path).count("note x") <= 1
+
+
 async def test_a_task_left_started_by_a_kill_is_reconciled(
     brain: DevBrain, redis_url: str, tmp_path: Path
 ) -> None:
@@ -172,6 +197,23 @@ async def test_a_list_is_purged_of_what_waits(brain: DevBrain, redis_url: str, t
         await brain.command("cancel_task", task_id=first, engine="taskiq")
         await last_event(brain, await submitted(brain, "note", "last"))
     assert len(runs(tmp_path)) <= 3
+
+
+async def test_a_full_list_of_cancelled_tasks_makes_room_but_not_of_the_last_hour(
+    brain: DevBrain, redis_url: str, tmp_path: Path
+) -> None:
+    async with running_taskiq(tmp_path, redis_url, environment()), Redis.from_url(redis_url) as redis:
+        await brain.wait_for_workers(1, timeout_s=START_S)
+        key, now_s = f"z4j:taskiq:revoked:{QUEUE}", time.time()
+        await redis.zadd(key, {f"t-{number}": now_s - 60 for number in range(10_000)})
+        answer = await brain.command("cancel_task", task_id="strange", engine="taskiq")
+        assert answer["error"].startswith("command.busy")
+        await redis.zadd(key, {"t-0": now_s - 7_200})
+        answer = await brain.command("cancel_task", task_id="strange", engine="taskiq")
+        assert answer["status"] == "success"
+        assert await redis.zcard(key) == 10_000
+        assert await redis.zscore(key, "t-0") is None
+        assert 0 < await redis.ttl(key) <= 7 * 24 * 3600
 
 
 async def test_hostile_ids_are_nothing_but_members(brain: DevBrain, redis_url: str, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from z4j_fastapi.commands.shared_file import SharedFile
 
 FILE_NAME = "dead_letters.sqlite"
 KEPT_MESSAGES = 1_000
+MOST_MESSAGES = 100_000
+"""Each that is kept looks at all others: beyond this a failing task would wait for its disk."""
 KEPT_S = 7 * 24 * 3600.0
 MAX_MESSAGE_BYTES = 256 * 1024
 """A larger one is not kept."""

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.status import State
+from z4j_fastapi.log import log
 from z4j_fastapi.workers.task_run import TaskRun
-from z4j_probes.given import seal_arguments
+from z4j_probes.given import Unusable, as_count, seal_arguments
 
 try:
     from taskiq import InMemoryBroker, TaskiqMiddleware
@@ -37,7 +38,7 @@ from z4j_fastapi.workers.taskiq.actions import (
     ROOT_LABEL,
     TaskiqEngine,
 )
-from z4j_fastapi.workers.taskiq.dead_letters import KEPT_MESSAGES
+from z4j_fastapi.workers.taskiq.dead_letters import KEPT_MESSAGES, MOST_MESSAGES
 from z4j_fastapi.workers.taskiq.executions import (
     RETRY_LABEL,
     Execution,
@@ -73,16 +74,17 @@ class Z4JMiddleware(TaskiqMiddleware):
 
     The agent of a worker does what the brain asks (`commands=`). For that it keeps the messages of the last
     `keep_failed` tasks that failed, for a week at most, in its state directory; with 0 it keeps none, and
-    refuses to list dead letters and to run them again.
+    refuses to list dead letters and to run them again. What is no number there is an ERROR in the log, and
+    the default is used.
     """
 
     def __init__(
-        self, agent: Z4JAgent | None = None, *, keep_failed: int = KEPT_MESSAGES, **agent_arguments: Any
+        self, agent: Z4JAgent | None = None, *, keep_failed: Any = KEPT_MESSAGES, **agent_arguments: Any
     ) -> None:
         agent_arguments = seal_arguments(agent_arguments)
         super().__init__()
         self._sender = agent
-        self._keep_failed = keep_failed
+        self._keep_failed = _as_kept(keep_failed)
         self._agent_arguments = {"role": "task", **agent_arguments}
         self._engine: TaskiqEngine | None = None
         self._own: Z4JAgent | None = None
@@ -225,6 +227,18 @@ class Z4JMiddleware(TaskiqMiddleware):
             parent_task_id=message.labels.get(PARENT_LABEL),
             root_task_id=message.labels.get(ROOT_LABEL),
         )
+
+
+def _as_kept(keep_failed: Any) -> int:
+    kept = as_count("keep_failed", keep_failed)
+    if kept is None or isinstance(kept, Unusable):
+        log.error(
+            "keep_failed of Z4JMiddleware is not a number but of the type %s: %d is used",
+            type(keep_failed).__name__,
+            KEPT_MESSAGES,
+        )
+        return KEPT_MESSAGES
+    return min(max(kept, 0), MOST_MESSAGES)
 
 
 def _count(message: TaskiqMessage, label: str) -> int:

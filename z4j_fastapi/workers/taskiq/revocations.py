@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 KEPT_S = 7 * 24 * 3600
 """A task that waits for longer runs after all."""
 MAX_REVOKED = 10_000
-"""Of one queue. Where it is full a cancel is refused: an entry that gave way would let its task run."""
+"""Of one queue: ids come from a brain, and there may be no such task. The oldest give way to new ones."""
+SAFE_S = 3600
+"""So long none gives way, which would let its task run: where all are younger a cancel is refused."""
 VERDICT_S = 60
 """How long it is known what a worker did about a task that ran."""
 CHECK_S = 2.0
@@ -43,8 +45,11 @@ class Revocations:
                 key = _list_key(queue)
                 await redis.zremrangebyscore(key, "-inf", now_s - KEPT_S)
                 if await redis.zcard(key) >= MAX_REVOKED:
-                    cause = f"{MAX_REVOKED} tasks of {queue} were cancelled within a week, which is the limit"
-                    raise Refused("command.busy", cause)
+                    (_, oldest_s), *_ = await redis.zrange(key, 0, 0, withscores=True)
+                    if float(oldest_s) > now_s - SAFE_S:
+                        cause = f"{MAX_REVOKED} tasks of {queue} were cancelled within an hour, the limit"
+                        raise Refused("command.busy", cause)
+                    await redis.zremrangebyrank(key, 0, -MAX_REVOKED)
                 await redis.hdel(_verdict_key(queue), task_id)
                 await redis.zadd(key, {task_id: now_s})
                 await redis.expire(key, KEPT_S)
