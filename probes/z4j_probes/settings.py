@@ -86,6 +86,11 @@ class Settings:
         found = {name: source.secret_file for name, source in self.sources.items()}
         return {name: path for name, path in found.items() if path is not None}
 
+    @property
+    def all_files(self) -> dict[str, str]:
+        """The same, with the CA file, which the TLS handshake reads."""
+        return self.files | ({"ca_file": self.ca_file} if self.ca_file else {})
+
     def reread(self) -> Settings:
         """The same, with each secret that comes from a file as the file has it now.
 

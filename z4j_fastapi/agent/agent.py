@@ -13,11 +13,12 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from z4j_fastapi.agent.description import describe
 from z4j_fastapi.agent.events import EventEncoder
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.host import monkey_patching, reloader_that_watches
@@ -138,6 +139,7 @@ class Z4JAgent:
         self._board = StatusBoard()
         self._thread: AgentThread | None = None
         self._entered_pid: int | None = None
+        self._started_at = datetime.now(UTC)
 
     @property
     def settings(self) -> Settings:
@@ -153,6 +155,21 @@ class Z4JAgent:
         thread = self._thread
         is_dead = thread is not None and not thread.look()
         return self._board.snapshot(is_forked=self._is_forked, is_dead=is_dead)
+
+    def describe(self) -> dict[str, Any]:
+        """What `python -m z4j_fastapi status` and metrics show of it: JSON-ready, without secrets.
+
+        `status` without its report, and with it process, settings, files that were read, and latencies.
+        """
+        return describe(
+            self.status,
+            self.settings,
+            self._introduction,
+            started_at=self._started_at,
+            latency=self._board.latency,
+            missed=self._board.missed,
+            stamps={} if self._thread is None else self._thread.stamps,
+        )
 
     def emit(
         self,
@@ -226,8 +243,10 @@ class Z4JAgent:
             engine=self._commanded,
             host_loop=_running_loop(),
             redacted=self._encoder.redacted,
+            describe=self.describe,
         )
         self._thread, self._entered_pid = thread, os.getpid()
+        self._started_at = datetime.now(UTC)
         board.change(State.STARTING, reason="still connecting")
         try:
             asyncio.get_running_loop()  # what waits for the thread is asyncio's: no host of another kind can

@@ -36,6 +36,8 @@ class InFlight(Generic[B]):
         self._pace = Pace()
         self._acknowledged_s = 0.0
         self._passed_s = 0.0
+        self.latency_s = 0.0
+        """How long after it was sent the batch that was acknowledged last was acknowledged."""
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -62,6 +64,7 @@ class InFlight(Generic[B]):
         if not isinstance(frame_id, str) or frame_id not in self._sent:
             return None
         batch, sent_s = self._sent.pop(frame_id)
+        self.latency_s = now_s - sent_s
         # a brain works on one batch of a session at a time: its turn came with the end of the last
         self._pace.acknowledged(len(batch), now_s - max(sent_s, self._acknowledged_s))
         self._acknowledged_s, self._passed_s = now_s, max(sent_s, self._passed_s)

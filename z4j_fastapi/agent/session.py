@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from z4j_fastapi.agent.delivery import Delivery, Sent
 from z4j_fastapi.agent.in_flight import MAX_EVENTS, InFlight
 from z4j_fastapi.agent.rejections import Rejections
+from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
@@ -66,9 +66,9 @@ class SessionOver(Exception):
 class Session:
     """Runs one session until it ends. Lives in one event loop; owns the WebSocket that it is given.
 
-    `commands` takes what the brain asks and has the replies; `rejections` and `delivery` outlive sessions;
-    `health` is asked for what a heartbeat reports of the adapter; `stalled` is told for how many seconds no
-    batch was acknowledged, now and then while that grows, and with 0 when one was.
+    `commands` takes what the brain asks and has the replies; `rejections`, `delivery` and `traffic` outlive
+    sessions; `health` is asked for what a heartbeat reports of the adapter; `stalled` is told for how many
+    seconds no batch was acknowledged, now and then while that grows, and with 0 when one was.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Session:
         commands: Dispatcher,
         rejections: Rejections,
         delivery: Delivery,
+        traffic: Traffic,
         health: Callable[[], Mapping[str, Any]] = dict,
         stalled: Callable[[float], object] = bool,
     ) -> None:
@@ -87,6 +88,7 @@ class Session:
         self._commands = commands
         self._rejections = rejections
         self._delivery = delivery
+        self._traffic = traffic
         self._health = health
         self._stalled = stalled
         self._in_flight = InFlight[Sent]()
@@ -97,7 +99,6 @@ class Session:
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
         self._finishing = False
-        self._last_flush_at: datetime | None = None
 
     def wake(self) -> None:
         """There may be events to send."""
@@ -194,6 +195,7 @@ class Session:
         if sent is None:
             return
         self._buffer.forget(sent.batch)
+        self._traffic.took(len(sent), self._in_flight.latency_s)
         more = bool(self._in_flight)
         self._delivery.acknowledged(sent, now_s, more_on_their_way=more, limit_bytes=self._limit)
         self._stalled(0.0)
@@ -201,7 +203,6 @@ class Session:
             log.warning(
                 "the brain rejects every event, %d so far; see the brain's log", self._rejections.count
             )
-        self._last_flush_at = datetime.now(UTC)
         self._room.set()
         if self._held:  # what it has proven may let one of these be tried
             self._wake.set()
@@ -302,7 +303,8 @@ class Session:
         interval_s = self._live.ack.heartbeat_interval_seconds
         try:
             while True:
-                flushed = timestamp(self._last_flush_at) if self._last_flush_at else None
+                flushed_at = self._traffic.last_at
+                flushed = timestamp(flushed_at) if flushed_at else None
                 payload = {
                     "buffer_size": self._buffer.depth,
                     "last_flush_at": flushed,

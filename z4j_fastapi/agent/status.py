@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from z4j_fastapi.agent.host import log_fault
+from z4j_fastapi.agent.traffic import Latency, Traffic
 from z4j_fastapi.log import log
 from z4j_probes import Report
 
@@ -48,7 +49,9 @@ class AgentStatus:
     an offline agent tries to connect again, None in any other state and while it tries. `unacknowledged_s` is
     for how long the brain has acknowledged none of the batches that were sent to it; above 30 the state stays
     `online`, with the code `session.unacknowledged`. `set_aside` counts events that no brain took, in the
-    file that all processes of this agent share.
+    file that all processes of this agent share. `acknowledged` counts events that a brain has acknowledged,
+    `last_acknowledged_at` says when that was the last time. `brain_version` is that of the brain of the last
+    session. `reconnects` counts lost sessions and failed attempts to connect, by code.
     """
 
     state: State
@@ -69,6 +72,10 @@ class AgentStatus:
     next_attempt_at: datetime | None = None
     unacknowledged_s: float = 0.0
     set_aside: int = 0
+    acknowledged: int = 0
+    last_acknowledged_at: datetime | None = None
+    brain_version: str = ""
+    reconnects: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without secrets."""
@@ -87,15 +94,19 @@ class AgentStatus:
             "session_id": self.session_id,
             "log_fault": self.log_fault,
             "commands": dict(self.commands),
-            "next_attempt_at": _rfc_3339(self.next_attempt_at) if self.next_attempt_at else None,
+            "next_attempt_at": _rfc_3339(self.next_attempt_at),
             "set_aside": self.set_aside,
+            "acknowledged": self.acknowledged,
+            "last_acknowledged_at": _rfc_3339(self.last_acknowledged_at),
+            "brain_version": self.brain_version,
+            "reconnects": dict(self.reconnects),
             "unacknowledged_s": round(self.unacknowledged_s, 1),
             "report": self.report.to_dict() if self.report else None,
         }
 
 
-def _rfc_3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _rfc_3339(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Counts(Protocol):
@@ -126,8 +137,11 @@ class StatusBoard:
         self._counts: Counts | None = None
         self._rejections: Rejections | None = None
         self._commands: Dispatcher | None = None
+        self._traffic: Traffic | None = None
         self._last: AgentStatus | None = None  # once it is there, no thread can write over it
         self.missed = missed
+        self.changed: Callable[[], object] = bool
+        """Called after each change that a person waits for: of state, of worker id, of the disk."""
         self.decided: concurrent.futures.Future[None] = concurrent.futures.Future()
         """Done once the first climb has its verdict, or none is waited for."""
 
@@ -163,7 +177,15 @@ class StatusBoard:
             status = replace(status, rejected=self._rejections.count)
         if self._commands is not None:
             status = replace(status, commands=self._commands.counts)
+        if self._traffic is not None:
+            traffic = self._traffic
+            status = replace(status, acknowledged=traffic.acknowledged, last_acknowledged_at=traffic.last_at)
         return status
+
+    @property
+    def latency(self) -> Latency:
+        """How long the brain took to acknowledge batches."""
+        return self._traffic.latency if self._traffic else Latency()
 
     def change(
         self,
@@ -176,6 +198,9 @@ class StatusBoard:
         next_attempt_at: datetime | None = None,
     ) -> None:
         """A new state, since now. Without a report the last one stays."""
+        reconnects = self._status.reconnects
+        if state is State.OFFLINE and code:
+            reconnects = {**reconnects, code: reconnects.get(code, 0) + 1}
         self._status = replace(
             self._status,
             state=state,
@@ -186,7 +211,9 @@ class StatusBoard:
             session_id=session_id,
             next_attempt_at=next_attempt_at,
             unacknowledged_s=0.0,
+            reconnects=reconnects,
         )
+        self.changed()
         if state is not State.STARTING:
             self.decide()
 
@@ -195,14 +222,17 @@ class StatusBoard:
         self._counts = counts
         self._status = replace(self._status, buffer_path=path, worker_id=worker_id)
 
-    def counts_too(self, rejections: Rejections, commands: Dispatcher) -> None:
+    def counts_too(self, rejections: Rejections, commands: Dispatcher, traffic: Traffic) -> None:
         """Show what these count, as long as this life lasts."""
-        self._rejections, self._commands = rejections, commands
+        self._rejections, self._commands, self._traffic = rejections, commands, traffic
 
     def stalled(self, seconds: float, code: str = "", reason: str = "") -> None:
         """No batch was acknowledged for so long in an open session; the code says if that is a fault."""
         if self.state is State.ONLINE:
+            is_news = code != self._status.code
             self._status = replace(self._status, code=code, reason=reason, unacknowledged_s=seconds)
+            if is_news:
+                self.changed()
 
     def tries(self) -> None:
         """The next attempt has begun."""
@@ -216,6 +246,11 @@ class StatusBoard:
     def renamed(self, worker_id: str) -> None:
         """The brain knows this worker by another id from now on."""
         self._status = replace(self._status, worker_id=worker_id)
+        self.changed()
+
+    def is_with(self, brain_version: str) -> None:
+        """The brain of the session that begins is of that version."""
+        self._status = replace(self._status, brain_version=brain_version)
 
     def has_set_aside(self, count: int) -> None:
         """So many events are set aside."""
@@ -224,6 +259,7 @@ class StatusBoard:
     def buffer_changed(self, fault: str, path: str | None) -> None:
         """The disk takes no events, for the reason with that code, or does again; where the files are now."""
         self._status = replace(self._status, buffer_fault=fault, buffer_path=path)
+        self.changed()
 
     def decide(self) -> None:
         """Nothing waits for a verdict any longer."""
@@ -243,5 +279,5 @@ class StatusBoard:
                 unacknowledged_s=0.0,
             )
         self._last = status
-        self._counts = self._rejections = self._commands = None
+        self._counts = self._rejections = self._commands = self._traffic = None
         self.decide()

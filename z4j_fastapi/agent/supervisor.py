@@ -17,6 +17,7 @@ from pathlib import Path
 
 from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.delivery import Delivery
+from z4j_fastapi.agent.files import SettingsFiles
 from z4j_fastapi.agent.frame_size import recall_frame_size, remember_frame_size
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.outage import Outage, sentence
@@ -24,6 +25,7 @@ from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
 from z4j_fastapi.agent.status import State, StatusBoard
+from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log, traceback_text
@@ -47,8 +49,6 @@ from z4j_probes.transport import hang_up
 
 # A replacement that comes twice within this is no restart that overlapped: this worker has a double.
 DOUBLE_WITHIN_S = 60.0
-# How long an attempt to connect waits for files that hold secrets before it goes on with what it has.
-REREAD_S = 5.0
 # A brain that is busy takes seconds. From here on a person should know.
 UNACKNOWLEDGED_S = 30.0
 # How a proxy ends what has lasted too long: without a close frame, or with one of these.
@@ -76,6 +76,8 @@ class Supervisor:
         self._registry = registry
         self.settings = settings
         """As read last: before each climb."""
+        self.files = SettingsFiles()
+        """Those that the settings come from."""
         self.keeps_events = True
         """False once settings are so broken that no later start would look for events in this place."""
         self._introduction = introduction
@@ -92,6 +94,7 @@ class Supervisor:
         self._cuts = Cuts()
         self._is_stalled = False
         self.rejections = Rejections()
+        self.traffic = Traffic()
         self._delivery = Delivery(recall_frame_size(self._directory, identity))
         self._outage = Outage()
         self._wrong = ""
@@ -99,7 +102,7 @@ class Supervisor:
         self._warned: set[str] = set()
         self._finishing = False
         board.opened(buffer, self._buffer_path(), self._worker_id)
-        board.counts_too(self.rejections, commands)
+        board.counts_too(self.rejections, commands, self.traffic)
         board.change(State.STARTING, reason="still connecting")
 
     @property
@@ -128,7 +131,8 @@ class Supervisor:
             commanded = group.create_task(self._commands.run(), name="z4j commands")
             await self._attempt(self._connect())
             while not self._finishing and self._next_s is not None:
-                await asyncio.sleep(self._next_s - time.monotonic())
+                if await self.files.sleep(self.settings, self._next_s - time.monotonic()):
+                    log.info("a file with settings has changed: connecting now")
                 await self._attempt(self._connect())
             adopting.cancel()
             commanded.cancel()
@@ -181,8 +185,7 @@ class Supervisor:
     async def _connect(self) -> None:
         self._board.tries()
         with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
-            async with asyncio.timeout(REREAD_S):
-                self.settings = await in_daemon_thread(self.settings.reread)
+            self.settings = await self.files.reread(self.settings)
         self._commands.hmac_secret = self.settings.hmac_secret
         report, live = await self._climb()
         if live is not None:
@@ -239,6 +242,7 @@ class Supervisor:
             self._commands,
             self.rejections,
             self._delivery,
+            self.traffic,
             self._health,
             self._stalled,
         )
@@ -246,6 +250,7 @@ class Supervisor:
         try:
             excerpt = self.settings.redactor().excerpt  # hello_ack is not signed
             session_id, agent_id = excerpt(live.ack.session_id), excerpt(live.ack.agent_id)
+            self._board.is_with(excerpt(live.ack.brain_version))
             self._board.change(State.ONLINE, report=report, session_id=session_id)
             self._remember()
             self._wrong = ""

@@ -13,8 +13,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.status import State, StatusBoard
@@ -23,10 +23,12 @@ from z4j_fastapi.log import log, traceback_text
 from z4j_probes import Settings
 
 if TYPE_CHECKING:
+    from z4j_fastapi.agent.status_writer import StatusWriter
     from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
     from z4j_fastapi.buffer.open import Bounds, OpenedBuffer
     from z4j_fastapi.commands.dispatch import Dispatcher
+    from z4j_probes.file_stamp import FileStamp
 
 # How long the first event of a batch waits for company. It also bounds how often `wake` wakes this thread,
 # which costs a caller more than keeping the event does.
@@ -45,7 +47,8 @@ RESTART_EVERY_S = 60.0
 class AgentThread:
     """One life of an agent, from start to stop. `board` is told each new status, in the thread.
 
-    `engine` acts in `host_loop`, and its errors are sent as `redacted` has them. Whatever ends what runs in
+    `engine` acts in `host_loop`, and its errors are sent as `redacted` has them. `describe` gives what the
+    status file says. Whatever ends what runs in
     the thread is logged, and it starts again, with the buffer that is open. Where the thread itself is gone,
     `look` sees it.
     """
@@ -60,6 +63,7 @@ class AgentThread:
         preflight_budget_s: float,
         shutdown_budget_s: float,
         redacted: Callable[[str], str],
+        describe: Callable[[], Mapping[str, Any]],
         engine: Engine | None = None,
         host_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -72,9 +76,11 @@ class AgentThread:
         self._engine = engine
         self._host_loop = host_loop
         self._redacted = redacted
+        self._describe = describe
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
         self._opened: OpenedBuffer | None = None
+        self._status_writer: StatusWriter | None = None
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._restarted_s = -math.inf
@@ -130,6 +136,11 @@ class AgentThread:
             log.error("can't start the agent's thread: %s. Retrying.", exc)
 
     @property
+    def stamps(self) -> Mapping[str, FileStamp]:
+        """Which version of each file the settings were read from."""
+        return {} if self._supervisor is None else self._supervisor.files.read
+
+    @property
     def settings(self) -> Settings:
         """As read last."""
         return self._settings if self._supervisor is None else self._supervisor.settings
@@ -158,6 +169,11 @@ class AgentThread:
             self._waking_s = now_s
             with contextlib.suppress(RuntimeError):  # it has just stopped; the event is on disk
                 loop.call_soon_threadsafe(loop.call_later, LINGER_S, self._wake_session)
+
+    def _keep_house(self) -> None:
+        self.look()
+        if self._status_writer is not None:
+            self._status_writer.tend()
 
     def _wake_session(self) -> None:
         self._waking_s = -math.inf  # before the session looks: what comes after its look wakes it again
@@ -200,6 +216,7 @@ class AgentThread:
         if self._stopping.is_set():
             self._stop.set()
         # websockets, sqlite3 and ssl load here, not where a web service imports us
+        from z4j_fastapi.agent.status_writer import StatusWriter
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.open import open_buffer
         from z4j_fastapi.commands.dispatch import open_dispatcher
@@ -208,7 +225,9 @@ class AgentThread:
         if self._opened is None:
             budget_s = max(self._preflight_budget_s / 2, _DISK_S)
             self._opened = await open_buffer(self._settings, budget_s, self._bounds)
-            self._opened.buffer.look = self.look
+            self._status_writer = StatusWriter(self._opened.buffer, self._describe)
+            self._opened.buffer.look = self._keep_house
+            self._board.changed = self._opened.buffer.wake_housekeeper
         opened = self._opened
         opened.buffer.release_all()  # what an earlier life had on its way
         self.buffer = opened.buffer  # whatever the rest of a start comes to

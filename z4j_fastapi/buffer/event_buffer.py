@@ -51,7 +51,7 @@ class EventBuffer:
         if has_thread:
             self._housekeeper = Housekeeper(store, lambda: self.look())
         self.look: Callable[[], object] = bool
-        """The housekeeper calls it in each round, and every few seconds while there is nothing to do."""
+        """The housekeeper calls it in each round, every few seconds without work, and at the end."""
         self.slot = store.slot.number if store.slot else slots.random_number()
         """The number of this process among its siblings, for as long as it lives."""
 
@@ -130,6 +130,16 @@ class EventBuffer:
     def directory(self) -> Path | None:
         """Where the files are; None while there are none."""
         return self._store.slot.path.parent if self._store.slot else None
+
+    @property
+    def path(self) -> Path | None:
+        """The slot's buffer file; None while there is none."""
+        return self._store.slot.path if self._store.slot else None
+
+    def wake_housekeeper(self) -> None:
+        """Have `look` called at once."""
+        if self._housekeeper:
+            self._housekeeper.hurry()
 
     @property
     def damaged_copy(self) -> Path | None:

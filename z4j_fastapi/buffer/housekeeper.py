@@ -22,7 +22,8 @@ LOOK_EVERY_S = 5.0
 class Housekeeper:
     """One store's. Any thread, signal handler or destructor may call `wake` and `hurry`.
 
-    `look` is called in each round, and every LOOK_EVERY_S while there is nothing to do.
+    `look` is called in each round, every LOOK_EVERY_S while there is nothing to do, and when the store is
+    closed.
     """
 
     def __init__(self, store: EventStore, look: Callable[[], object]) -> None:
@@ -57,19 +58,18 @@ class Housekeeper:
     def _run(self) -> None:
         while not self._is_closing:
             has_work = self._work.wait(LOOK_EVERY_S)
+            if has_work and not self._is_closing:
+                self._urgent.wait(HOUSEKEEPING_EVERY_S)
             if self._is_closing:
                 break
+            if has_work:
+                self._work.clear()
+                self._urgent.clear()
             self._try(self._look)
-            if not has_work:
-                continue
-            self._urgent.wait(HOUSEKEEPING_EVERY_S)
-            if self._is_closing:
-                break
-            self._work.clear()
-            self._urgent.clear()
-            if not self._try(self._store.tend) or self._store.is_unfinished:
+            if has_work and (not self._try(self._store.tend) or self._store.is_unfinished):
                 self._work.set()
         self._store.close()
+        self._try(self._look)
 
     def _try(self, work: Callable[[], object]) -> bool:
         """Do a part of a round. False where it raised: the thread's end would be that of all durability."""

@@ -1,0 +1,56 @@
+"""What an agent says of itself on this machine: its status, whose it is, and which files it has read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.status import AgentStatus
+from z4j_fastapi.agent.traffic import LATENCY_BOUNDS, Latency
+from z4j_probes import Settings, __version__
+from z4j_probes.file_stamp import FileStamp
+
+FORMAT = "z4j.agent/1"
+
+
+def describe(
+    status: AgentStatus,
+    settings: Settings,
+    introduction: Introduction,
+    *,
+    started_at: datetime,
+    latency: Latency,
+    missed: int,
+    stamps: Mapping[str, FileStamp],
+) -> dict[str, Any]:
+    """JSON-ready, without secrets. The status's fields are among the others, except its report.
+
+    `stamps` say which version of its files the settings have, `missed` how many of the dropped events no
+    buffer was there to take.
+    """
+    shown, files = settings.describe(), settings.all_files
+    said = {
+        "format": FORMAT,
+        "pid": os.getpid(),
+        "version": __version__,
+        "started_at": started_at.isoformat(timespec="seconds"),
+        "role": introduction.role,
+        "framework": introduction.framework,
+        "engines": list(introduction.engines),
+        **{name: shown[name] for name in ("brain_url", "project_id", "agent_name")},
+        **status.to_dict(),
+        "missed": missed,
+        "latency": {"bounds": list(LATENCY_BOUNDS), "counts": list(latency.counts), "sum_s": latency.sum_s},
+        "files": [
+            {"setting": name, "path": files[name], **asdict(stamp)}
+            for name, stamp in stamps.items()
+            if name in files
+        ],
+    }
+    del said["report"]
+    redacted: dict[str, Any] = settings.redactor().value(said)
+    return redacted

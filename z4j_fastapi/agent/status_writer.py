@@ -1,0 +1,65 @@
+"""StatusWriter: keeps an agent's status file beside its slot, for `python -m z4j_fastapi status` and metrics.
+
+It is written in the housekeeper's thread, which may wait for the disk: at each change of state, else at most
+every WRITE_EVERY_S, and not at all while nothing changes. What can't be written is left: the buffer, whose
+files are beside it, says what is wrong with the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from z4j_fastapi.buffer import EventBuffer
+from z4j_probes import StorageError
+from z4j_probes.storage import StatusFile
+
+WRITE_EVERY_S = 5.0
+# What may not wait.
+_STATE = ("state", "since", "code", "reason", "buffer_fault", "worker_id")
+
+
+class StatusWriter:
+    """Of one agent, which says of itself what `describe` gives. For the housekeeper's thread only."""
+
+    def __init__(self, buffer: EventBuffer, describe: Callable[[], Mapping[str, Any]]) -> None:
+        self._buffer = buffer
+        self._describe = describe
+        self._file: StatusFile | None = None
+        self._written: Mapping[str, Any] = {}
+        self._written_s = 0.0
+
+    def tend(self) -> None:
+        """Write what is new, if it is time for that; remove the file where the buffer is closed."""
+        path = self._buffer.path
+        if self._buffer.closed or path is None:
+            self._remove()
+            return
+        said = self._describe()
+        file = self._file_beside(path)
+        is_due = time.monotonic() - self._written_s >= WRITE_EVERY_S
+        is_news = any(said[name] != self._written.get(name) for name in _STATE)
+        if file.is_there and not is_news and (not is_due or said == self._written):
+            return
+        self._written_s = time.monotonic()  # also where it fails: a disk that is full stays so for a while
+        with contextlib.suppress(StorageError):
+            file.write({**said, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
+        self._written = said
+
+    def _file_beside(self, path: Path) -> StatusFile:
+        """The file of the slot with that buffer file: a slot may move to another directory or number."""
+        slot = int(path.stem.rpartition("-")[2])
+        if self._file is not None and self._file.is_of(path.parent, slot):
+            return self._file
+        self._remove()
+        self._file = StatusFile(path.parent, slot)
+        return self._file
+
+    def _remove(self) -> None:
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
