@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from z4j_fastapi.buffer import EventBuffer, event_store, housekeeper
+from z4j_fastapi.buffer.event_log import EventLog, Row
+from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_probes import StorageError
 
 
@@ -129,6 +133,91 @@ def test_what_an_earlier_process_left_is_delivered_by_one_that_had_no_disk_at_fi
         [f'"left {n}"' for n in range(left)] + [str(n) for n in range(in_memory)]
     )
     assert (buffer.depth, buffer.fault, buffer.dropped) == (0, "", 0)
+    buffer.close()
+
+
+def test_what_a_deleted_file_had_comes_into_memory_within_its_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_store, "MEMORY_BYTES", 100_000)
+    add_older, most = Tail.add_older, [0]
+
+    def add(self: Tail, id_: int, entry: Entry) -> None:
+        add_older(self, id_, entry)
+        most[0] = max(most[0], self.bytes)
+
+    monkeypatch.setattr(Tail, "add_older", add)
+    buffer = EventBuffer.open(tmp_path, "abc")
+    for n in range(40):
+        assert buffer.append(json.dumps([n, "x" * 10_000]))
+    until(lambda: buffer._store._log_depth >= 40, buffer)
+    (tmp_path / "abc" / "buffer-0.sqlite").unlink()
+    until(lambda: buffer.dropped, buffer)
+    until(lambda: buffer.append('"more"'), buffer)
+    kept = [json.loads(text)[0] for text in buffer.claim(10**6, 10**9).payloads if text != '"more"']
+    assert kept == list(range(40 - len(kept), 40))
+    assert 5 <= len(kept) <= 10
+    assert 50_000 < most[0] <= 101_000
+    assert buffer.dropped == 40 - len(kept)
+    buffer.close()
+
+
+def test_memory_is_bounded_while_the_database_takes_nothing_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_store, "TAIL_BYTES", 100_000)
+    began, goes_on = threading.Event(), threading.Event()
+    move_in = EventLog.move_in
+
+    def hang(self: EventLog, rows: Sequence[Row], **arguments: int) -> None:
+        if rows:
+            began.set()
+            assert goes_on.wait(30)
+        move_in(self, rows, **arguments)
+
+    buffer = EventBuffer.open(tmp_path, "abc")
+    monkeypatch.setattr(EventLog, "move_in", hang)
+    for n in range(5):
+        assert buffer.append(json.dumps([n, "x" * 1000]))
+    assert began.wait(30)
+    for n in range(5, 400):
+        assert buffer.append(json.dumps([n, "x" * 1000]))
+    assert buffer.bytes <= 100_000
+    assert buffer.depth + buffer.dropped == 400
+    goes_on.set()
+    until(lambda: buffer._store._log_depth > 0, buffer)
+    left = [text for text in buffer.claim(10**6, 10**9).payloads if text != '"more"']
+    assert [json.loads(text)[0] for text in left] == [*range(5), *range(405 - len(left), 400)]
+    assert len(left) + buffer.dropped == 400
+    buffer.close()
+    again = EventBuffer.open(tmp_path, "abc")
+    assert [text for text in again.claim(10**6, 10**9).payloads if text != '"more"'] == left
+    again.close()
+
+
+def test_a_directory_that_is_exchanged_is_adopted_with_its_journal(tmp_path: Path) -> None:
+    """As when a backup is put back: its database and its journal belong together, and not to ours."""
+    copied = EventBuffer.open(tmp_path, "abc")
+    moved(copied, 10)
+    for n in range(10, 20):
+        assert copied.append(str(n))
+    shutil.copytree(tmp_path / "abc", tmp_path / "copy")
+    copied.forget(copied.claim(10**6, 10**9))
+    copied.close()
+    buffer = EventBuffer.open(tmp_path, "abc")
+    assert buffer.append('"ours"')
+    shutil.rmtree(tmp_path / "abc")
+    os.rename(tmp_path / "copy", tmp_path / "abc")
+    path = tmp_path / "abc" / "buffer-0.sqlite"
+    before = path.stat().st_ino
+    until(lambda: path.exists() and path.stat().st_ino != before, buffer)
+    until(lambda: buffer.append('"more"'), buffer)
+    claimed = list(buffer.claim(10**6, 10**9).payloads)
+    assert '"ours"' in claimed
+    assert not any(text.isdigit() for text in claimed)  # they are of another slot
+    assert buffer.adopt() >= 20
+    adopted = [text for text in buffer.claim(10**6, 10**9).payloads if text.isdigit()]
+    assert sorted(adopted, key=int) == [str(n) for n in range(20)]
     buffer.close()
 
 

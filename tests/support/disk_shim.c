@@ -1,5 +1,6 @@
-/* Preloaded into a process: its fsync and fdatasync take Z4J_TEST_SYNC_S seconds longer, and what they have
-   made durable is copied to Z4J_TEST_DURABLE, as it would be there after a power cut at the worst moment. */
+/* Preloaded into a process: its fsync and fdatasync take Z4J_TEST_SYNC_S seconds longer, its fstat64
+   Z4J_TEST_STAT_S, and what the former have made durable is copied to Z4J_TEST_DURABLE, as it would be there
+   after a power cut at the worst moment. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -28,13 +29,16 @@ static void copy(int descriptor, const char *directory) {
     rename(temporary, to);
 }
 
+static void wait_for(const char *seconds) {
+    if (!seconds) return;
+    double s = atof(seconds);
+    struct timespec left = {(time_t)s, (long)((s - (time_t)s) * 1e9)};
+    while (nanosleep(&left, &left)) {}
+}
+
 static int synced(int descriptor, const char *name) {
-    const char *seconds = getenv("Z4J_TEST_SYNC_S"), *durable = getenv("Z4J_TEST_DURABLE");
-    if (seconds) {
-        double s = atof(seconds);
-        struct timespec left = {(time_t)s, (long)((s - (time_t)s) * 1e9)};
-        while (nanosleep(&left, &left)) {}
-    }
+    const char *durable = getenv("Z4J_TEST_DURABLE");
+    wait_for(getenv("Z4J_TEST_SYNC_S"));
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
     int result = real(descriptor);
     if (durable && result == 0) copy(descriptor, durable);
@@ -43,3 +47,10 @@ static int synced(int descriptor, const char *name) {
 
 int fsync(int descriptor) { return synced(descriptor, "fsync"); }
 int fdatasync(int descriptor) { return synced(descriptor, "fdatasync"); }
+
+/* SQLite calls it with a mutex that every file of the process needs. */
+int fstat64(int descriptor, struct stat64 *found) {
+    wait_for(getenv("Z4J_TEST_STAT_S"));
+    int (*real)(int, struct stat64 *) = (int (*)(int, struct stat64 *))dlsym(RTLD_NEXT, "fstat64");
+    return real(descriptor, found);
+}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from z4j_fastapi.buffer import forks
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import storage_error
 from z4j_probes.storage.database import create_private
@@ -106,18 +107,19 @@ class SetAside:
         """A transaction of its own, durable when it is over."""
         create_private(self._path)
         try:
-            connection = sqlite3.connect(self._path, timeout=_LOCK_S, isolation_level=None)
-            try:
-                connection.execute("PRAGMA secure_delete=ON")
-                connection.execute("BEGIN IMMEDIATE")
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version > _VERSION:
-                    raise StorageError(UNWRITABLE, f"{self._path} is of a newer version")
-                connection.execute(_SCHEMA)
-                connection.execute(f"PRAGMA user_version={_VERSION}")
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                connection.close()  # which rolls back what is not committed
+            with forks.inside():
+                connection = sqlite3.connect(self._path, timeout=_LOCK_S, isolation_level=None)
+                try:
+                    connection.execute("PRAGMA secure_delete=ON")
+                    connection.execute("BEGIN IMMEDIATE")
+                    version = connection.execute("PRAGMA user_version").fetchone()[0]
+                    if version > _VERSION:
+                        raise StorageError(UNWRITABLE, f"{self._path} is of a newer version")
+                    connection.execute(_SCHEMA)
+                    connection.execute(f"PRAGMA user_version={_VERSION}")
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    connection.close()  # which rolls back what is not committed
         except sqlite3.Error as exc:
             raise storage_error(exc, f"{self._path} can't be used") from exc

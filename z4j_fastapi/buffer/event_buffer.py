@@ -72,7 +72,7 @@ class EventBuffer:
         one to move to. Raises StorageError where no file can be used, and RuntimeError where this process can
         have no more threads.
         """
-        slot = slots.take_lowest(private_directory(directory, identity)) if directory else None
+        directory = private_directory(directory, identity) if directory else None
         find_slot = None
         if find_directory is not None:
             find = find_directory
@@ -80,7 +80,9 @@ class EventBuffer:
             def find_slot() -> slots.Slot:
                 return slots.take_unused(private_directory(find(), identity))
 
-        store = EventStore(slot, max_events, max_bytes, find_slot)
+        with forks.inside():
+            slot = slots.take_lowest(directory) if directory else None
+            store = EventStore(slot, max_events, max_bytes, find_slot)
         buffer = cls(store, max_bytes, has_thread=bool(slot or find_slot))
         if buffer._housekeeper:
             try:
@@ -276,14 +278,13 @@ class EventBuffer:
         if self.closed:
             return True
         self._closed = True
-        forks.unwatch(self)
         if self._housekeeper is None:
             self._store.close()
-            return True
-        is_done = self._housekeeper.close(budget_s)
-        if not is_done:
+        elif not self._housekeeper.close(budget_s):
             forks.keep_for_ever(self._store)  # a thread is inside of it
-        return is_done
+            return False
+        forks.unwatch(self)
+        return True
 
     def hold(self, seconds: float) -> None:
         """For `forks`: nothing but a wait for the disk is inside SQLite once this returns."""
@@ -334,11 +335,12 @@ class EventBuffer:
         moved = 0
         for found in slots.abandoned(directory, own_number):
             try:
-                orphan = EventStore(found, MAX_EVENTS, 2 * MAX_BYTES, takes_events=False)
+                with forks.inside():
+                    orphan = EventStore(found, MAX_EVENTS, 2 * MAX_BYTES, takes_events=False)
             except StorageError:
                 continue
             try:
-                while orphan.settle() and not self.closed and (count := self._store.move_from(orphan)):
+                while not self.closed and (count := self._adopt_chunk(orphan)):
                     moved += count
                     if self._housekeeper:
                         self._housekeeper.hurry()
@@ -346,8 +348,13 @@ class EventBuffer:
                     while self._store.is_crowded and not self.closed and not self._store.fault:
                         time.sleep(ADOPT_PAUSE_S)
             finally:
-                orphan.close()
+                with forks.inside():
+                    orphan.close()
         return moved
+
+    def _adopt_chunk(self, orphan: EventStore) -> int:
+        with forks.inside():
+            return self._store.move_from(orphan) if orphan.settle() else 0
 
 
 def _fitting(rows: list[Row], room: int, *, at_least_one: bool) -> list[Row]:

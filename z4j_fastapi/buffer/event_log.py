@@ -134,6 +134,17 @@ class EventLog:
         query = "SELECT id, json FROM event WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
         return self._connection.execute(query, (first, last, limit)).fetchall()
 
+    def read_newest(self, limit: int, size: int) -> list[Row]:
+        """The newest events, newest first: as many as `limit`, and no more than `size` bytes."""
+        found: list[Row] = []
+        query = "SELECT id, json FROM event ORDER BY id DESC LIMIT ?"
+        for id_, json in self._connection.execute(query, (limit,)):
+            size -= utf8_size(json)
+            if size < 0:
+                break
+            found.append((id_, json))
+        return found
+
     def delete(self, first: int, last: int) -> None:
         """Remove the events with ids from `first` to `last`, as many as are there."""
         self._remove(first, last, 0)

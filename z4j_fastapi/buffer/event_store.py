@@ -19,10 +19,10 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from z4j_fastapi.buffer import journal, slots
+from z4j_fastapi.buffer import forks, journal, slots
 from z4j_fastapi.buffer.claims import END, Span
 from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EventLog, Row, utf8_size
 from z4j_fastapi.buffer.journal import Segment
@@ -99,7 +99,7 @@ class EventStore:
         self._log_depth = self._log_bytes = self._log_dropped = 0
         self._log_through = 0  # the newest id that may be in the database
         self._log_synced = -1
-        self._is_moving = False
+        self._moving_through = 0  # the newest id that is just being written to the database
         self._is_draining = False
         self._waited_through = 0  # the newest id at the last look
         self._undeleted: list[Span] = []
@@ -369,9 +369,10 @@ class EventStore:
                 self._not_durable += not entry.segment.is_file
             self._arrivals.popleft()
         gone: list[Entry] = []
-        while not self._is_moving and self._tail.depth and self._is_tail_too_much():
-            if oldest := self._tail.remove_oldest():
-                gone.append(oldest)
+        while self._is_tail_too_much() and (oldest := self._tail.remove_oldest(self._moving_through)):
+            if self._moving_through:  # all up to this one are gone or on their way to the database
+                self._moving_through = oldest[0]
+            gone.append(oldest[1])
         if dropped or gone:
             self._count_dropped(dropped + len(gone), gone)
 
@@ -481,18 +482,18 @@ class EventStore:
                 dropped = memory_dropped + sum(segment.dropped for segment in done)
                 if rows:
                     self._log_through = max(self._log_through, rows[-1][0])
-                self._is_moving = True
+                    self._moving_through = rows[-1][0]
             try:
                 if rows or dropped:
                     through = done[-1].number if done else 0
                     plain = [(id_, entry.json) for id_, entry in rows]
                     log.move_in(plain, journal_through=through, dropped=dropped)
             except sqlite3.Error as exc:
-                self._is_moving = False
+                self._moving_through = 0
                 self._free_room(exc)
                 return False
             with self.lock:
-                self._is_moving = False
+                self._moving_through = 0
                 moved = [self._tail.remove(id_) for id_, _ in rows]
                 self._look_at_log()
                 self._memory.dropped -= memory_dropped
@@ -595,7 +596,8 @@ class EventStore:
             return
         self._looked_s = now_s
         try:
-            slot, log = _open_log(self._find_slot())
+            with forks.inside():
+                slot, log = _open_log(self._find_slot())
         except StorageError:  # as it was told when this agent started
             return
         self._take(slot, log)
@@ -618,10 +620,10 @@ class EventStore:
         with self.disk_lock:
             known: list[Row] = []
             with contextlib.suppress(sqlite3.Error):
-                known = log.read(max(0, log.last_id + 1 - MEMORY_EVENTS), END, MEMORY_EVENTS)
+                known = log.read_newest(MEMORY_EVENTS, MEMORY_BYTES)
             with self.lock:
                 open_, self._open = self._open, self._memory if self._open else None
-                for id_, json in reversed(known):
+                for id_, json in known:
                     self._tail.add_older(id_, Entry(json, utf8_size(json), self._memory, 0))
             if open_ and open_.is_file:
                 open_.seal()
@@ -639,8 +641,7 @@ class EventStore:
                 self._left = corrupt
                 self._give_up(corrupt.depth, corrupt.dropped)
             try:
-                own_files = self._left.files if self._left else ()
-                slot = slots.replace(slot) if corrupt else slots.take_again(slot, own_files)
+                slot = slots.replace(slot) if corrupt else slots.take_again(slot, *self._own_files())
                 slot, log = _open_log(slot)
             except StorageError as exc:
                 before, self.fault = self.fault, exc.code
@@ -661,6 +662,11 @@ class EventStore:
             self.tell(CORRUPT, f"the buffer was damaged: {aside}, with {corrupt.depth} events in it")
         else:
             self.tell("", "the buffer file of this process was deleted or replaced; a new one is used")
+
+    def _own_files(self) -> tuple[Collection[slots.FileId], Collection[Path]]:
+        """Which file was the database, wherever it is by now, and where the journal still is."""
+        journals = (segment.path for segment in (*self._segments, *self._retired) if not segment.is_gone)
+        return self._left.files if self._left else (), [path for path in journals if path]
 
     def _take(self, slot: slots.Slot, log: EventLog) -> None:
         with self.lock:

@@ -70,7 +70,7 @@ class Segment:
     @classmethod
     def create(cls, directory: Path, slot: int, number: int) -> Segment:
         """A new file. Raises OSError where there is no room for even its first line."""
-        path = directory / f"journal-{slot}-{number}"
+        path = path_of(directory, slot, number)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         segment = cls(path, number, descriptor)
@@ -184,6 +184,11 @@ class Segment:
         if self.path is not None and not is_gone:  # not what another process has put there
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
+
+
+def path_of(directory: Path, slot: int, number: int) -> Path:
+    """Where a segment is."""
+    return directory / f"journal-{slot}-{number}"
 
 
 def gone_line(number: int, event_numbers: Iterable[int]) -> bytes:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from z4j_fastapi.buffer import journal
+from z4j_fastapi.buffer import forks, journal
 from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import open_database, private_directory, storage_error
@@ -80,20 +80,21 @@ def take_unused(directory: Path) -> Slot:
         return _take_first(directory, _unused(directory))
 
 
-def take_again(slot: Slot, own_files: Collection[FileId] = ()) -> Slot:
+def take_again(slot: Slot, own_files: Collection[FileId], own_journals: Collection[Path]) -> Slot:
     """The same slot, whose file was deleted or exchanged, perhaps with its directory.
 
     Where another process has that by now, a slot without a file. A file that was put in its place goes to a
-    free slot, where its events are adopted; `own_files` are the slot's own, wherever they are by now.
+    free slot, with its journal, where its events are adopted. `own_files` are the slot's own database and
+    log, wherever they are by now; `own_journals` is what is still there of its own journal.
     """
     directory = private_directory(slot.path.parent.parent, slot.path.parent.name)
     with _one_at_a_time(directory):
-        _make_way(slot, own_files)
+        _make_way(slot, own_files, own_journals)
         slot.connection.close()
         return _take_first(directory, itertools.chain([slot.number], _unused(directory)))
 
 
-def _make_way(slot: Slot, own_files: Collection[FileId]) -> None:
+def _make_way(slot: Slot, own_files: Collection[FileId], own_journals: Collection[Path]) -> None:
     """Give what was put in the place of the slot's own file another number, where nothing has it open.
 
     Before the slot's connection is closed: that deletes the log by its name.
@@ -108,6 +109,9 @@ def _make_way(slot: Slot, own_files: Collection[FileId]) -> None:
         _open(slot.path).close()  # which moves its own log into it
         free = next(_unused(directory))
         os.rename(slot.path, directory / f"buffer-{free}.sqlite")
+        for number, path in journal.find(directory, slot.number):
+            if path not in own_journals:
+                os.rename(path, journal.path_of(directory, free, number))
     except (OSError, StorageError, StopIteration):  # nothing is there, or another process has it
         return
 
@@ -184,10 +188,13 @@ def abandoned(directory: Path, own: int | None) -> Iterator[Slot]:
     in_journals = journal.slots_with_events(directory)
     for number in sorted({*_numbers(directory), *in_journals}):
         path = directory / f"buffer-{number}.sqlite"
-        if number == own or not (number in in_journals or _may_hold_events(path)):
+        if number == own:
             continue
         try:
-            with _one_at_a_time(directory):
+            with forks.inside():
+                if not (number in in_journals or _may_hold_events(path)):
+                    continue
+            with _one_at_a_time(directory), forks.inside():
                 slot = Slot(number, path, _open(path))
         except StorageError:
             continue

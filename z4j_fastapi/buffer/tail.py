@@ -92,9 +92,12 @@ class Tail:
         removed = (self.remove(id_) for id_ in self._ids(span))
         return [entry for entry in removed if entry]
 
-    def remove_oldest(self) -> Entry | None:
-        """Take out the oldest event."""
-        return self.remove(next(iter(self._entries), 0))
+    def remove_oldest(self, after: int = 0) -> tuple[int, Entry] | None:
+        """Take out the oldest event with an id above `after`."""
+        ids = self._ids((after + 1, self.next_id)) if after >= self.first_id else iter(self._entries)
+        id_ = next((id_ for id_ in ids if id_ in self._entries), 0)
+        entry = self.remove(id_)
+        return (id_, entry) if entry else None
 
     def read(self, span: Span, limit: int) -> list[Row]:
         """The oldest events with ids in `span`."""
