@@ -10,6 +10,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -48,10 +49,10 @@ class SharedFile:
             return False
         try:
             connection, self._connection = self._connection, None
-            forks.unwatch(self)
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
+            forks.unwatch(self)
         finally:
             self._lock.release()
         return True
@@ -104,6 +105,7 @@ class SharedFile:
         if self._connection is not None and self._inode == _inode(self._path):
             return self._connection
         self.close()  # deleted or replaced while it was open: what is written there is lost
+        forks.watch(self)
         try:
             connection = self._open()
         except StorageError as exc:
@@ -112,7 +114,6 @@ class SharedFile:
             set_aside(self._path)
             connection = self._open()
         self._connection, self._inode = connection, _inode(self._path)
-        forks.watch(self)
         return connection
 
     def _open(self) -> sqlite3.Connection:
@@ -121,8 +122,7 @@ class SharedFile:
             self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
         )
         try:
-            # Without shared memory SQLite stays with its rollback journal, which is as safe.
-            connection.execute("PRAGMA journal_mode=WAL")
+            _have_a_log(connection)
             # What a power cut takes back could be done twice.
             connection.execute("PRAGMA synchronous=FULL")
             connection.executescript(self._schema)
@@ -130,6 +130,22 @@ class SharedFile:
             connection.close()
             raise storage_error(exc, f"{self._path} can't be used") from exc
         return connection
+
+
+def _have_a_log(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log; without shared memory SQLite stays with its rollback journal, which is as safe.
+
+    Where two begin it at once, SQLite refuses one of them without waiting.
+    """
+    deadline_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+        time.sleep(0.01)
 
 
 def _inode(path: Path) -> int:
