@@ -19,7 +19,6 @@ from typing import Any
 
 from arq.connections import RedisSettings
 
-from z4j_fastapi import Z4JAgent
 from z4j_fastapi.workers.arq import z4j_worker
 from z4j_fastapi.workers.arq.actions import ArqEngine
 from z4j_fastapi.workers.engine import NewTask
@@ -40,12 +39,6 @@ async def forever(ctx: dict[str, Any]) -> None:
         await asyncio.Event().wait()
 
 
-async def be_seen(ctx: dict[str, Any]) -> None:
-    """A brain restarts only what has told of itself."""
-    agent: Z4JAgent = ctx["z4j"]
-    agent.emit("worker.heartbeat", task_id="", worker=agent.status.worker_id)
-
-
 @z4j_worker
 class WorkerSettings:
     """Quick to look at its queue."""
@@ -53,7 +46,6 @@ class WorkerSettings:
     functions = [note, forever]  # noqa: RUF012 - as arq has it
     redis_settings = RedisSettings.from_dsn(os.environ.get(REDIS_VARIABLE, "redis://127.0.0.1"))
     poll_delay = 0.05
-    on_startup = be_seen
 
 
 @contextmanager

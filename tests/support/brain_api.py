@@ -86,6 +86,23 @@ class BrainApi:
         rows = self._call("GET", f"/projects/{agent.project}/workers")
         return list(rows["items"] if isinstance(rows, dict) else rows)
 
+    def engine_worker(self, agent: Credentials, worker_id: str) -> dict[str, Any]:
+        """The page of one of them, by its row's id: metadata with stats, active, registered …"""
+        row: dict[str, Any] = self._call("GET", f"/projects/{agent.project}/workers/{worker_id}")
+        return row
+
+    def queue_depths(self, project: str) -> dict[str, int]:
+        """What the project's overview says of how many tasks wait in each queue."""
+        stats = self._call("GET", f"/projects/{project}/stats")
+        return {row["name"]: row["pending_count"] for row in stats["queue_depths"]}
+
+    def health(self, agent: Credentials) -> list[dict[str, Any]]:
+        """What an agent said of its own health, newest first."""
+        rows: list[dict[str, Any]] = self._call(
+            "GET", f"/projects/{agent.project}/agents/{agent.agent_id}/health"
+        )
+        return rows
+
     def tasks(self, project: str = "default", **filters: str) -> list[dict[str, Any]]:
         """All tasks, page by page; filters are the brain's own: queue, name, state, search, worker."""
         tasks: list[dict[str, Any]] = []

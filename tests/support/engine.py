@@ -67,6 +67,10 @@ class AsyncioEngine(Engine):
             run.handle.cancel()
         run.state = EngineState.FAILURE
 
+    def is_running(self, task_id: str) -> bool:
+        run = self.runs.get(task_id)
+        return run is not None and run.state is EngineState.STARTED
+
     async def retry(self, retry: Retry) -> None:
         old = self._find(retry.task_id).task
         args = old.args if retry.args is None else retry.args

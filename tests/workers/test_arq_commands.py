@@ -391,22 +391,30 @@ async def test_the_running_workers_serializer_is_used_not_that_of_its_pool(
         await asyncio.wait({running})
 
 
-async def test_purging_takes_what_waits_and_leaves_what_runs(brain: DevBrain, arq: AtWork) -> None:
-    running = await arq.begins("forever")
-    for _ in range(1_200):
-        await arq.enqueue("note", _defer_by=HOUR_S)
-    await arq.is_refused("command.wrong_token", "purge_queue", queue=QUEUE, observed_depth=1_201)
-    await arq.is_refused("command.wrong_token", "purge_queue", queue=QUEUE)
-    await arq.is_refused("command.no_worker_here", "purge_queue", queue="other", force=True)
-    answer = await arq.asks("purge_queue", queue=QUEUE, observed_depth=1_200)
-    assert answer["result"] == {"purged": 1_200}
-    assert await arq.pool.zrange(QUEUE, 0, -1) == [running.job_id.encode()]
-    assert running.job_id in arq.worker.job_tasks
-    assert [key async for key in arq.pool.scan_iter("arq:job:*")] == [b"arq:job:" + running.job_id.encode()]
-    told = brain.seen.events.values
-    await until(
-        lambda: sum(event["kind"] == "task.revoked" for event in told()) == MAX_TOLD, "so it was told"
-    )
+async def test_purging_takes_what_waits_and_what_is_deferred_and_leaves_what_runs(
+    brain: DevBrain, redis_url: str
+) -> None:
+    """What a person confirms is the depth that is reported: what waits."""
+    async with arq_worker(brain, redis_url, max_jobs=1) as arq:
+        running = await arq.begins("forever")
+        for _ in range(1_200):
+            await arq.enqueue("note", _defer_by=HOUR_S)
+        for _ in range(3):
+            await arq.enqueue("note")
+        for other in (0, 4, 1_203):
+            await arq.is_refused("command.wrong_token", "purge_queue", queue=QUEUE, observed_depth=other)
+        await arq.is_refused("command.wrong_token", "purge_queue", queue=QUEUE)
+        await arq.is_refused("command.no_worker_here", "purge_queue", queue="other", force=True)
+        answer = await arq.asks("purge_queue", queue=QUEUE, observed_depth=3)
+        assert answer["result"] == {"purged": 1_203}
+        assert await arq.pool.zrange(QUEUE, 0, -1) == [running.job_id.encode()]
+        assert running.job_id in arq.worker.job_tasks
+        jobs = [key async for key in arq.pool.scan_iter("arq:job:*")]
+        assert jobs == [b"arq:job:" + running.job_id.encode()]
+        told = brain.seen.events.values
+        await until(
+            lambda: sum(event["kind"] == "task.revoked" for event in told()) == MAX_TOLD, "so it was told"
+        )
 
 
 async def test_jobs_are_purged_while_a_worker_takes_them_and_none_expires(

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from z4j_fastapi.agent.description import describe
-from z4j_fastapi.agent.events import EventEncoder
+from z4j_fastapi.agent.events import EventEncoder, EventKind
 from z4j_fastapi.agent.hello import Introduction
 from z4j_fastapi.agent.host import monkey_patching, reloader_that_watches
 from z4j_fastapi.agent.status import AgentStatus, State, StatusBoard
@@ -263,6 +263,7 @@ class Z4JAgent:
             await self.__aexit__()
             raise
         self._warn_of_reloader()
+        self._tell_of_worker()
         try:
             self._require_session()
         except PreflightError:
@@ -299,6 +300,12 @@ class Z4JAgent:
                 watched,
                 path,
             )
+
+    def _tell_of_worker(self) -> None:
+        """A brain offers what concerns one worker only for a worker that has told of itself."""
+        worker_id = self._board.snapshot().worker_id
+        if self._commanded is not None and worker_id is not None:
+            self.emit(EventKind.WORKER_ONLINE, task_id="", worker=worker_id)
 
     def _require_session(self) -> None:
         """Raise PreflightError where the host wants a session or no start at all, and there is none."""

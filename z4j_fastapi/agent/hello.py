@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.commands.engine import Engine
+from z4j_fastapi.commands.offer import Offer
 from z4j_fastapi.commands.policy import offered
 from z4j_probes import Settings
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
@@ -41,8 +42,13 @@ class Introduction:
         engines = (engine.name, *(name for name in self.engines if name != engine.name))
         return replace(self, engines=engines, capabilities={engine.name: tokens, **self.capabilities})
 
-    def hello(self, settings: Settings, worker_id: str, started_at: datetime) -> Hello:
-        """The hello of one climb."""
+    @property
+    def offer(self) -> Offer:
+        """What can be asked of this process."""
+        return Offer(self.engines, self.schedulers, self.capabilities)
+
+    def hello(self, settings: Settings, worker_id: str, started_at: datetime, offer: Offer) -> Hello:
+        """The hello of one climb; `offer` is that of all processes of the agent."""
         return Hello(
             agent_version=UNRECORDED_VERSION,
             worker_id=worker_id,
@@ -50,18 +56,12 @@ class Introduction:
             worker_pid=os.getpid(),
             worker_started_at=started_at,
             framework=self.framework,
-            engines=self.engines,
-            schedulers=self.schedulers,
-            capabilities=self.capabilities,
+            engines=offer.engines,
+            schedulers=offer.schedulers,
+            capabilities=offer.capabilities,
             host_name=settings.filled_agent_name,
             project=settings.project_id,
         )
-
-    def last_hello(self) -> LastHello:
-        """What a doctor on this machine has to repeat."""
-        from z4j_probes.storage import LastHello
-
-        return LastHello(self.framework, self.engines, self.schedulers, self.capabilities)
 
     def worker_id(self, slot: int, directory: Path | None, identity: str) -> str:
         """`<host>.<role>.<slot>.<fingerprint>`, stable: every id ever sent stays on the dashboard."""
@@ -69,3 +69,10 @@ class Introduction:
 
         tail = f".{self.role}.{slot}.{fingerprint(directory or Path(), identity)}"
         return socket.gethostname()[: MAX_WORKER_ID_LENGTH - len(tail) - _SUFFIX_LENGTH] + tail
+
+
+def last_hello(hello: Hello) -> LastHello:
+    """What of it a doctor on this machine has to repeat."""
+    from z4j_probes.storage import LastHello
+
+    return LastHello(hello.framework, hello.engines, hello.schedulers, hello.capabilities or {})

@@ -7,9 +7,12 @@ acknowledged them; what is not acknowledged when the session ends is sent again 
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
@@ -21,16 +24,19 @@ from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
-from z4j_probes import FrameRejected, LiveSession, ProtocolError
+from z4j_probes import FrameRejected, LiveSession, ProtocolError, __version__
 from z4j_probes.bounded_connection import BoundedConnection
 from z4j_probes.codes import lookup
-from z4j_probes.protocol import CloseCode, answers, meaning_of, new_frame_id, timestamp
+from z4j_probes.protocol import PROTOCOL_VERSION, CloseCode, answers, meaning_of, new_frame_id, timestamp
+from z4j_probes.protocol.health import agent_status, fitted
 from z4j_probes.transport import hang_up
 
 # After a batch that was not full, how long the next one's events wait for company.
 COMPANY_S = 0.05
 # How often at least it is seen whether acknowledgements are overdue.
 WATCH_EVERY_S = 5.0
+# A brain takes twelve a minute of what an agent says of its own health.
+STATUS_EVERY_S = 10.0
 # What waits for others to pass is in memory meanwhile. Beyond it nothing more is read from the buffer.
 HELD_MAX_BYTES = 16 * 1024 * 1024
 # A peer that vanished without a word is noticed within the sum. The brain has patience for 90 s.
@@ -38,6 +44,8 @@ PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
 # With what websockets ends a connection whose peer breaks RFC 6455.
 _COMPLAINTS = (CloseCode.PROTOCOL_ERROR, CloseCode.NOT_UTF_8, CloseCode.FRAME_TOO_BIG)
+# With its pid, which process it is that counts: a forked one has the same.
+_RUNTIME = secrets.token_hex(8)
 # The envelope around a batch: ids, signature and punctuation, generously.
 ENVELOPE_BYTES = 2048
 
@@ -79,7 +87,7 @@ class Session:
         rejections: Rejections,
         delivery: Delivery,
         traffic: Traffic,
-        health: Callable[[], Mapping[str, Any]] = dict,
+        health: Callable[[], Mapping[str, str]] = dict,
         stalled: Callable[[float], object] = bool,
     ) -> None:
         self._live = live
@@ -184,7 +192,8 @@ class Session:
         if kind == "event_batch_ack":
             self._acknowledged(payload)
         elif kind == "command":
-            self._commands.received(frame["id"], payload)
+            ack = self._live.ack
+            self._commands.received(frame, (ack.agent_id, ack.project_id, ack.session_id))
         elif kind == "error" and payload.get("fatal"):
             reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
             raise SessionOver(SessionEnd("session.lost", reason))
@@ -301,18 +310,35 @@ class Session:
 
     async def _heartbeat(self) -> NoReturn:
         interval_s = self._live.ack.heartbeat_interval_seconds
+        began_s, connected_at, status_at_s = time.monotonic(), datetime.now(UTC), 0.0
         try:
             while True:
-                flushed_at = self._traffic.last_at
-                flushed = timestamp(flushed_at) if flushed_at else None
+                depth = self._buffer.depth
+                # what waits for nothing is flushed now: a brain takes this for when the worker was alive
+                flushed_at = self._traffic.last_at if depth else datetime.now(UTC)
                 payload = {
-                    "buffer_size": self._buffer.depth,
-                    "last_flush_at": flushed,
+                    "buffer_size": depth,
+                    "last_flush_at": timestamp(flushed_at) if flushed_at else None,
                     "dropped_events": self._buffer.dropped,
-                    "adapter_health": dict(self._health()),
+                    "adapter_health": fitted(self._health(), self._limit),
                 }
                 await self._websocket.send(self._live.signer.sign("heartbeat", payload))
-                if self._buffer.depth:  # whatever kept it from being sent may be over: a disk that failed
+                now_s = time.monotonic()
+                if now_s >= status_at_s:
+                    status_at_s = now_s + STATUS_EVERY_S
+                    status = agent_status(
+                        connected_at=connected_at,
+                        session_s=now_s - began_s,
+                        buffered=depth,
+                        dropped=self._buffer.dropped,
+                        runtime_id=f"{_RUNTIME}-{os.getpid()}",
+                        version=__version__,
+                        protocol_version=PROTOCOL_VERSION,
+                        engines=self._live.hello.engines,
+                        schedulers=self._live.hello.schedulers,
+                    )
+                    await self._websocket.send(self._live.signer.sign("agent_status", status))
+                if depth:  # whatever kept it from being sent may be over: a disk that failed
                     self._wake.set()
                 await asyncio.sleep(interval_s)
         except ConnectionClosed as exc:

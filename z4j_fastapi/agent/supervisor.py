@@ -19,7 +19,8 @@ from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.delivery import Delivery
 from z4j_fastapi.agent.files import SettingsFiles
 from z4j_fastapi.agent.frame_size import recall_frame_size, remember_frame_size
-from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.gauges import Gauges
+from z4j_fastapi.agent.hello import Introduction, last_hello
 from z4j_fastapi.agent.outage import Outage, sentence
 from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
@@ -28,6 +29,7 @@ from z4j_fastapi.agent.status import State, StatusBoard
 from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
+from z4j_fastapi.commands.peers import Peers
 from z4j_fastapi.log import log, traceback_text
 from z4j_probes import (
     Climb,
@@ -70,6 +72,7 @@ class Supervisor:
         directory: StateDirectory | None,
         buffer: EventBuffer,
         commands: Dispatcher,
+        gauges: Gauges,
         board: StatusBoard,
         backoff: Backoff | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class Supervisor:
         self._state_directory = directory
         self._buffer = buffer
         self._commands = commands
+        self._gauges = gauges
         self._board = board
         self._backoff = backoff or Backoff()
         self._started_at = datetime.now(UTC)
@@ -95,6 +99,9 @@ class Supervisor:
         self._is_stalled = False
         self.rejections = Rejections()
         self.traffic = Traffic()
+        home = None if directory is None else directory.path
+        self._peers = Peers(home, identity, introduction.offer, commands.act_for_another, commands.is_running)
+        commands.peers = self._peers
         self._delivery = Delivery(recall_frame_size(self._directory, identity))
         self._outage = Outage()
         self._wrong = ""
@@ -129,6 +136,8 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             adopting = group.create_task(self._adopt(), name="z4j adopt")
             commanded = group.create_task(self._commands.run(), name="z4j commands")
+            asking = group.create_task(self._gauges.run(), name="z4j gauges")
+            answering = group.create_task(self._peers.run(), name="z4j peers")
             await self._attempt(self._connect())
             while not self._finishing and self._next_s is not None:
                 if await self.files.sleep(self.settings, self._next_s - time.monotonic()):
@@ -136,6 +145,8 @@ class Supervisor:
                 await self._attempt(self._connect())
             adopting.cancel()
             commanded.cancel()
+            asking.cancel()
+            answering.cancel()
             if not self._finishing and self.keeps_events:
                 await asyncio.Event().wait()  # until cancelled: the buffer is open for as long as this runs
 
@@ -186,8 +197,11 @@ class Supervisor:
         self._board.tries()
         with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
             self.settings = await self.files.reread(self.settings)
-        self._commands.hmac_secret = self.settings.hmac_secret
+        self._commands.hmac_secret = self._peers.hmac_secret = self.settings.hmac_secret
         report, live = await self._climb()
+        if live is not None and not await self._peers.is_all_said(live.ack.agent_id):
+            hang_up(live.websocket.transport)  # with what other processes of this agent can do
+            report, live = await self._climb()
         if live is not None:
             await self._live(live, report)
 
@@ -233,7 +247,8 @@ class Supervisor:
         self._board.change(State.DISABLED, code, reason, report=report)
 
     async def _introduce(self, climb: Climb) -> Hello:
-        return self._introduction.hello(climb.settings, self._worker_id, self._started_at)
+        offer = await self._peers.introduction()
+        return self._introduction.hello(climb.settings, self._worker_id, self._started_at, offer)
 
     async def _live(self, live: LiveSession, report: Report) -> None:
         self._session = Session(
@@ -252,7 +267,7 @@ class Supervisor:
             session_id, agent_id = excerpt(live.ack.session_id), excerpt(live.ack.agent_id)
             self._board.is_with(excerpt(live.ack.brain_version))
             self._board.change(State.ONLINE, report=report, session_id=session_id)
-            self._remember()
+            self._remember(live.hello)
             self._wrong = ""
             self._warn(report)
             self._outage.over(f"{agent_id} as {self._worker_id}")
@@ -329,8 +344,9 @@ class Supervisor:
 
     def _health(self) -> Mapping[str, str]:
         health = {"buffer": self._buffer.fault or ("ok" if self._buffer.directory else "memory")}
-        set_aside = self._board.set_aside
-        return {**health, "set_aside": str(set_aside)} if set_aside else health
+        if self._board.set_aside:
+            health["set_aside"] = str(self._board.set_aside)
+        return {**health, **self._gauges.texts(self._worker_id)}
 
     def _buffer_changed(self, code: str, said: str) -> None:
         if code:
@@ -350,11 +366,11 @@ class Supervisor:
                 log.warning("%s: %s %s", result.code, sentence(result.message), result.hint, extra=extra)
         self._warned = {result.code for result in found}
 
-    def _remember(self) -> None:
+    def _remember(self, hello: Hello) -> None:
         if self._directory is None:
             return
         with contextlib.suppress(StorageError):  # a doctor then repeats less; nothing else depends on it
-            remember_hello(self._directory, self._identity, self._introduction.last_hello())
+            remember_hello(self._directory, self._identity, last_hello(hello))
 
     def _buffer_path(self) -> str | None:
         return None if self._buffer.directory is None else str(self._buffer.directory)

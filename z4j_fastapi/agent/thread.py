@@ -216,6 +216,7 @@ class AgentThread:
         if self._stopping.is_set():
             self._stop.set()
         # websockets, sqlite3 and ssl load here, not where a web service imports us
+        from z4j_fastapi.agent.gauges import Gauges
         from z4j_fastapi.agent.status_writer import StatusWriter
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.open import open_buffer
@@ -247,6 +248,7 @@ class AgentThread:
             directory=opened.directory,
             buffer=opened.buffer,
             commands=self.commands,
+            gauges=Gauges(self._engine, self._host_loop),
             board=self._board,
         )
         if self._settings.preflight == "off":

@@ -22,8 +22,10 @@ from typing import Any, TypeVar
 
 from z4j_fastapi.commands.act import act, new_task_id
 from z4j_fastapi.commands.engine import Engine, Failed, Refused
+from z4j_fastapi.commands.job import Job, Origin
 from z4j_fastapi.commands.memory import CommandMemory, Remembered
 from z4j_fastapi.commands.outcome import Outcome, Verdict, refused, unknown
+from z4j_fastapi.commands.peers import PASSED_ON, ActedOn, Ids, Peers
 from z4j_fastapi.commands.policy import allowed, objection
 from z4j_fastapi.commands.record import Record, Told
 from z4j_fastapi.log import log
@@ -32,7 +34,7 @@ from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, answers, decode_secret
 from z4j_probes.protocol.commands import (
     REPEATABLE,
     Action,
-    Command,
+    CancelTask,
     MalformedCommand,
     SubmitTask,
     read_command,
@@ -63,28 +65,6 @@ class Reply:
     kind: str
     payload: Mapping[str, Any] = field(repr=False)
     expires_s: float
-
-
-@dataclass(slots=True)
-class _Job:
-    """A command that waits or runs, and every delivery of it that has to be answered."""
-
-    command: Command
-    received_s: float
-    deliveries: dict[str, str | None]
-    acknowledged: bool = False
-
-    @property
-    def deadline_s(self) -> float:
-        return self.received_s + self.command.timeout_s
-
-    @property
-    def is_fire(self) -> bool:
-        return self.command.action == Action.FIRE
-
-    @property
-    def told(self) -> Told:
-        return Told(self.command.action, self.command.target, self.command.issued_by)
 
 
 def open_dispatcher(
@@ -129,8 +109,8 @@ class Dispatcher:
         self._redacted = redacted
         self.hmac_secret = hmac_secret
         """What confirmation tokens are checked with; it changes when the settings are read again."""
-        self._waiting: deque[_Job] = deque()
-        self._jobs: dict[str, _Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._jobs: dict[str, Job] = {}
         self._work = asyncio.Semaphore(0)
         self._replies: deque[Reply] = deque(maxlen=MAX_REPLIES)
         self._changed = asyncio.Event()
@@ -138,6 +118,8 @@ class Dispatcher:
         self._counted_s = time.monotonic()
         self._draining = False
         self._record = Record()
+        self.peers: Peers | None = None
+        """Other processes of this agent, to which is passed on what can't be done here."""
         self.max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
         """Of the session that sends the replies."""
 
@@ -155,25 +137,56 @@ class Dispatcher:
         """How many commands ended how; from any thread."""
         return self._record.counts
 
-    def received(self, command_id: str, payload: Mapping[str, Any]) -> None:
-        """A genuine `command` frame has come. Never raises for what is in it, and never waits."""
-        now_s = time.monotonic()
+    def received(self, frame: Mapping[str, Any], ids: Ids) -> None:
+        """A genuine `command` frame has come in the session with these ids.
+
+        Never raises for what is in it, and never waits.
+        """
+        self._take(frame, Origin(frame, ids), None)
+
+    async def act_for_another(self, frame: Mapping[str, Any]) -> ActedOn:
+        """The same for one that another process of this agent was sent; what came of it."""
+        waiter: asyncio.Future[ActedOn] = asyncio.get_running_loop().create_future()
+        self._take(frame, None, waiter)
+        return await waiter
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether this process runs that task now."""
+        return self._engine is not None and self._engine.is_running(task_id)
+
+    def _take(
+        self, frame: Mapping[str, Any], origin: Origin | None, waiter: asyncio.Future[ActedOn] | None
+    ) -> None:
+        now_s, command_id = time.monotonic(), frame["id"]
         if not self._within_rate(now_s):
             busy = refused(Refused("command.busy", f"more than {RATE_PER_S:.0f} commands a second came"))
             self._record.ended(Told("", command_id), busy, 0.0, answered=False)
+            if waiter is not None:
+                waiter.set_result((busy, False))
             return
         try:
-            command = read_command(command_id, payload)
+            command = read_command(command_id, frame["payload"])
         except MalformedCommand as exc:
-            self._refuse_malformed(command_id, exc)
+            self._refuse_malformed(command_id, exc, waiter)
             return
-        job = _Job(command, now_s, {command.id: command.claim_token})
         running = self._jobs.get(command.id) or self._jobs.get(command.fire_id or "")
+        job = running or Job(command, now_s, origin=origin)
+        if waiter is not None and len(job.waiters) < MAX_DELIVERIES:
+            job.waiters.append(waiter)
+        elif waiter is not None:
+            waiter.set_result((refused(Refused("command.busy", "it is asked for again and again")), False))
+        elif command.id in job.deliveries or len(job.deliveries) < MAX_DELIVERIES:
+            job.deliveries[command.id] = command.claim_token
         if running is not None:  # it will be answered when it has ended
-            if command.id in running.deliveries or len(running.deliveries) < MAX_DELIVERIES:
-                running.deliveries[command.id] = command.claim_token
             return
         why_not = objection(command, self._engine, self._allowed)
+        if (
+            why_not is not None
+            and why_not.code in PASSED_ON
+            and origin is not None
+            and self.peers is not None
+        ):
+            job.why_not, why_not = why_not, None
         if why_not is None and self._draining:
             why_not = Refused("command.no_worker_here", "this worker is stopping")
         if why_not is None and len(self._waiting) >= MAX_WAITING:
@@ -241,14 +254,36 @@ class Dispatcher:
                         del self._jobs[key]
             self._end(job, outcome, again=again)
 
-    async def _outcome(self, job: _Job) -> tuple[Outcome, bool]:
-        """What came of it, and whether that was known already."""
-        repeatable = job.command.action in REPEATABLE
+    async def _outcome(self, job: Job) -> tuple[Outcome, bool]:
+        """What came of it, here or in another process, and whether that was known already."""
         if job.deadline_s <= time.monotonic():
             return Outcome(
                 Verdict.LATE, "command.busy", error="its time was over before its turn came"
             ), False
-        if repeatable:
+        request, peers = job.command.request, self.peers
+        runner = None
+        if (
+            isinstance(request, CancelTask)
+            and job.origin is not None
+            and not self.is_running(request.task_id)
+        ):
+            runner = None if peers is None else await peers.that_runs(request.task_id)
+        if runner is None:
+            outcome, again = (refused(job.why_not), False) if job.why_not else await self._outcome_here(job)
+            if outcome.verdict is not Verdict.REFUSED or outcome.code not in PASSED_ON:
+                return outcome, again
+        else:
+            outcome = refused(Refused("command.no_worker_here", "the process that runs it has ended"))
+        if peers is None or job.origin is None:
+            return outcome, False
+        engine = job.command.engine
+        passed = await peers.pass_on(job.origin.frame, job.origin.ids, engine, job.deadline_s, runner)
+        if passed is None or (passed.verdict is Verdict.REFUSED and self._engine is not None):
+            return outcome, False  # this worker's own reason
+        return passed, False
+
+    async def _outcome_here(self, job: Job) -> tuple[Outcome, bool]:
+        if job.command.action in REPEATABLE:
             return await self._act(job), False
         if self._memory is None:
             return refused(
@@ -266,7 +301,7 @@ class Dispatcher:
             return await self._act_once(job, job.command.id), False
         return await self._recall(job, known)
 
-    async def _act_once(self, job: _Job, begun_as: str) -> Outcome:
+    async def _act_once(self, job: Job, begun_as: str) -> Outcome:
         """`begun_as` is the id that it is remembered by: a fire may have come again with another one."""
         outcome = await self._act(job)
         memory = self._memory
@@ -281,7 +316,7 @@ class Dispatcher:
             log.warning("the outcome of a command can't be kept: %s", exc)
         return outcome
 
-    async def _recall(self, job: _Job, known: Remembered) -> tuple[Outcome, bool]:
+    async def _recall(self, job: Job, known: Remembered) -> tuple[Outcome, bool]:
         """It was begun before: by this process or another one, before its end or in another session."""
         if known.outcome is not None:
             return known.outcome, True
@@ -307,7 +342,7 @@ class Dispatcher:
             with contextlib.suppress(StorageError, RuntimeError):  # it is asked again, with the same answer
                 await in_daemon_thread(lambda: memory.finish(command_id, outcome))
 
-    async def _act(self, job: _Job) -> Outcome:
+    async def _act(self, job: Job) -> Outcome:
         engine = self._engine
         assert engine is not None  # noqa: S101 - `objection` has seen to it
         secret = decode_secret(self.hmac_secret.reveal().strip()) if self.hmac_secret else b""
@@ -350,7 +385,7 @@ class Dispatcher:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
-    async def _in_worker(self, job: _Job, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _in_worker(self, job: Job, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await it in the worker's loop within the command's time. Refused where that loop has ended."""
         coroutine = call()
         loop = self._loop
@@ -363,16 +398,16 @@ class Dispatcher:
         async with asyncio.timeout(max(0.0, job.deadline_s - time.monotonic())):
             return await asyncio.wrap_future(future)
 
-    async def _on_disk(self, job: _Job, call: Callable[[], T]) -> T:
+    async def _on_disk(self, job: Job, call: Callable[[], T]) -> T:
         async with asyncio.timeout(max(0.0, job.deadline_s - time.monotonic())):
             return await in_daemon_thread(call)
 
-    def _end(self, job: _Job, outcome: Outcome, *, again: bool = False) -> None:
+    def _end(self, job: Job, outcome: Outcome, *, again: bool = False) -> None:
         answered = self._is_answered(job, outcome, again)
         if answered:
             if not job.acknowledged:
                 self._acknowledge(job)
-            done = outcome.verdict is Verdict.DONE
+            done = outcome.verdict is Verdict.DONE or outcome.is_done
             self._reply(
                 job,
                 "command_result",
@@ -383,22 +418,29 @@ class Dispatcher:
                     error=None if done else self._redacted(outcome.error[: answers.MAX_ERROR]),
                 ),
             )
+        for waiter in job.waiters:
+            if not waiter.done():
+                waiter.set_result((outcome, answered))
         ms = (time.monotonic() - job.received_s) * 1000
         self._record.ended(job.told, outcome, ms, answered=answered, again=again)
         self._changed.set()
 
     @staticmethod
-    def _is_answered(job: _Job, outcome: Outcome, again: bool) -> bool:
-        if outcome.verdict is Verdict.LATE:
+    def _is_answered(job: Job, outcome: Outcome, again: bool) -> bool:
+        if outcome.verdict is Verdict.LATE or outcome.is_unanswered:
             return False
         if outcome.verdict is Verdict.UNKNOWN:
             return not again and not job.is_fire
         return outcome.verdict is not Verdict.REFUSED or not job.is_fire
 
-    def _refuse_malformed(self, command_id: str, malformed: MalformedCommand) -> None:
+    def _refuse_malformed(
+        self, command_id: str, malformed: MalformedCommand, waiter: asyncio.Future[ActedOn] | None
+    ) -> None:
         outcome = refused(Refused("command.unsupported", f"the command is malformed: {malformed}"))
         answered = malformed.action != Action.FIRE
-        if answered:
+        if waiter is not None:
+            waiter.set_result((outcome, answered))
+        elif answered:
             payload = answers.result("failed", malformed.claim_token, error=outcome.error)
             acknowledgement = answers.acknowledgement(malformed.claim_token)
             expires_s = time.monotonic() + _MALFORMED_S
@@ -406,11 +448,11 @@ class Dispatcher:
             self._queue_reply(Reply(command_id, "command_result", payload, expires_s))
         self._record.ended(Told(malformed.action, command_id), outcome, 0.0, answered=answered)
 
-    def _acknowledge(self, job: _Job) -> None:
+    def _acknowledge(self, job: Job) -> None:
         job.acknowledged = True
         self._reply(job, "command_ack", answers.acknowledgement)
 
-    def _reply(self, job: _Job, kind: str, payload: Callable[[str | None], dict[str, Any]]) -> None:
+    def _reply(self, job: Job, kind: str, payload: Callable[[str | None], dict[str, Any]]) -> None:
         for command_id, claim_token in job.deliveries.items():
             self._queue_reply(Reply(command_id, kind, payload(claim_token), job.deadline_s))
 

@@ -33,6 +33,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from z4j_probes.protocol.commands import Action
+from z4j_probes.protocol.health import RunningTask, WorkerDetails
 
 __all__ = [
     "Action",
@@ -46,6 +47,8 @@ __all__ = [
     "Reconciled",
     "Refused",
     "Retry",
+    "RunningTask",
+    "WorkerDetails",
 ]
 
 
@@ -179,8 +182,26 @@ class Engine(Protocol):
         raise _unsupported("requeue dead letters")
 
     async def depth(self, queue: str) -> int:
-        """How many tasks of a queue `purge` would remove: the number that is reported as its depth."""
+        """How many tasks wait in a queue: neither those that run nor those that are due later.
+
+        The number that is reported as its depth, which a person confirms before it is purged.
+        """
         raise _unsupported("count tasks")
+
+    async def depths(self) -> Mapping[str, int]:
+        """The same for each queue of this worker, as cheaply as possible: it is asked every 10 s.
+
+        One round trip to the broker. A queue whose depth can't be told is left out, never 0.
+        """
+        return {}
+
+    def details(self) -> WorkerDetails | None:
+        """What this worker is and does now, from memory; None where there is nothing to tell."""
+        return None
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether this process runs that task now. From any thread."""
+        return False
 
     async def purge(self, queue: str) -> int:
         """Remove what waits in a queue, never what runs; how many that were."""

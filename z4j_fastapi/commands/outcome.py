@@ -23,16 +23,23 @@ class Verdict(StrEnum):
     """It was begun, and it can't be told whether it happened."""
     LATE = "late"
     """Its time was over. A brain takes no answer any more."""
+    PASSED_ON = "passed on"
+    """Another process of this agent has acted on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict with the result's object or the error's text; `code` is empty where it is done."""
+    """A verdict with the result's object or the error's text; `code` is empty where it is done.
+
+    `is_done` and `is_unanswered` are of what was passed on: what came of it there.
+    """
 
     verdict: Verdict
     code: str = ""
     result: Mapping[str, Any] | None = None
     error: str = ""
+    is_done: bool = False
+    is_unanswered: bool = False
 
 
 def refused(why: Refused) -> Outcome:

@@ -6,12 +6,14 @@ Everything here outlives connections and restarts of the brain.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from z4j_probes.protocol import Hello
+from z4j_probes.protocol.health import read_queue_depths, read_worker_details
 
 WAIT_TIMEOUT_S = 10.0
 """Long enough for a busy machine, short enough for a test that fails."""
@@ -68,6 +70,11 @@ class Observations:
     refusals: list[str] = field(default_factory=list)
     """Why connections were ended by the brain, as close reasons."""
     heartbeats: list[Heartbeat] = field(default_factory=list)
+    queue_depths: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By engine and queue, as they were reported last."""
+    worker_details: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By worker id, as they were reported last."""
+    agent_statuses: list[Mapping[str, Any]] = field(default_factory=list)
     batches: int = 0
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Every distinct event by its id, in the order of arrival."""
@@ -79,6 +86,17 @@ class Observations:
     stray_replies: int = 0
     """Acknowledgements and results for a command that was never sent, or with another claim token."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def record_heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Take in a heartbeat, and what it tells of queues and workers; what is unreadable tells nothing."""
+        self.heartbeats.append(heartbeat)
+        for key, text in heartbeat.payload.get("adapter_health", {}).items():
+            engine, _, kind = key.partition(".")
+            with contextlib.suppress(ValueError):
+                if kind == "queue_depths":
+                    self.queue_depths.setdefault(engine, {}).update(read_queue_depths(text))
+                elif kind == "worker_details":
+                    self.worker_details.update(read_worker_details(text))
 
     def record_batch(self, events: list[Any]) -> tuple[int, int]:
         """Take in a batch; how many events were accepted (known ones included) and rejected."""

@@ -115,6 +115,16 @@ class DevBrain:
         return tuple(worker_id for _, worker_id in self._state.online)
 
     @property
+    def queue_depths(self) -> dict[str, dict[str, int]]:
+        """How many tasks wait, by engine and queue: what heartbeats said last."""
+        return self._state.seen.queue_depths
+
+    @property
+    def worker_details(self) -> dict[str, dict[str, Any]]:
+        """What each worker said last of itself, by its worker id: `stats`, `active`, `registered` …"""
+        return self._state.seen.worker_details
+
+    @property
     def misbehaviour(self) -> Misbehaviour:
         """What it does wrong; assign another to change its ways while it runs."""
         return self._state.misbehaviour

@@ -174,7 +174,9 @@ class AgentSession:
         if kind == "event_batch":
             await self._take_batch(frame["id"], payload.get("events"))
         elif kind == "heartbeat":
-            seen.heartbeats.append(Heartbeat(self.worker_id, payload))
+            seen.record_heartbeat(Heartbeat(self.worker_id, payload))
+        elif kind == "agent_status":
+            seen.agent_statuses.append(payload)
         elif kind in {"command_ack", "command_result"}:
             if kind == "command_result" and payload.get("status") not in ("success", "failed"):
                 raise _EndConnection(Close(CloseCode.BRAIN_ERROR, "a result is a success or failed"))

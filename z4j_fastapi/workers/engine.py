@@ -15,6 +15,8 @@ from z4j_fastapi.commands.engine import (
     Reconciled,
     Refused,
     Retry,
+    RunningTask,
+    WorkerDetails,
 )
 
 __all__ = [
@@ -29,4 +31,6 @@ __all__ = [
     "Reconciled",
     "Refused",
     "Retry",
+    "RunningTask",
+    "WorkerDetails",
 ]

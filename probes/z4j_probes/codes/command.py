@@ -70,7 +70,8 @@ CODES = (
         "command.no_worker_here",
         "no worker in this process can act on it",
         causes=(
-            "a web process and a worker share one token, and the brain sent it to the web process",
+            "a web process and a worker share one token, but not one host, one user, and one Z4J_HOME",
+            "the worker whose token the web process shares has stopped",
             "it was delivered to a doctor, which acts on nothing",
             "the worker has another queue, can't reach its Redis, or is stopping",
         ),

@@ -148,7 +148,7 @@ class FrameVerifier:
         self._nonces: dict[str, float] = {}
 
     def verify(self, raw: str | bytes) -> dict[str, Any]:
-        """The frame, parsed and genuine, without its `hmac`.
+        """The frame, parsed and genuine.
 
         FrameRejected says which check it failed; a message that is no frame at all is a ProtocolError.
         A frame that is refused changes nothing: forgeries can't advance the sequence or fill the memory.
@@ -164,7 +164,7 @@ class FrameVerifier:
         return frame
 
     def _check_signature(self, frame: dict[str, Any]) -> None:
-        claimed = frame.pop("hmac", None)
+        claimed = frame.get("hmac")
         if claimed is None:
             raise FrameRejected("unsigned", "the frame carries no signature")
         try:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ from z4j_fastapi.commands.engine import (
     Reconciled,
     Refused,
     Retry,
+    RunningTask,
+    WorkerDetails,
 )
 from z4j_fastapi.workers.arq.abort import abort, take_back_what_was_left
 from z4j_fastapi.workers.arq.dead_letters import (
@@ -54,6 +58,8 @@ if TYPE_CHECKING:
 
 MAX_TOLD = 1_000
 """Jobs of one purge that are told as revoked: the events of more would displace those of jobs that ran."""
+TAKE_BACK_EACH = 6
+"""Which look at the queue is one at `arq:abort`."""
 TAKE_BACK_S = 2.0
 """How long a worker's first job waits for what a killed one left to be removed."""
 _NEED_RESULTS = frozenset(
@@ -71,6 +77,11 @@ class ArqEngine(Engine):
         self._queue = JobQueue(worker)
         self.dead = DeadLetterIndex(self._queue)
         self.agent: Z4JAgent | None = None
+        self.running: dict[str, TaskRun] = {}
+        """Jobs whose function has been called and has not returned."""
+        self._looks = self._depth = 0
+        self.counts: Counter[str] = Counter()
+        """How many of each function have been called."""
         actions = set(Action)
         if not _keeps_results(worker):
             actions -= _NEED_RESULTS
@@ -145,9 +156,32 @@ class ArqEngine(Engine):
         return new_id
 
     async def depth(self, queue: str) -> int:
-        """How many jobs wait or are deferred."""
+        """How many jobs wait; `purge` removes those that are deferred as well."""
         self._require_queue(queue)
         return await self._queue.depth()
+
+    async def depths(self) -> Mapping[str, int]:
+        """Of this worker's queue. Now and then the one round trip is for what killed workers left."""
+        self._looks += 1
+        if self._worker.allow_abort_jobs and self._looks % TAKE_BACK_EACH == 0:
+            await take_back_what_was_left(await self._queue.redis())
+        else:
+            self._depth = await self._queue.glance()
+        return {self._queue.name: self._depth}
+
+    def details(self) -> WorkerDetails:
+        """What this worker runs and can run."""
+        active = [
+            RunningTask(run.task_id, run.name or "", run.runtime_s) for run in list(self.running.values())
+        ]
+        worker = self._worker
+        return WorkerDetails(
+            worker.max_jobs, [self._queue.name], list(worker.functions), active, dict(self.counts)
+        )
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether its function has been called here."""
+        return task_id in self.running
 
     async def purge(self, queue: str) -> int:
         """Take out what waits or is deferred."""

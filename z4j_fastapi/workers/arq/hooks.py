@@ -214,6 +214,10 @@ class WorkerHooks:
             run = TaskRun(agent, ENGINE, job_id, function.name, worker.queue_name, ctx["job_try"] - 1)
             run.started(args, kwargs)
             self._running.add(job_id)
+            engine = self._engine
+            if engine is not None:
+                engine.running[job_id] = run
+                engine.counts[function.name] += 1
             current_run.set(run)  # arq has made a task for this job
             try:
                 result = await coroutine(ctx, *args, **kwargs)
@@ -228,6 +232,9 @@ class WorkerHooks:
                 else:
                     run.failed(exc)
                 raise
+            finally:
+                if engine is not None:
+                    engine.running.pop(job_id, None)
             run.succeeded(result)
             return result
 

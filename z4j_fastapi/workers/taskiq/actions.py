@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,8 +30,10 @@ from z4j_fastapi.commands.engine import (
     Reconciled,
     Refused,
     Retry,
+    RunningTask,
+    WorkerDetails,
 )
-from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, has_redis, redis_of
+from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, has_redis, is_stream, lags, redis_of
 from z4j_fastapi.workers.taskiq.dead_letters import Kept, KeptMessages
 from z4j_fastapi.workers.taskiq.executions import Execution, function_of, watch, watch_revoked
 from z4j_fastapi.workers.taskiq.revocations import ENDED, NOT_ALLOWED, TOO_LATE, Revocations
@@ -74,6 +78,7 @@ class TaskiqEngine(Engine):
         self._keep_failed = keep_failed
         self._kept: KeptMessages | None = None
         self._running: dict[str, Execution] = {}
+        self._counts: Counter[str] = Counter()
         self._revocations = Revocations(broker) if has_redis(broker) else None
         self._looking: asyncio.Task[None] | None = None
         self.agent: Z4JAgent | None = None
@@ -107,6 +112,7 @@ class TaskiqEngine(Engine):
             with contextlib.suppress(Exception):  # what can't be written can't be kept
                 execution.sent = self._broker.formatter.dumps(execution.message).message
         self._running[execution.run.task_id] = execution
+        self._counts[execution.run.name or ""] += 1
         receiver = asyncio.current_task()
         if receiver is not None:  # another middleware may end it before it runs
             receiver.add_done_callback(lambda _: self.ended(execution))
@@ -199,6 +205,27 @@ class TaskiqEngine(Engine):
         self._queue_label(queue)
         async with redis_of(self._broker) as redis:
             return int(await redis.llen(queue))
+
+    async def depths(self) -> Mapping[str, int]:
+        """Of a list its length, of a stream what its group has not been given yet; of others nothing."""
+        if _is_list(self._broker):
+            queue = self._queues()[0]
+            return {queue: await self.depth(queue)}
+        return await lags(self._broker, self._queues()) if is_stream(self._broker) else {}
+
+    def details(self) -> WorkerDetails:
+        """What this process runs and can run."""
+        active = [
+            RunningTask(run.task_id, run.name or "", run.runtime_s)
+            for run in (execution.run for execution in list(self._running.values()))
+        ]
+        queues = [queue for queue in self._queues() if queue]
+        functions = list(self._broker.get_all_tasks())
+        return WorkerDetails(asked_concurrency(sys.argv), queues, functions, active, dict(self._counts))
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether this process runs it."""
+        return task_id in self._running
 
     async def purge(self, queue: str) -> int:
         """Empty a list: what a worker has taken is not in it."""
@@ -420,6 +447,16 @@ def _is_list(broker: AsyncBroker) -> bool:
     """By its name: taskiq-redis is not needed here, and hosts derive their own."""
     names: Collection[str] = [kind.__name__ for kind in type(broker).__mro__]
     return has_redis(broker) and any(name.startswith("ListQueue") for name in names)
+
+
+def asked_concurrency(argv: Sequence[str]) -> int | None:
+    """What the command line of taskiq's workers says of it: nothing else of theirs is seen from here."""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, is_joined, value = argument.partition("=")
+        if name == "--max-async-tasks":
+            given = value if is_joined else following
+            return int(given) if given.isascii() and given.isdecimal() and int(given) else None
+    return None
 
 
 def _runs_in_place(broker: AsyncBroker) -> bool:

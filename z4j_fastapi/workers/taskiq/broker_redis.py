@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.commands.engine import Refused
@@ -41,6 +41,33 @@ async def redis_of(broker: AsyncBroker, within_s: float = ANSWERS_S) -> AsyncIte
     except (RedisError, OSError) as exc:  # a timeout is an OSError
         cause = f"this worker can't use its broker's Redis: {type(exc).__name__}"
         raise Refused("command.no_worker_here", cause) from exc
+
+
+def is_stream(broker: Any) -> bool:
+    """Whether its queue is a stream with a consumer group."""
+    return hasattr(broker, "consumer_group_name") and has_redis(broker)
+
+
+async def lags(broker: Any, queues: Sequence[str]) -> dict[str, int]:
+    """How many messages of each stream the broker's group has not been given.
+
+    Never the stream's length: it keeps what was acknowledged. A queue is left out where Redis can't tell: one
+    before 7.0, or where messages were deleted by hand.
+    """
+    async with redis_of(broker) as redis, redis.pipeline(transaction=False) as pipe:
+        for queue in queues:
+            pipe.xinfo_groups(queue)
+        answers = await pipe.execute(raise_on_error=False)
+    found: dict[str, int] = {}
+    for queue, groups in zip(queues, answers, strict=True):
+        if isinstance(groups, Exception):  # no such stream yet
+            continue
+        for group in groups:
+            name = group["name"]
+            name = name.decode() if isinstance(name, bytes) else name
+            if name == broker.consumer_group_name and isinstance(group.get("lag"), int):
+                found[queue] = group["lag"]
+    return found
 
 
 def _client(broker: Any) -> Any:
