@@ -140,6 +140,6 @@ async def test_a_web_process_on_the_workers_token_breaks_no_button(
             requeued = await at.person.does("requeue-dead-letter", engine="arq", task_id=dead)
             await at.is_shown(requeued["result"]["task_id"], "success")
             # the brain sends to whichever connected first
-            assert web.status.commands.get("passed on", 0) == (3 if web_first else 0)
+            assert web.status.commands.get("passed_on", 0) == (3 if web_first else 0)
     finally:
         await web.__aexit__()

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     """It was begun, and it can't be told whether it happened."""
     LATE = "late"
     """Its time was over. A brain takes no answer any more."""
-    PASSED_ON = "passed on"
+    PASSED_ON = "passed_on"
     """Another process of this agent has acted on it."""
 
 

@@ -35,6 +35,8 @@ MAX_AT_ONCE = 64
 QUESTION_S = 5.0
 """How long a question may take to arrive."""
 
+_BUSY = {"refused": "command.no_worker_here", "error": "the process that could act on it is busy"}
+
 Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
@@ -125,12 +127,13 @@ class PeerSocket:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
         try:
-            if len(self._serving) >= MAX_AT_ONCE or not _is_own_user(writer):
+            if not _is_own_user(writer):
                 return
-            self._serving.add(task)
             async with asyncio.timeout(QUESTION_S):
                 question = _read(await reader.readline())
-            writer.write(_line(await self._answer(question)))
+            self._serving.add(task)
+            is_busy = len(self._serving) > MAX_AT_ONCE
+            writer.write(_line(_BUSY if is_busy else await self._answer(question)))
             await writer.drain()
         except (OSError, ValueError):  # it asks no longer, or what is no question
             pass
@@ -188,7 +191,10 @@ def _line(message: Mapping[str, Any]) -> bytes:
 
 
 def _read(line: bytes) -> Mapping[str, Any]:
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("too deep") from None
     if not isinstance(message, dict):
         raise ValueError("not an object")  # noqa: TRY004 - what else is no JSON raises it as well
     return message

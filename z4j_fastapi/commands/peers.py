@@ -102,7 +102,8 @@ class Peers:
         """A brain has acknowledged the hello: whether the last one of this agent says what is true now."""
         self._agent_id = agent_id
         peers = await self._others()
-        if self._said != self._offer.joined([peer.offer for peer in peers]):
+        true = self._offer.joined([peer.offer for peer in peers])
+        if not (self._said.has_all_of(true) and true.has_all_of(self._said)):
             return False
         later = [peer for peer in peers if peer.said_s > self._said_s]
         return all(peer.said.has_all_of(self._offer) for peer in later)

@@ -63,7 +63,7 @@ class Record:
         if not self._may_tell():
             self._untold[outcome.code or verdict] += 1
             return
-        how = "answered from memory" if again else outcome.verdict.value
+        how = "answered from memory" if again else outcome.verdict.value.replace("_", " ")
         how += f" ({outcome.code})" if outcome.code else ""
         log.log(
             logging.INFO if answered or self._is_known(told.target, outcome.code) else logging.ERROR,

@@ -180,8 +180,8 @@ class ArqEngine(Engine):
         )
 
     def is_running(self, task_id: str) -> bool:
-        """Whether its function has been called here."""
-        return task_id in self.running
+        """Whether this worker has it, and will end it if told."""
+        return task_id in self._worker.job_tasks
 
     async def purge(self, queue: str) -> int:
         """Take out what waits or is deferred."""
