@@ -37,6 +37,7 @@ MAY_IMPORT_ONLY = {
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
     "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.invocation", "z4j_probes.result"},
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.signals", "z4j_probes"},
+    "z4j_fastapi.inventory": {"z4j_fastapi.inventory", "z4j_fastapi.as_service", "z4j_probes"},
 }
 """Of this project's modules; each entry stands for what is inside it too."""
 
@@ -53,9 +54,10 @@ MAY_BE_IMPORTED_ONLY_BY = {
     "z4j_fastapi.agent.session": {"z4j_fastapi.agent.supervisor"},
     "z4j_fastapi.agent.supervisor": {"z4j_fastapi.agent.thread"},
     "z4j_fastapi.agent.thread": {"z4j_fastapi.agent.agent"},
-    "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.cli"},
+    "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.cli", "z4j_fastapi.inventory"},
     "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
+    "z4j_fastapi.inventory": {"z4j_fastapi.inventory", "z4j_fastapi.cli", "z4j_fastapi.health"},
     "z4j_fastapi.reports": {
         "z4j_fastapi.reports",
         "z4j_fastapi.cli",

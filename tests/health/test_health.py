@@ -16,6 +16,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
+from prometheus_client import parser as classic
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.samples import Sample
 from websockets import InvalidStatus
 from websockets.asyncio.client import connect
 
@@ -339,3 +342,66 @@ async def test_another_sites_page_can_not_press_the_button(tmp_path: Path) -> No
 _PRESSED = (
     """<form method="post" action="{host}/z4j/doctor"></form><script>document.forms[0].submit()</script>"""
 )
+
+
+def samples(text: str, kind: str) -> dict[str, list[Sample]]:
+    """What a scraper of that content type reads, by the samples' names."""
+    is_openmetrics = kind.startswith("application/openmetrics-text")
+    parse = (
+        openmetrics.text_string_to_metric_families
+        if is_openmetrics
+        else classic.text_string_to_metric_families
+    )
+    found: dict[str, list[Sample]] = {}
+    for family in parse(text):
+        assert family.documentation
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample)
+    return found
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=1.0.0", "text/plain"])
+async def test_metrics_are_of_all_slots_and_open_to_operators(tmp_path: Path, accept: str) -> None:
+    async with DevBrain() as brain:
+        credentials = brain.mint("web")
+        async with (
+            service(brain, tmp_path, credentials=credentials) as (client, app),
+            agent_of(brain, tmp_path, credentials) as second,
+        ):
+            assert (await client.get("/z4j/metrics")).status_code == 403
+            for number in range(3):
+                app.state.z4j.emit("task.sent", task_id=str(number))
+            await until(lambda: app.state.z4j.status.acknowledged == 3, "they were acknowledged")
+            directory = Path(str(second.status.buffer_path))
+            await until(lambda: len(list(directory.glob("status-*.json"))) == 2, "both had a file")
+            answer = await client.get("/z4j/metrics", headers=OPERATOR | {"Accept": accept})
+            assert answer.status_code == 200
+            found = samples(answer.text, answer.headers["content-type"])
+            assert answer.headers["content-type"].startswith(accept)
+            assert {s.labels["slot"]: s.value for s in found["z4j_agent_online"]} == {"0": 1, "1": 1}
+            events = [s for s in found["z4j_agent_events_total"] if s.labels["slot"] == "0"]
+            assert {s.labels["outcome"]: s.value for s in events} == {"acknowledged": 3, "rejected": 0}
+            counts = {s.labels["slot"]: s.value for s in found["z4j_agent_acknowledgement_seconds_count"]}
+            assert counts["0"] >= 1
+            assert found["z4j_agent_dropped_events_total"][0].labels["reason"]
+            status = (await client.get("/z4j/status", headers=OPERATOR)).json()
+            assert [row["slot"] for row in status["agents"]] == [0, 1]
+            assert status["agents"][0]["acknowledged"] == 3
+
+
+async def test_metrics_of_an_agent_without_a_disk_and_without_a_brain(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with closed_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        async with (
+            DevBrain() as brain,
+            service(brain, tmp_path, home=tmp_path / "file" / "z4j", brain_url=url) as (client, app),
+        ):
+            await status_with(app.state.z4j, State.OFFLINE, "tcp.refused")
+            answer = await client.get("/z4j/metrics", headers=OPERATOR)
+            found = samples(answer.text, answer.headers["content-type"])
+            assert [s.labels["slot"] for s in found["z4j_agent_online"]] == ["memory"]
+            assert found["z4j_agent_online"][0].value == 0
+            reconnects = {s.labels["code"]: s.value for s in found["z4j_agent_reconnects_total"]}
+            assert reconnects["tcp.refused"] >= 1
+            assert [s.labels["code"] for s in found["z4j_agent_state"]] == ["tcp.refused"]

@@ -22,7 +22,7 @@ COMMON = ("skipped", "unexpected", "slow")
 # Kept for the reports of earlier versions, which have them: nothing gives them any more.
 HISTORY = {"signing.not_enforced"}
 
-BUILT_IN = [code for code in CATALOGUE.values() if code.probe in (*PROBES, "session", "command")]
+BUILT_IN = [code for code in CATALOGUE.values() if code.probe in (*PROBES, "session", "command", "worker")]
 OWN = [code for code in BUILT_IN if code.code.partition(".")[2] not in COMMON]
 
 

@@ -296,6 +296,40 @@ def info(
 
 
 @app.command(
+    "status",
+    short_help="Show the agents of this machine, and what lacks one.",
+    help=manual.STATUS,
+    epilog=manual.LINKS,
+)
+def status(
+    as_json: AsJson = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="One of: table, json, openmetrics.")
+    ] = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout."),
+    ] = None,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            metavar="SECONDS",
+            help="Repeat at this interval until Ctrl-C (with --json: JSON Lines).",
+        ),
+    ] = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Show the agents of this machine."""
+    from z4j_fastapi.cli.output import usage_error
+    from z4j_fastapi.cli.status import StatusOptions, run
+
+    if as_json and format_ not in ("table", "json"):
+        usage_error(f"--json and --format {format_} can't be used together")
+    raise typer.Exit(run(StatusOptions("json" if as_json else format_, output, watch, env_file)))
+
+
+@app.command(
     "dev-brain",
     short_help="Run a dev brain on this machine.",
     help=manual.DEV_BRAIN,

@@ -232,7 +232,7 @@ class _Doctor:
 
     def _printer(self) -> PlainPrinter:
         verbose = self._options.verbose
-        if _is_colorful():
+        if is_colorful():
             return TerminalPrinter(verbose=verbose, encoding=stdout_encoding())
         width = shutil.get_terminal_size().columns
         return PlainPrinter(emit, width=width, verbose=verbose, encoding=stdout_encoding())
@@ -291,7 +291,7 @@ class _Doctor:
         return renderer(options.format)(report)
 
 
-def _is_colorful() -> bool:
+def is_colorful() -> bool:
     """Whether stdout is a terminal that takes escape codes, and its owner wants them (no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
         return False

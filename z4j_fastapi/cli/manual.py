@@ -12,6 +12,7 @@ Examples:
   python -m z4j_fastapi init                       write z4j.env
   python -m z4j_fastapi doctor --env-file z4j.env  why can't it connect?
   python -m z4j_fastapi explain tls.expired        what does this code mean?
+  python -m z4j_fastapi status                     which agents run here?
   python -m z4j_fastapi dev-brain                  a brain to develop against
 """
 
@@ -98,6 +99,31 @@ Examples:
   python -m z4j_fastapi info
   python -m z4j_fastapi info --env-file /etc/my-service.env
   python -m z4j_fastapi info --json
+"""
+
+STATUS = """\
+Show each agent process of this machine: its state and since when, its buffer, and its brain.
+
+Uses no network: it reads what each agent writes beside its buffer file, so numbers may be 10 seconds old.
+Processes with Z4J_ settings that run arq, taskiq, uvicorn, gunicorn, hypercorn, or granian and have no agent
+are named, with the line to add. As root: the agents of all users.
+
+\b
+Exit status:
+  0    agents were found, all of them connect, and no process lacks one
+  1    an agent is offline or disabled, a process lacks one, or no agent runs
+  2    invalid command line
+  70   internal error, or the status could not be written
+  130  interrupted by Ctrl-C
+  143  the same by SIGTERM
+
+\b
+Examples:
+  python -m z4j_fastapi status
+  python -m z4j_fastapi status --watch 2
+  python -m z4j_fastapi status --json | jq '.agents[] | select(.state != "online")'
+  sudo "$(command -v python)" -m z4j_fastapi status
+  sudo "$(command -v python)" -m z4j_fastapi status --format openmetrics -o /run/metrics/z4j.prom
 """
 
 DEV_BRAIN = """\

@@ -6,9 +6,12 @@
 | route | answer | open to |
 | --- | --- | --- |
 | `GET /ready` | 200 while the agent is online, else 503; JSON with state and code | everybody |
-| `GET /status` | the agent's status with its last report, as JSON | whom `authorize` lets in |
+| `GET /status` | the agent's status with its last report, as JSON, and `agents` | whom `authorize` lets in |
+| `GET /metrics` | all agents of this service on this host, for Prometheus | whom `authorize` lets in |
 | `GET /` | the same as a page for people, with a button for the doctor | whom `authorize` lets in |
 | `POST /doctor` | runs the doctor in this process, as its user, with its network | whom `authorize` lets in |
+
+`agents` are all agents of this service on this host: a server with several workers has one in each.
 
 Without `authorize` only `/ready` is open. It is called with the ASGI scope (headers, client, and what the
 host's own middleware left there) and answers a bool, or an awaitable of one:

@@ -6,11 +6,13 @@ import inspect
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.health.answer import Answer, Receive, Scope, Send, as_json, as_page, refusal
 from z4j_fastapi.health.doctor import ResidentDoctor
+from z4j_fastapi.inventory.rows import UNACKNOWLEDGED_S
 from z4j_probes.threads import in_daemon_thread
 
 log = logging.getLogger("z4j.health")
@@ -23,11 +25,13 @@ DOCTOR_EVERY_S = 30.0
 # An agent whose batches nothing acknowledges is online in name only.
 UNACKNOWLEDGED_S = 60.0
 
+_LOOK = ("GET", "HEAD")
 _ROUTES = {
-    "/live": ("GET", "HEAD"),
-    "/ready": ("GET", "HEAD"),
-    "/status": ("GET", "HEAD"),
-    "/": ("GET", "HEAD"),
+    "/live": _LOOK,
+    "/ready": _LOOK,
+    "/status": _LOOK,
+    "/metrics": _LOOK,
+    "/": _LOOK,
     "/doctor": ("POST",),
 }
 
@@ -84,7 +88,9 @@ class _HealthApp:
         if agent is None:
             return as_json(503, {"error": "there is no agent in this process yet"})
         if path == "/status":
-            return as_json(200, agent.status.to_dict())
+            return await self._status(agent)
+        if path == "/metrics":
+            return await self._metrics(agent, scope)
         if path == "/doctor":
             return await self._examine(agent, scope)
         return await self._page(agent, scope)
@@ -129,6 +135,28 @@ class _HealthApp:
                 raise
             return answer
         return None if may_enter else as_json(403, {"error": "refused by `authorize`"})
+
+    async def _status(self, agent: Z4JAgent) -> Answer:
+        description = agent.describe()
+
+        def read() -> list[dict[str, Any]]:
+            from z4j_fastapi.health.service import rows_beside
+
+            return [row.to_dict() for row in rows_beside(description)]
+
+        agents = await in_daemon_thread(read)
+        return as_json(200, {**agent.status.to_dict(), "agents": agents})
+
+    async def _metrics(self, agent: Z4JAgent, scope: Scope) -> Answer:
+        description, accept = agent.describe(), _header(scope, b"accept")
+
+        def read() -> tuple[str, str]:
+            from z4j_fastapi.health.service import exposition
+
+            return exposition(description, accept)
+
+        text, kind = await in_daemon_thread(read)
+        return Answer(200, text, kind)
 
     async def _examine(self, agent: Z4JAgent, scope: Scope) -> Answer:
         rests_s = math.ceil(self._doctor.rests_s)

@@ -40,12 +40,14 @@ def _brow(status: AgentStatus) -> str:
 def _facts(status: AgentStatus) -> list[tuple[str, object]]:
     return [
         ("Since", f"{status.since:%Y-%m-%d %H:%M:%S} UTC"),
+        *([("Next attempt", f"{again:%Y-%m-%d %H:%M:%S} UTC")] if (again := status.next_attempt_at) else []),
         ("Events waiting", status.buffered),
         ("Events lost", status.dropped),
         ("Buffer", status.buffer_path or "only in memory"),
         ("Worker", status.worker_id or "none yet"),
         ("Session", status.session_id or "none"),
         ("Events rejected", status.rejected),
+        ("Events set aside", status.set_aside),
         ("Log", status.log_fault or "on"),
     ]
 

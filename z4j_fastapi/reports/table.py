@@ -75,7 +75,7 @@ class Table:
     """Lays reports out as lines for a given width, in characters that the encoding has."""
 
     def __init__(self, width: int, verbose: bool, encoding: str = "utf-8") -> None:
-        self.ascii = not _can_encode("✓✗…·→", encoding)
+        self.ascii = not can_encode("✓✗…·→", encoding)
         self._width = min(width, _WIDEST)
         self._indent = INDENT if width >= _NARROW else _NARROW_INDENT
         self._verbose = verbose
@@ -212,7 +212,8 @@ class Table:
                 yield [Piece(" " * (self._indent + 2)), Piece(line, "dim")]
 
 
-def _can_encode(text: str, encoding: str) -> bool:
+def can_encode(text: str, encoding: str) -> bool:
+    """Whether the encoding has all its characters."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

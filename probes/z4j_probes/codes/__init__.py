@@ -12,7 +12,20 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-from z4j_probes.codes import auth, buffer, command, config, dns, session, signing, tcp, tls, unit, websocket
+from z4j_probes.codes import (
+    auth,
+    buffer,
+    command,
+    config,
+    dns,
+    session,
+    signing,
+    tcp,
+    tls,
+    unit,
+    websocket,
+    worker,
+)
 from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 
@@ -53,14 +66,15 @@ def common(probe: str) -> tuple[Code, ...]:
 
 
 _BY_PROBE = (m.CODES for m in (config, buffer, dns, tcp, tls, websocket, auth, signing, unit))
+_OTHERS = (session.CODES, command.CODES, worker.CODES)
 CATALOGUE: Mapping[str, Code] = MappingProxyType(
     {
         row.code: row
-        for rows in (*((*rows, *common(rows[0].probe)) for rows in _BY_PROBE), session.CODES, command.CODES)
+        for rows in (*((*rows, *common(rows[0].probe)) for rows in _BY_PROBE), *_OTHERS)
         for row in rows
     }
 )
-"""The built-in codes, with those of sessions and commands.
+"""The built-in codes, with those of sessions, commands, and workers.
 
 A registry's own catalogue has those of its other probes too.
 """

@@ -1,0 +1,175 @@
+"""Places: where state directories of this machine may be, and what the status files in them say.
+
+A directory is read as the user whose it is: root becomes that user in a child process, below the root of the
+processes that named it (a container's, a private /tmp), and follows no link at the end of a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from z4j_fastapi.as_service.child import Service, World, act_as
+from z4j_fastapi.as_service.errors import CannotActAs
+from z4j_fastapi.inventory.processes import Process
+from z4j_fastapi.inventory.rows import user_name
+from z4j_probes import Settings
+from z4j_probes.storage import identities, read_status_files, relocated, requested_directory
+from z4j_probes.threads import within
+
+# A home directory on a mount that does not answer must not hold up the others.
+BUDGET_S = 5.0
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """State directories of one user, seen by processes that see the same files.
+
+    `seen_by` is one of these processes, None for what this one sees. `temporary` are directories in which
+    a state directory may have been made where another one could not be used.
+    """
+
+    uid: int
+    seen_by: Process | None
+    directories: tuple[str, ...]
+    temporary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in a place: directory, slot and content of each status file; and what can't be read."""
+
+    found: tuple[tuple[str, int, Mapping[str, Any]], ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Places:
+    by_key: dict[tuple[int, str], tuple[Process | None, dict[str, None], dict[str, None]]] = field(
+        default_factory=dict
+    )
+
+    def add(self, uid: int, world: str, process: Process | None, directory: str | None, tmp: str) -> None:
+        _, directories, temporary = self.by_key.setdefault((uid, world), (process, {}, {}))
+        if directory:
+            directories[directory] = None
+        if tmp:
+            temporary[tmp] = None
+
+
+def find_places(settings: Settings, processes: Iterable[Process]) -> list[Place]:
+    """This user's; as root, those of all users that processes name, or that are in a home directory."""
+    places, own = _Places(), _own_world()
+    named = requested_directory(settings.home, settings.environ)
+    places.add(os.geteuid(), own, None, named, settings.environ.get("TMPDIR", ""))
+    if os.geteuid() == 0:
+        for user in pwd.getpwall():
+            directory = os.path.join(user.pw_dir, ".z4j")
+            if os.path.lexists(directory) or _has_relocated(user.pw_uid):
+                places.add(user.pw_uid, own, None, directory, "")
+    for process in processes:
+        if process.uid != os.geteuid() and os.geteuid() != 0:
+            continue
+        seen_by = None if process.world == own else process
+        places.add(
+            process.uid, process.world, seen_by, _directory_of(process), process.environ.get("TMPDIR", "")
+        )
+    return [
+        Place(uid, seen_by, tuple(directories), tuple(temporary))
+        for (uid, _), (seen_by, directories, temporary) in places.by_key.items()
+    ]
+
+
+def read_place(place: Place) -> Reading:
+    """What the live agents in a place say."""
+    found: Mapping[str, Any]
+    try:
+        if place.uid == os.geteuid() and place.seen_by is None:
+            found = within(BUDGET_S, lambda: _look(place.directories, place.temporary, follow=place.uid != 0))
+        else:
+            found = _look_as(place)
+    except TimeoutError:
+        return Reading(unreadable=(f"{', '.join(place.directories)}: no answer within {BUDGET_S:.0f} s",))
+    except (CannotActAs, OSError, RuntimeError) as exc:
+        return Reading(unreadable=(f"the state directories of {user_name(place.uid)}: {exc}",))
+    return Reading(
+        tuple((str(directory), int(slot), document) for directory, slot, document in found["found"]),
+        tuple(map(str, found["unreadable"])),
+    )
+
+
+def _look_as(place: Place) -> Mapping[str, Any]:
+    """The same as another user, or below another root: in a child process that has only what it needs."""
+    root = None
+    if place.seen_by is not None:
+        root = os.open(f"/proc/{place.seen_by.pid}/root", _PLACE)
+    try:
+        group = pwd.getpwuid(place.uid).pw_gid
+    except KeyError:
+        group = 65534
+    service = Service(
+        name=user_name(place.uid),
+        uid=place.uid,
+        gid=group,
+        groups=(),
+        environ={},
+        world=World(root=root, is_foreign=root is not None),
+    )
+    return act_as(service, lambda: _look(place.directories, place.temporary, follow=False), budget_s=0.0)
+
+
+def _look(directories: Sequence[str], temporary: Sequence[str], *, follow: bool) -> dict[str, Any]:
+    """As the user whose they are. `follow`: whether a state directory may be a link, as agents allow it."""
+    found: list[tuple[str, int, Mapping[str, Any]]] = []
+    unreadable: list[str] = []
+    moved = [path for tmp in (*temporary, "") for path in relocated({"TMPDIR": tmp})]
+    for path in dict.fromkeys([*map(Path, directories), *moved]):
+        place = Path(os.path.realpath(path)) if follow else path
+        try:
+            for directory in identities(place):
+                found += [(str(path), one.slot, one.document) for one in read_status_files(directory)]
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(place):
+                unreadable.append(f"{path}: is a symbolic link")
+        except OSError as exc:
+            unreadable.append(f"{path}: {exc.strerror}")
+    return {"found": found, "unreadable": unreadable}
+
+
+def _directory_of(process: Process) -> str | None:
+    """The state directory that an agent in that process would use, as it sees it."""
+    environ = process.environ
+    home = environ.get("HOME", "")
+    if not os.path.isabs(home):
+        try:
+            home = pwd.getpwuid(process.uid).pw_dir
+        except KeyError:
+            home = ""
+    asked = environ.get("Z4J_HOME", "")
+    if not asked:
+        return os.path.join(home, ".z4j") if home else None
+    if asked == "~" or asked.startswith("~/"):
+        return os.path.normpath(home + asked[1:]) if home else None
+    with contextlib.suppress(OSError):
+        asked = os.path.join(os.readlink(f"/proc/{process.pid}/cwd"), asked)
+    return os.path.normpath(asked)
+
+
+def _has_relocated(uid: int) -> bool:
+    return any(os.path.lexists(os.path.join(tmp, f"z4j-{uid}")) for tmp in ("/tmp", "/var/tmp"))  # noqa: S108
+
+
+def _own_world() -> str:
+    if sys.platform != "linux":
+        return ""
+    try:
+        return f"{os.readlink('/proc/self/ns/mnt')} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""

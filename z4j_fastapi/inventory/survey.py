@@ -1,0 +1,122 @@
+"""The survey: each agent process of this machine that can be seen from here, and each process without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+from z4j_fastapi.inventory.places import Place, find_places, read_place
+from z4j_fastapi.inventory.processes import Process, Unwired, find_processes, find_unwired
+from z4j_fastapi.inventory.rows import AgentRow, user_name
+from z4j_probes import Settings, Status, __version__
+from z4j_probes.codes import lookup
+from z4j_probes.systemd_unit import unit_in
+
+SCHEMA = "z4j.status/1"
+NOT_WIRED = "worker.not_wired"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found. `unreadable` says in a phrase each what could not be looked at."""
+
+    at: datetime
+    host: str
+    user: str
+    agents: tuple[AgentRow, ...]
+    unwired: tuple[Unwired, ...]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an agent, all deliver, and no process is without one."""
+        return (
+            bool(self.agents)
+            and not self.unwired
+            and all(row.verdict is not Status.FAIL for row in self.agents)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `status --json`."""
+        return {
+            "schema": SCHEMA,
+            "version": __version__,
+            "host": self.host,
+            "user": self.user,
+            "at": self.at.isoformat(timespec="seconds"),
+            "ok": self.ok,
+            "agents": [row.to_dict() for row in self.agents],
+            "unwired": [_shown(one) for one in self.unwired],
+            "unreadable": list(self.unreadable),
+        }
+
+
+def survey(settings: Settings) -> Survey:
+    """Look at this machine now. `settings` name the state directory of this user."""
+    processes = find_processes()
+    rows, unreadable = list[AgentRow](), list[str]()
+    for place in find_places(settings, processes):
+        reading = read_place(place)
+        unreadable += reading.unreadable
+        for directory, slot, document in reading.found:
+            row = AgentRow.parse(document, slot)
+            if row is not None:
+                rows.append(_placed(row, place, directory, processes))
+    rows = list({_key(row): row for row in rows}.values())  # a directory may be reached on two ways
+    rows.sort(key=lambda row: (row.service, row.brain_url, row.project_id, row.agent_name, row.pid))
+    return Survey(
+        at=datetime.now(UTC),
+        host=gethostname(),
+        user=user_name(os.geteuid()),
+        agents=tuple(rows),
+        unwired=tuple(find_unwired(processes, {row.pid for row in rows})),
+        unreadable=tuple(dict.fromkeys(unreadable)),
+    )
+
+
+def _key(row: AgentRow) -> tuple[object, ...]:
+    return row.pid, row.worker_id, row.slot
+
+
+def _placed(row: AgentRow, place: Place, directory: str, processes: Sequence[Process]) -> AgentRow:
+    """The row as it is seen from here: the process by its number here, its directory by a path from here."""
+    pid, inside = row.pid, None
+    if place.seen_by is not None:
+        there = (one for one in processes if one.world == place.seen_by.world and one.inside == row.pid)
+        process = next(there, None)
+        if process is not None and process.pid != row.pid:
+            pid, inside = process.pid, row.pid
+        directory = f"/proc/{pid}/root{directory}"
+    return replace(
+        row,
+        pid=pid,
+        pid_inside=inside,
+        state_directory=directory,
+        user=user_name(place.uid),
+        unit=_unit_of(pid),
+    )
+
+
+def _unit_of(pid: int) -> str:
+    try:
+        return unit_in(Path(f"/proc/{pid}/cgroup").read_text()) or ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _shown(one: Unwired) -> dict[str, Any]:
+    return {
+        "pid": one.pid,
+        "user": user_name(one.uid),
+        "program": one.program.name,
+        "target": one.program.target,
+        "unit": one.unit,
+        "code": NOT_WIRED,
+        "title": lookup(NOT_WIRED).title,
+        "steps": [{"text": step.text, "command": step.command} for step in one.steps],
+    }
