@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from z4j_fastapi.as_service.systemctl import Unit, user_name
 from z4j_probes.codes import outcome
 from z4j_probes.result import ProbeResult, Step
+from z4j_probes.systemd_unit import ServiceUnit
 
 _KILLED = ("2", "3")  # CLD_KILLED and CLD_DUMPED of waitid(2)
 _UNMET = re.compile(r"unmet condition check \((.*)\)")
@@ -101,6 +102,19 @@ def outdated(unit: Unit, names: Sequence[str], details_pid: int) -> ProbeResult:
         f"{name} was started with other values than its files have now: {', '.join(names)}",
         hint=Step("Restart it", command(unit, "restart", name)),
         details=_details(unit) | {"pid": details_pid, "outdated": list(names)},
+    )
+
+
+def older_secret(pid: int, unit: ServiceUnit | None, changed: Mapping[str, str]) -> ProbeResult:
+    """The row of a process that has read files which have changed since; their paths by setting."""
+    names = {"token": "token", "hmac_secret": "secret", "ca_file": "CA file"}
+    listed = ", ".join(f"{path} ({names.get(setting, setting)})" for setting, path in changed.items())
+    restart = Step("Restart it, if the old ones are no longer valid", unit.command("restart") if unit else "")
+    return outcome(
+        "unit.older_secret",
+        f"process {pid} has read an older version of {listed}",
+        hint=(Step("Wait until the agent connects the next time: it reads them again then"), restart),
+        details={"pid": pid, "changed": dict(changed)},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -93,6 +94,16 @@ def _below(pid: int) -> Iterator[int]:
     for child in children:
         yield child
         yield from _below(child)
+
+
+def family_of(pid: int) -> set[int]:
+    """The numbers that this process, and what it started, have where they live: in a container others."""
+    found = set()
+    for member in (pid, *_below(pid)):
+        with contextlib.suppress(OSError):
+            status = _fields(Path(f"/proc/{member}/status").read_text(errors="replace"))
+            found.add(int(status.get("NSpid", str(member)).split()[-1]))
+    return found
 
 
 def has_settings(environ: Mapping[str, str]) -> bool:

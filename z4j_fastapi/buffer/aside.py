@@ -16,10 +16,9 @@ from pathlib import Path
 from z4j_fastapi.buffer import forks
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import storage_error
+from z4j_probes.storage.aside import FILE_NAME
 from z4j_probes.storage.database import create_private
 from z4j_probes.storage.faults import UNWRITABLE
-
-FILE_NAME = "aside.sqlite"
 
 # More is no bad event but a brain that takes nothing, and the file must not fill the disk.
 MAX_EVENTS = 1000

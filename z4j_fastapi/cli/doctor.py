@@ -124,16 +124,29 @@ class _Doctor:
         if not self._is_stand_in:
             return climb_once(partial(self._ladder, budget_s=budget_s))
 
-        def act(acting_as: ActingAs) -> Mapping[str, Any]:
-            return climb_once(partial(self._ladder, budget_s=budget_s, acting_as=acting_as)).to_dict()
+        # here: where the service is, this program's files need not be
+        from z4j_fastapi.as_service.finding import older_secret
+        from z4j_fastapi.as_service.process import family_of
+        from z4j_fastapi.inventory.older import changed_since_read
 
         with self._target() as target:
             rows = () if target.finding is None else (target.finding,)
-            if target.service is None:
+            service = target.service
+            if service is None:
                 ladder = Ladder(self._registry, self._options.with_labels(Settings()))
                 report = ladder.report(ladder.start(), (), not_run="unit failed")
             else:
-                report = Report.from_dict(self._act_as(target.service, act))
+                family = family_of(service.pid) if service.pid else set()
+
+                def act(acting_as: ActingAs) -> Mapping[str, Any]:
+                    report = climb_once(partial(self._ladder, budget_s=budget_s, acting_as=acting_as))
+                    changed = changed_since_read(self._options.load_settings(), family)
+                    return {"report": report.to_dict(), "changed": changed}
+
+                said = self._act_as(service, act)
+                report = Report.from_dict(said["report"])
+                if said["changed"]:
+                    rows = (*rows, older_secret(service.pid, service.unit, said["changed"]))
             config = dict(report.config)
             if target.remarks:
                 config["remarks"] = [*config.get("remarks", ()), *target.remarks]

@@ -50,6 +50,19 @@ CODES = (
         steps=(Step("Restart it", "sudo systemctl daemon-reload && sudo systemctl restart NAME"),),
     ),
     Code(
+        "unit.older_secret",
+        "the process has read an older version of a file",
+        status=Status.WARN,
+        causes=(
+            "the token, the secret, or the CA was replaced in its file while the agent was online",
+            "the agent is of a version that reads such files once, at its start",
+        ),
+        steps=(
+            Step("Wait until the agent connects the next time: it reads them again then"),
+            Step("Restart it, if the old ones are no longer valid", "sudo systemctl restart NAME"),
+        ),
+    ),
+    Code(
         "unit.not_taken_over",
         "the service has limits that this check can't apply",
         status=Status.WARN,

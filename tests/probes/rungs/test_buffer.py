@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.climbs import climb_to, ladder, settings
 from tests.support.namespaces import run_python_with_mount
+from z4j_fastapi.buffer import SetAside
 from z4j_probes import ProbeResult, Settings, Status, StorageError
 from z4j_probes.rungs.buffer import probe as buffer
 from z4j_probes.rungs.config import probe as config
@@ -229,3 +230,14 @@ def test_root_makes_a_directory_in_a_volume_and_in_nobody_elses(tmp_path: Path) 
     """A volume belongs to whoever owns it outside of the container."""
     done = run_python_with_mount(OWNER_ABOVE, tmp_path, "uid=1234", tmp_path)
     assert (done.stdout.split(), done.stderr) == (["None", "#4242", "#4242", "None"], "")
+
+
+async def test_a_doctor_counts_what_is_set_aside(tmp_path: Path) -> None:
+    given = settings({"Z4J_HOME": str(tmp_path)})
+    own = tmp_path / identity(given.brain_url or "", given.project_id, given.agent_name)
+    own.mkdir(mode=0o700)
+    SetAside(own).add(["{}", "{}"], "session.event_set_aside")
+    result = await climb_to("buffer", PROBES, given)
+    assert result.code == "buffer.ok"
+    assert result.message.endswith("; 2 events set aside")
+    assert result.details["set_aside"] == 2

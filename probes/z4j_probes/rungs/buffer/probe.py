@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from z4j_probes.storage import (
     proof,
     requested_directory,
 )
+from z4j_probes.storage.aside import count_aside
 from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE
 from z4j_probes.systemd_unit import ServiceUnit, unit_of
 from z4j_probes.threads import in_daemon_thread
@@ -75,18 +77,23 @@ async def run(climb: Climb) -> ProbeResult:
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
-    """See how the service's own buffers begin; an agent finds out when it opens its own."""
+    """See how the service's own buffers begin, and count what is set aside; an agent finds out by itself."""
     settings, uid, directory = climb.settings, os.geteuid(), climb.directory.path
     unit, budget_s = unit_of(settings), climb.time_left()
     own = _own_directory(settings, directory)
     try:
         async with asyncio.timeout(budget_s):
-            bad = await in_daemon_thread(lambda: damaged(own))
+            bad, aside = await in_daemon_thread(lambda: (damaged(own), count_aside(own)))
     except TimeoutError:
         return _hangs(str(directory), budget_s, uid=uid)
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
-    return result if bad is None else _found_damaged(*bad, uid=uid, unit=unit)
+    if bad is not None:
+        return _found_damaged(*bad, uid=uid, unit=unit)
+    if not aside:
+        return result
+    message = f"{result.message}; {aside} event{'' if aside == 1 else 's'} set aside"
+    return replace(result, message=message, details={**result.details, "set_aside": aside})
 
 
 def _hangs(path: str, budget_s: float, *, uid: int) -> ProbeResult:
