@@ -1,6 +1,8 @@
 """The agent's log. A host's handlers and filters may raise: that costs a line, not the agent.
 
-Each text says whose it is, since many formats leave the logger's name out.
+Each text says whose it is, since many formats leave the logger's name out. Each record has the fields
+`z4j_code`, `z4j_state` and `z4j_probe`, empty where there is nothing to say: a format may name them. A code
+is part of the text's template as well, by which error trackers group.
 """
 
 from __future__ import annotations
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
     from z4j_probes.redact import Redactor
 
 
+_FIELDS = {"z4j_code": "", "z4j_state": "", "z4j_probe": ""}
+
+
 class _Guarded(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return f"z4j: {msg}", kwargs  # with `extra`, which an adapter would replace
+        fields = {**_FIELDS, **(kwargs.get("extra") or {})}
+        fields["z4j_probe"] = fields["z4j_probe"] or str(fields["z4j_code"]).partition(".")[0]
+        return f"z4j: {msg}", {**kwargs, "extra": fields}
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         try:
@@ -36,4 +43,9 @@ def traceback_text(exc: BaseException, redactor: Redactor) -> str:
     return redactor.text("".join(traceback.format_exception(exc)))
 
 
-log = _Guarded(logging.getLogger("z4j.agent"))
+def logger(name: str) -> _Guarded:
+    """A logger of ours by its name."""
+    return _Guarded(logging.getLogger(name))
+
+
+log = logger("z4j.agent")

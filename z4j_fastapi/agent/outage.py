@@ -41,7 +41,7 @@ class Outage:
 
     def over(self, what: str) -> None:
         """There is a session."""
-        extra = {"z4j_code": "", "z4j_state": "online", "z4j_probe": ""}
+        extra = {"z4j_state": "online"}
         log.log(self._level, "online%s: %s", " again" if self._said else "", what, extra=extra)
         self._said.clear()
         self._level = logging.INFO
@@ -52,8 +52,8 @@ class Outage:
         self._said.add(code)
         self._level = max(self._level, level)
         said = " ".join(sentence(text) for text in (reason, fix, ending) if text)
-        extra = {"z4j_code": code, "z4j_state": state, "z4j_probe": code.partition(".")[0]}
-        log.log(level, "%s (%s): %s", state, code, said, extra=extra)
+        extra = {"z4j_code": code, "z4j_state": state}
+        log.log(level, f"{state} ({code}): %s", said, extra=extra)
 
 
 def sentence(text: str) -> str:

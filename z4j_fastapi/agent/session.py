@@ -155,7 +155,7 @@ class Session:
             code,
             close_code,
             f"{lookup(code).remedy}.",
-            extra={"z4j_code": code, "z4j_state": "offline", "z4j_probe": "session"},
+            extra={"z4j_code": code, "z4j_state": "offline"},
         )
 
     async def finish(self, budget_s: float) -> None:

@@ -311,8 +311,8 @@ class Supervisor:
         code, reason = "session.unacknowledged", f"no batch acknowledged for {seconds:.0f} s"
         if not self._is_stalled:
             self._is_stalled = True
-            extra = {"z4j_code": code, "z4j_state": "online", "z4j_probe": "session"}
-            log.warning("online (%s): %s. %s", code, reason, sentence(lookup(code).remedy), extra=extra)
+            extra = {"z4j_code": code, "z4j_state": "online"}
+            log.warning(f"online ({code}): %s. %s", reason, sentence(lookup(code).remedy), extra=extra)
         self._board.stalled(seconds, code, reason)
 
     def _or_cut(self, end: SessionEnd, lasted_s: float) -> SessionEnd:
@@ -350,8 +350,8 @@ class Supervisor:
 
     def _buffer_changed(self, code: str, said: str) -> None:
         if code:
-            extra = {"z4j_code": code, "z4j_state": self._board.state.value, "z4j_probe": "buffer"}
-            log.error("%s: %s. %s", code, said, sentence(lookup(code).remedy), extra=extra)
+            extra = {"z4j_code": code, "z4j_state": self._board.state.value}
+            log.error(f"{code}: %s. %s", said, sentence(lookup(code).remedy), extra=extra)
         else:
             log.warning("%s", said)
         self._board.buffer_changed(self._buffer.fault, self._buffer_path())
@@ -363,7 +363,7 @@ class Supervisor:
         for result in found:
             if result.code not in self._warned:
                 extra = {"z4j_code": result.code, "z4j_state": "online", "z4j_probe": result.name}
-                log.warning("%s: %s %s", result.code, sentence(result.message), result.hint, extra=extra)
+                log.warning(f"{result.code}: %s %s", sentence(result.message), result.hint, extra=extra)
         self._warned = {result.code for result in found}
 
     def _remember(self, hello: Hello) -> None:

@@ -13,6 +13,8 @@ from z4j_probes import Settings, StorageError
 from z4j_probes.storage import StateDirectory, choose, identity, is_private, relocated
 from z4j_probes.threads import in_daemon_thread
 
+_UNEXPECTED = {"z4j_code": "buffer.unexpected"}
+
 
 class Bounds(TypedDict, total=False):
     """How much a buffer may hold; what is left out is `EventBuffer.open`'s default."""
@@ -38,17 +40,19 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Bounds) -> Op
         async with asyncio.timeout(budget_s):
             return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
-        log.error("%s: %s; events are kept only in memory", exc.code, exc)
+        log.error(f"{exc.code}: %s; events are kept only in memory", exc, extra={"z4j_code": exc.code})
     except RuntimeError as exc:  # no more threads
-        log.error("buffer.unexpected: %s; events are kept only in memory", exc)
+        log.error("buffer.unexpected: %s; events are kept only in memory", exc, extra=_UNEXPECTED)
     except TimeoutError:
         given_up.set()
         log.error(
             "buffer.timeout: no answer from the state directory within %.1f s; events are only in memory",
             budget_s,
+            extra={"z4j_code": "buffer.timeout"},
         )
     except Exception as exc:
-        log.error("buffer.unexpected: %s: %s; events are kept only in memory", type(exc).__name__, exc)
+        said = f"{type(exc).__name__}: {exc}"
+        log.error("buffer.unexpected: %s; events are kept only in memory", said, extra=_UNEXPECTED)
     environ, home = settings.environ, settings.home
     buffer = EventBuffer.open(None, name, find_directory=lambda: choose(home, environ).path, **bounds)
     return OpenedBuffer(buffer, None, name)
@@ -66,9 +70,14 @@ def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Eve
             directory.requested or "the home directory",
             directory.reason,
             directory.path,
+            extra={"z4j_code": "buffer.relocated"},
         )
     if buffer.damaged_copy:
-        log.warning("buffer.corrupt: a damaged buffer file was set aside as %s", buffer.damaged_copy)
+        log.warning(
+            "buffer.corrupt: a damaged buffer file was set aside as %s",
+            buffer.damaged_copy,
+            extra={"z4j_code": "buffer.corrupt"},
+        )
     if given_up.is_set():  # nobody waits any more: the slot is for another process
         buffer.close()
     return OpenedBuffer(buffer, directory, name)

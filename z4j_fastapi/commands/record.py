@@ -64,10 +64,10 @@ class Record:
             self._untold[outcome.code or verdict] += 1
             return
         how = "answered from memory" if again else outcome.verdict.value.replace("_", " ")
-        how += f" ({outcome.code})" if outcome.code else ""
+        code = f" ({outcome.code})" if outcome.code else ""
         log.log(
             logging.INFO if answered or self._is_known(told.target, outcome.code) else logging.ERROR,
-            "command %s from %s: %s in %.0f ms%s",
+            f"command %s from %s: %s{code} in %.0f ms%s",
             " ".join(one_line(name, _LONGEST_NAME) for name in (told.action, told.target) if name),
             one_line(told.issued_by, _LONGEST_NAME) or "the brain",
             how,

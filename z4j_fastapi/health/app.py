@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,9 +12,10 @@ from z4j_fastapi.agent.status import State
 from z4j_fastapi.health.answer import Answer, Receive, Scope, Send, as_json, as_page, refusal
 from z4j_fastapi.health.doctor import ResidentDoctor
 from z4j_fastapi.inventory.rows import UNACKNOWLEDGED_S
+from z4j_fastapi.log import logger
 from z4j_probes.threads import in_daemon_thread
 
-log = logging.getLogger("z4j.health")
+log = logger("z4j.health")
 
 Authorize = Callable[[Scope], bool | Awaitable[bool]]
 

@@ -83,7 +83,7 @@ async def send(broker: AsyncBroker, new: NewMessage) -> None:
                 await maybe_awaitable(middleware.post_send(message))
             except Exception as exc:  # a host's own: the task is sent, whatever is done about it
                 name = type(middleware).__name__
-                log.warning("z4j: post_send of %s raised %s; the task was sent", name, type(exc).__name__)
+                log.warning("post_send of %s raised %s; the task was sent", name, type(exc).__name__)
 
 
 @contextlib.contextmanager
