@@ -8,13 +8,15 @@ TASKIQ_REDIS_VERSION := 1.2.4
 # One worker a core; overridable, e.g. `make test PYTEST_ARGS="-n 2 tests/rungs"`.
 PYTEST_ARGS ?= -n auto
 PIP := -m pip --disable-pip-version-check --no-input -qq
-# What the fault matrix breaks on purpose, and a browser for the pages. Tests whose component is missing
-# say so and skip.
-FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light openssl redis-server tinyproxy-bin \
-	unbound util-linux
+# What the fault matrix breaks on purpose, a browser for the pages, and the programs of docs/operations.md that
+# start within seconds. Tests whose component is missing say so and skip.
+FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light openssl prometheus \
+	prometheus-node-exporter redis-server supervisor tinyproxy-bin unbound util-linux
+# Those that slow tests need.
+ENGINE_PACKAGES := icinga2-bin nagios4-core sudo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled brain apt prepared lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt engines prepared lint types quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +51,10 @@ $(VENV)/.ready: pyproject.toml
 apt: ## Install the Debian packages that the fault matrix needs, where that is possible
 	@.ci/apt $(FAULT_PACKAGES)
 
+engines: setup ## Install what the slow tests of docs/operations.md run, where that is possible
+	@.ci/apt $(ENGINE_PACKAGES)
+	@$(BIN)/python $(PIP) install --group engines || echo "engines: not all could be installed; tests will skip" >&2
+
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -74,7 +80,7 @@ test: prepared compiled lint types ## Everything that is to pass: style, types, 
 systemd: setup ## Make the root directory in which slow tests boot a systemd, where that is possible
 	@.ci/systemd-root $(BIN)/python
 
-slow: prepared systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
+slow: prepared engines systemd ## The tests that take minutes: long soak, a booted systemd, monitoring engines
 	@$(BIN)/pytest $(PYTEST_ARGS) -m slow
 
 coverage: prepared ## Run all tests with coverage, subprocesses included, and show it by file

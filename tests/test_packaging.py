@@ -99,7 +99,10 @@ def test_a_service_with_a_probes_module_of_its_own_keeps_it(installed: Path, tmp
 
 def test_the_source_distribution_can_be_tested_and_read(distributions: Path) -> None:
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as archive:
-        top = {PurePosixPath(name).parts[1] for name in archive.getnames()}
+        names = {PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix() for name in archive.getnames()}
+    top = {PurePosixPath(name).parts[0] for name in names}
+    monitoring = ("alerts.yml", "alerts_test.yml", "dashboard.json")
+    assert {f"docs/monitoring/{name}" for name in monitoring} | {"docs/examples/fleet.yml"} <= names
     assert {
         ".ci",
         "CHANGELOG.md",

@@ -49,7 +49,7 @@ def test_each_example_of_the_readme_runs_as_written(number: int, tmp_path: Path)
 
 
 def test_every_file_that_the_page_of_examples_names_is_there() -> None:
-    named = set(re.findall(r"`(\w+\.py|redis_probe)`", (DOCS / "examples.md").read_text()))
+    named = set(re.findall(r"`(\w+\.(?:py|yml)|redis_probe)`", (DOCS / "examples.md").read_text()))
     there = {path.name for path in EXAMPLES.iterdir() if not path.name.startswith("_")}
     assert named == there
 
