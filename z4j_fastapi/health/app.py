@@ -22,9 +22,6 @@ Authorize = Callable[[Scope], bool | Awaitable[bool]]
 # A doctor is a connection to the brain, which counts them: a page that is reloaded must not be a flood.
 DOCTOR_EVERY_S = 30.0
 
-# An agent whose batches nothing acknowledges is online in name only.
-UNACKNOWLEDGED_S = 60.0
-
 _LOOK = ("GET", "HEAD")
 _ROUTES = {
     "/live": _LOOK,
