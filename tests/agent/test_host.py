@@ -111,7 +111,8 @@ async def test_a_log_that_is_switched_off_is_told_in_the_status(
             logging.disable(logging.CRITICAL)
             assert "above ERROR" in agent.status.log_fault
         finally:
-            logger.disabled = False
+            for name in logging.getLogger().manager.loggerDict:  # the other loggers are other tests'
+                logging.getLogger(name).disabled = False
             logging.disable(logging.NOTSET)
         assert agent.status.log_fault == ""
         await asyncio.sleep(0)
