@@ -32,6 +32,13 @@ MAY_IMPORT_ONLY = {
         "z4j_fastapi.commands",
         "z4j_fastapi.errors",
         "z4j_fastapi.log",
+        "z4j_fastapi.schedules",
+        "z4j_probes",
+    },
+    "z4j_fastapi.schedules": {
+        "z4j_fastapi.schedules",
+        "z4j_fastapi.commands",
+        "z4j_fastapi.log",
         "z4j_probes",
     },
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},

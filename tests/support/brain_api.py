@@ -7,6 +7,9 @@ held up, never deadlocked.
 from __future__ import annotations
 
 import secrets
+import time
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,6 +170,33 @@ class BrainApi:
         schedule_id: str = self._call("POST", f"/projects/{project}/schedules", body)["id"]
         return schedule_id
 
+    def schedules(self, project: str = "default") -> list[dict[str, Any]]:
+        """The Schedules page."""
+        rows = self._call("GET", f"/projects/{project}/schedules?limit=200")
+        return list(rows["items"] if isinstance(rows, dict) else rows)
+
+    def run_now(self, agent: Credentials, row: Mapping[str, Any], within_s: float = 60.0) -> dict[str, Any]:
+        """Run a worker's own schedule, as its button does, and wait for what becomes of it: status, error."""
+        path = f"/projects/{agent.project}/schedules/native-operations"
+        asked = {
+            "scheduler": row["scheduler"],
+            "operation": "trigger",
+            "schedule_id": row["id"],
+            "definition": {},
+            "request_id": str(uuid.uuid4()),
+            "observed_control_token": row["control_token"],
+        }
+        operation: dict[str, Any] = self._call("POST", path, asked)
+        deadline_s = time.monotonic() + within_s
+        while operation["status"] == "PENDING" and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+            operation = self._call("GET", f"{path}/{operation['id']}")
+        return operation
+
+    def try_edit(self, agent: Credentials, row: Mapping[str, Any], action: str) -> int:
+        """Press a button that changes a schedule (`disable`, `enable`); the brain's HTTP status."""
+        return self._status("POST", f"/projects/{agent.project}/schedules/{row['id']}/{action}")
+
     def schedule(self, schedule_id: str, project: str = "default") -> dict[str, Any]:
         """The dashboard's row of a schedule: is_enabled …"""
         row: dict[str, Any] = self._call("GET", f"/projects/{project}/schedules/{schedule_id}")
@@ -190,6 +220,10 @@ class BrainApi:
         body = {"agent_id": agent.agent_id, **body}
         command_id: str = self._call("POST", f"/projects/{agent.project}/commands/{action}", body)["id"]
         return command_id
+
+    def _status(self, method: str, path: str) -> int:
+        self.agents()  # logs in, with the headers that a change needs
+        return self._client.request(method, path).status_code
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         if "z4j_csrf" not in self._client.cookies:

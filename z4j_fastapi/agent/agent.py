@@ -244,6 +244,7 @@ class Z4JAgent:
             host_loop=_running_loop(),
             redacted=self._encoder.redacted,
             describe=self.describe,
+            safe=self._encoder.safe,
         )
         self._thread, self._entered_pid = thread, os.getpid()
         self._started_at = datetime.now(UTC)

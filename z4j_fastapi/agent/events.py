@@ -124,6 +124,10 @@ class EventEncoder:
 
         self._is_secret: Callable[[str], bool] = is_secret
 
+    def safe(self, value: Any) -> Any:
+        """A value of a host's as JSON without secrets, as it stands in an event."""
+        return _Walk(self._is_secret, self.redacted).value(value, 0)
+
     def encode(
         self,
         kind: str,

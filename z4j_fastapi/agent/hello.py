@@ -15,6 +15,7 @@ from z4j_fastapi.commands.offer import Offer
 from z4j_fastapi.commands.policy import offered
 from z4j_probes import Settings
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
+from z4j_probes.protocol.schedules import RUNTIME_FEATURE, capabilities
 
 # a web service that imports us loads no database by that
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Introduction:
     engines: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
     capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    runtime_features: tuple[str, ...] = ()
 
     def with_engine(self, engine: Engine | None, commands: str) -> Introduction:
         """The same, with what the owner lets a brain ask of this engine: nothing at all with "none"."""
@@ -47,6 +49,15 @@ class Introduction:
         """What can be asked of this process."""
         return Offer(self.engines, self.schedulers, self.capabilities)
 
+    def with_schedules(self, owner: str, *, may_run: bool) -> Introduction:
+        """The same, with the worker's own schedules, which a brain may then ask for."""
+        return replace(
+            self,
+            schedulers=(owner, *(name for name in self.schedulers if name != owner)),
+            capabilities={**self.capabilities, owner: capabilities(run_now=may_run)},
+            runtime_features=(RUNTIME_FEATURE,),
+        )
+
     def hello(self, settings: Settings, worker_id: str, started_at: datetime, offer: Offer) -> Hello:
         """The hello of one climb; `offer` is that of all processes of the agent."""
         return Hello(
@@ -60,6 +71,7 @@ class Introduction:
             schedulers=offer.schedulers,
             capabilities=offer.capabilities,
             host_name=settings.filled_agent_name,
+            runtime_features=self.runtime_features,
             project=settings.project_id,
         )
 

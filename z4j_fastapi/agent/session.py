@@ -24,11 +24,14 @@ from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
+from z4j_fastapi.schedules.at_desk import DeskSession, NewSessionWanted
+from z4j_fastapi.schedules.desk import ScheduleDesk
 from z4j_probes import FrameRejected, LiveSession, ProtocolError, __version__
 from z4j_probes.bounded_connection import BoundedConnection
 from z4j_probes.codes import lookup
 from z4j_probes.protocol import PROTOCOL_VERSION, CloseCode, answers, meaning_of, new_frame_id, timestamp
 from z4j_probes.protocol.health import agent_status, fitted
+from z4j_probes.protocol.schedules import ACTIONS as SCHEDULE_ACTIONS
 from z4j_probes.transport import hang_up
 
 # After a batch that was not full, how long the next one's events wait for company.
@@ -54,13 +57,15 @@ ENVELOPE_BYTES = 2048
 class SessionEnd:
     """Why a session is over: a code, a sentence, and the peer's close code where it sent one.
 
-    `is_timeout`: we ended it, since something did not come in time.
+    `is_timeout`: we ended it, since something did not come in time. `is_renewal`: we ended it to begin
+    another one at once, and nothing is wrong.
     """
 
     code: str
     reason: str
     close_code: int | None = None
     is_timeout: bool = False
+    is_renewal: bool = False
 
 
 class SessionOver(Exception):
@@ -77,6 +82,7 @@ class Session:
     `commands` takes what the brain asks and has the replies; `rejections`, `delivery` and `traffic` outlive
     sessions; `health` is asked for what a heartbeat reports of the adapter; `stalled` is told for how many
     seconds no batch was acknowledged, now and then while that grows, and with 0 when one was.
+    `desk` has the worker's own schedules, None where it has none.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class Session:
         traffic: Traffic,
         health: Callable[[], Mapping[str, str]] = dict,
         stalled: Callable[[float], object] = bool,
+        desk: ScheduleDesk | None = None,
     ) -> None:
         self._live = live
         self._websocket = live.websocket
@@ -99,6 +106,7 @@ class Session:
         self._traffic = traffic
         self._health = health
         self._stalled = stalled
+        self._schedules = None if desk is None else DeskSession(desk, self._send_frame)
         self._in_flight = InFlight[Sent]()
         self._held: list[Sent] = []
         self._held_bytes = 0
@@ -125,6 +133,8 @@ class Session:
                 group.create_task(self._heartbeat(), name="z4j heartbeat")
                 group.create_task(self._reply(), name="z4j reply")
                 group.create_task(self._watch(), name="z4j watch")
+                if self._schedules is not None:
+                    group.create_task(self._tell_schedules(self._schedules), name="z4j schedules")
         except* SessionOver as over:
             errors = [error for error in over.exceptions if isinstance(error, SessionOver)]
             ended = end = errors[0].end
@@ -192,15 +202,20 @@ class Session:
         if kind == "event_batch_ack":
             self._acknowledged(payload)
         elif kind == "command":
-            ack = self._live.ack
-            self._commands.received(frame, (ack.agent_id, ack.project_id, ack.session_id))
+            if self._schedules is not None and payload.get("action") in SCHEDULE_ACTIONS:
+                self._schedules.received(frame["id"], payload)
+            else:
+                ack = self._live.ack
+                self._commands.received(frame, (ack.agent_id, ack.project_id, ack.session_id))
         elif kind == "error" and payload.get("fatal"):
             reason = f"the brain reports {payload.get('code')}: {payload.get('message')}"
             raise SessionOver(SessionEnd("session.lost", reason))
 
     def _acknowledged(self, payload: Mapping[str, Any]) -> None:
-        now_s = time.monotonic()
-        sent = self._in_flight.acknowledged(payload.get("acked_id"), now_s)
+        now_s, frame_id = time.monotonic(), payload.get("acked_id")
+        if self._schedules is not None and self._schedules.acknowledged(frame_id, payload):
+            return
+        sent = self._in_flight.acknowledged(frame_id, now_s)
         if sent is None:
             return
         self._buffer.forget(sent.batch)
@@ -226,6 +241,25 @@ class Session:
                 self._commands.sent(reply)
         except ConnectionClosed as exc:
             raise SessionOver(self._why_closed(exc)) from None
+
+    async def _tell_schedules(self, schedules: DeskSession) -> NoReturn:
+        try:
+            await schedules.run()
+        except ConnectionClosed as exc:
+            raise SessionOver(self._why_closed(exc)) from None
+        except NewSessionWanted:
+            await self._websocket.close()
+            reason = "a new session is activated for the worker's schedules"
+            raise SessionOver(SessionEnd("session.lost", reason, is_renewal=True)) from None
+        except Exception:  # events and commands go on without them
+            log.exception("internal error in the worker's schedules; please report it")
+            await asyncio.Event().wait()
+        raise AssertionError("schedules are told until the session ends")
+
+    async def _send_frame(self, kind: str, payload: Mapping[str, Any], frame_id: str | None) -> None:
+        if kind == "command_result":
+            payload = answers.fitted(payload, self._live.ack.max_frame_size_bytes)
+        await self._websocket.send(self._live.signer.sign(kind, payload, frame_id))
 
     async def _send(self) -> NoReturn:
         try:

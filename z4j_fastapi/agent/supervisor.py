@@ -31,6 +31,7 @@ from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.commands.peers import Peers
 from z4j_fastapi.log import log, traceback_text
+from z4j_fastapi.schedules.desk import ScheduleDesk
 from z4j_probes import (
     Climb,
     Ladder,
@@ -74,6 +75,7 @@ class Supervisor:
         commands: Dispatcher,
         gauges: Gauges,
         board: StatusBoard,
+        desk: ScheduleDesk | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._registry = registry
@@ -89,6 +91,7 @@ class Supervisor:
         self._buffer = buffer
         self._commands = commands
         self._gauges = gauges
+        self._desk = desk
         self._board = board
         self._backoff = backoff or Backoff()
         self._started_at = datetime.now(UTC)
@@ -260,6 +263,7 @@ class Supervisor:
             self.traffic,
             self._health,
             self._stalled,
+            self._desk,
         )
         started_s = time.monotonic()
         try:
@@ -281,6 +285,10 @@ class Supervisor:
         finally:
             self._session = None
         if self._finishing:
+            return
+        if end.is_renewal:
+            self._next_s = time.monotonic()
+            self._board.change(State.OFFLINE, reason=end.reason, report=report)
             return
         self._count_aside()
         remember_frame_size(self._directory, self._identity, self._delivery.learned_bytes)

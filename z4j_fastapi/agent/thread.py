@@ -47,8 +47,8 @@ RESTART_EVERY_S = 60.0
 class AgentThread:
     """One life of an agent, from start to stop. `board` is told each new status, in the thread.
 
-    `engine` acts in `host_loop`, and its errors are sent as `redacted` has them. `describe` gives what the
-    status file says. Whatever ends what runs in
+    `engine` acts in `host_loop`, and its errors are sent as `redacted` has them, its values as `safe`
+    has them. `describe` gives what the status file says. Whatever ends what runs in
     the thread is logged, and it starts again, with the buffer that is open. Where the thread itself is gone,
     `look` sees it.
     """
@@ -64,6 +64,7 @@ class AgentThread:
         shutdown_budget_s: float,
         redacted: Callable[[str], str],
         describe: Callable[[], Mapping[str, Any]],
+        safe: Callable[[Any], Any],
         engine: Engine | None = None,
         host_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -77,6 +78,7 @@ class AgentThread:
         self._host_loop = host_loop
         self._redacted = redacted
         self._describe = describe
+        self._safe = safe
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
         self._opened: OpenedBuffer | None = None
@@ -221,6 +223,7 @@ class AgentThread:
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.buffer.open import open_buffer
         from z4j_fastapi.commands.dispatch import open_dispatcher
+        from z4j_fastapi.schedules.desk import open_desk
         from z4j_probes import default_registry
 
         if self._opened is None:
@@ -234,28 +237,37 @@ class AgentThread:
         self.buffer = opened.buffer  # whatever the rest of a start comes to
         directory = opened.directory.path / opened.identity if opened.directory else None
         earlier = self.commands
-        self.commands = open_dispatcher(
+        self.commands = commands = open_dispatcher(
             self._settings, self._engine, self._host_loop, directory, self._redacted
         )
         if earlier is not None:
             earlier.close()
             self.commands.count_on(earlier.counts)
+        desk = await open_desk(
+            self._settings, self._engine, self._host_loop, directory, commands.record, self._safe
+        )
+        introduction = self._introduction
+        if desk is not None:
+            introduction = introduction.with_schedules(desk.owner, may_run=desk.may_run)
         self._supervisor = supervisor = Supervisor(
             default_registry(),
             self.settings,
-            self._introduction,
+            introduction,
             identity=opened.identity,
             directory=opened.directory,
             buffer=opened.buffer,
             commands=self.commands,
             gauges=Gauges(self._engine, self._host_loop),
             board=self._board,
+            desk=desk,
         )
         if self._settings.preflight == "off":
             self._board.decide()  # the buffer is open, so `emit` keeps its promise
         await self._live(supervisor)
         self.buffer = None
         self.commands.close()
+        if desk is not None:
+            desk.close()
         opened.buffer.close()
         await asyncio.sleep(0)  # what it has told is logged
 

@@ -133,6 +133,11 @@ class Dispatcher:
         self._record.count_on(counts)
 
     @property
+    def record(self) -> Record:
+        """Where every command of this agent is logged and counted."""
+        return self._record
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many commands ended how; from any thread."""
         return self._record.counts

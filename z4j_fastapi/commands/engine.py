@@ -30,10 +30,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from z4j_probes.protocol.commands import Action
 from z4j_probes.protocol.health import RunningTask, WorkerDetails
+
+if TYPE_CHECKING:
+    from z4j_fastapi.schedules.source import ScheduleSource
 
 __all__ = [
     "Action",
@@ -149,6 +152,8 @@ class Engine(Protocol):
     """As in events and hello: "arq", "taskiq"."""
     actions: frozenset[Action]
     """What it can do at all with this worker's settings. Read once, when the agent is made."""
+    schedules: ScheduleSource | None = None
+    """The schedules that the framework runs by itself, where it has a way to do so."""
 
     def why_not(self, action: Action) -> str:
         """Why an action is not among `actions`, in one clause."""

@@ -48,6 +48,8 @@ class Action(StrEnum):
     RECONCILE_TASK = "reconcile_task"
     PURGE_QUEUE = "purge_queue"
     RESTART_WORKER = "restart_worker"
+    RUN_SCHEDULE = "schedule.external.mutate"
+    """A person runs a schedule of the worker's own now (see `schedules`)."""
 
 
 DESTRUCTIVE = frozenset({Action.PURGE_QUEUE, Action.RESTART_WORKER})

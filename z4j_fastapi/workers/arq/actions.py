@@ -47,6 +47,7 @@ from z4j_fastapi.workers.arq.queues import (
     before_anything_is_done,
     sent_key,
 )
+from z4j_fastapi.workers.arq.schedules import CronJobs
 from z4j_fastapi.workers.restart import restart_this_process, what_restarts
 from z4j_fastapi.workers.task_run import TaskRun
 
@@ -76,6 +77,7 @@ class ArqEngine(Engine):
         self._worker = worker
         self._queue = JobQueue(worker)
         self.dead = DeadLetterIndex(self._queue)
+        self.schedules = self.cron_jobs = CronJobs(worker, self._queue, self._run_cron_job)
         self.agent: Z4JAgent | None = None
         self.running: dict[str, TaskRun] = {}
         """Jobs whose function has been called and has not returned."""
@@ -252,6 +254,10 @@ class ArqEngine(Engine):
             run.sent(job.args, job.kwargs, occurred_at)
             run.waits(job.args, job.kwargs, occurred_at)
         return is_new
+
+    async def _run_cron_job(self, name: str, task_id: str) -> None:
+        self._require_function(name)
+        await self._put(NewJob(task_id, name))
 
     def _revoked(self, job_id: str, found: Found | None = None) -> None:
         """arq stores nothing of a job that is taken out."""

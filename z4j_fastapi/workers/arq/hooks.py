@@ -213,6 +213,8 @@ class WorkerHooks:
             ctx["z4j"] = agent
             run = TaskRun(agent, ENGINE, job_id, function.name, worker.queue_name, ctx["job_try"] - 1)
             run.started(args, kwargs)
+            if self._engine is not None:
+                self._engine.cron_jobs.ran(function)
             self._running.add(job_id)
             engine = self._engine
             if engine is not None:

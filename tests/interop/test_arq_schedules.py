@@ -1,0 +1,124 @@
+"""The real brain's Schedules page shows an arq worker's cron jobs, over deployments and kills."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis, RedisSettings, create_pool
+
+from tests.interop.test_commands import minted
+from tests.support.arq_cron_worker import RAN, cron_program
+from tests.support.brain_api import BrainApi, Credentials
+from tests.support.redis import running_redis
+
+__all__ = ["minted"]
+
+pytestmark = [pytest.mark.interop, pytest.mark.component]
+
+WAIT_S = 60.0
+Rows = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
+    async with running_redis(tmp_path) as url:
+        yield url
+
+
+class Page:
+    """The Schedules page of one project."""
+
+    def __init__(self, brain: BrainApi, minted: Credentials) -> None:
+        self._brain, self._minted = brain, minted
+
+    async def shows(
+        self, condition: Callable[[dict[str, dict[str, Any]]], bool], what: str
+    ) -> dict[str, Any]:
+        """Its rows by name, once the condition holds."""
+        rows: Rows = {}
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while True:
+                    listed = await asyncio.to_thread(self._brain.schedules, self._minted.project)
+                    rows = {row["name"]: row for row in listed}
+                    if condition(rows):
+                        return rows
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(f"not within {WAIT_S:g} s: {what}; the page shows {rows}") from None
+
+    async def runs_now(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Click Run now; what became of it."""
+        return await asyncio.to_thread(self._brain.run_now, self._minted, row)
+
+
+def environment(brain: BrainApi, minted: Credentials, home: Path) -> dict[str, str]:
+    return {
+        "Z4J_BRAIN_URL": brain.url,
+        "Z4J_TOKEN": minted.token,
+        "Z4J_HMAC_SECRET": minted.hmac_secret,
+        "Z4J_PROJECT_ID": minted.project,
+        "Z4J_AGENT_NAME": "mail",
+        "Z4J_HOME": str(home / "z4j"),
+    }
+
+
+async def test_the_page_stays_true_over_a_deployment_and_a_kill(
+    real_brain: BrainApi, minted: Credentials, tmp_path: Path, redis_url: str
+) -> None:
+    page, given = Page(real_brain, minted), environment(real_brain, minted, tmp_path)
+    redis: ArqRedis = await create_pool(RedisSettings.from_dsn(redis_url))
+    with cron_program(sys.executable, redis_url, given, "nightly", "weekly", "often", "odd") as process:
+        rows = await page.shows(lambda rows: len(rows) == 4 and rows["often"]["total_runs"] > 0, "four jobs")
+        shown = {name: (row["expression"], row["kind"]) for name, row in rows.items()}
+        assert shown == {
+            "nightly": ("30 3 * * *", "cron"),
+            "weekly": ("0 8,9 * * 1", "cron"),
+            "often": ("* * * * * *", "cron"),
+            "odd": ("0 0 1 * 1 (both day and weekday)", "cron"),
+        }
+        assert {row["scheduler"] for row in rows.values()} == {"arq-cron-mail"}
+        assert rows["nightly"]["next_run_at"]
+        assert rows["often"]["last_run_at"]
+
+        # run one now
+        done = await page.runs_now(rows["nightly"])
+        assert (done["status"], done["error"]) == ("APPLIED", None)
+        run = f"z4j-{done['id']}".encode()
+        await page.shows(lambda rows: rows["nightly"]["total_runs"] == 1, "its run is counted")
+        assert run in await redis.lrange(RAN, 0, -1)  # type: ignore[misc]
+
+        # what a restart would lose is not offered
+        assert await asyncio.to_thread(real_brain.try_edit, minted, rows["nightly"], "disable") == 409
+        os.kill(process.pid, signal.SIGKILL)
+
+    # deployed without a job, killed and deployed again
+    for names in (("nightly", "often"), ("often",)):
+        with cron_program(sys.executable, redis_url, given, *names) as process:
+            rows = await page.shows(partial(_has_only, names), f"only {names}")
+            runs = rows["often"]["total_runs"]
+            await page.shows(partial(_has_run, runs), "it goes on")
+            os.kill(process.pid, signal.SIGKILL)
+
+    # the last one goes as well, on a host whose disk is new: Redis still knows what was sent
+    given["Z4J_HOME"] = str(tmp_path / "new-host")
+    with cron_program(sys.executable, redis_url, given, "weekly"):
+        rows = await page.shows(lambda rows: rows.keys() == {"weekly"}, "only the weekly job")
+        done = await page.runs_now(rows["weekly"])
+        assert done["status"] == "APPLIED"
+    await redis.aclose()
+
+
+def _has_only(names: tuple[str, ...], rows: Rows) -> bool:
+    return rows.keys() == set(names)
+
+
+def _has_run(runs: int, rows: Rows) -> bool:
+    return bool(rows["often"]["total_runs"] > runs)
