@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
+from tests.interop.schedules_page import Rows, SchedulesPage, environment
 from tests.interop.test_commands import minted
 from tests.support.arq_cron_worker import RAN, cron_program
 from tests.support.brain_api import BrainApi, Credentials
@@ -22,9 +22,6 @@ __all__ = ["minted"]
 
 pytestmark = [pytest.mark.interop, pytest.mark.component]
 
-WAIT_S = 60.0
-Rows = dict[str, dict[str, Any]]
-
 
 @pytest.fixture
 async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
@@ -32,48 +29,10 @@ async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
         yield url
 
 
-class Page:
-    """The Schedules page of one project."""
-
-    def __init__(self, brain: BrainApi, minted: Credentials) -> None:
-        self._brain, self._minted = brain, minted
-
-    async def shows(
-        self, condition: Callable[[dict[str, dict[str, Any]]], bool], what: str
-    ) -> dict[str, Any]:
-        """Its rows by name, once the condition holds."""
-        rows: Rows = {}
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while True:
-                    listed = await asyncio.to_thread(self._brain.schedules, self._minted.project)
-                    rows = {row["name"]: row for row in listed}
-                    if condition(rows):
-                        return rows
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            raise AssertionError(f"not within {WAIT_S:g} s: {what}; the page shows {rows}") from None
-
-    async def runs_now(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Click Run now; what became of it."""
-        return await asyncio.to_thread(self._brain.run_now, self._minted, row)
-
-
-def environment(brain: BrainApi, minted: Credentials, home: Path) -> dict[str, str]:
-    return {
-        "Z4J_BRAIN_URL": brain.url,
-        "Z4J_TOKEN": minted.token,
-        "Z4J_HMAC_SECRET": minted.hmac_secret,
-        "Z4J_PROJECT_ID": minted.project,
-        "Z4J_AGENT_NAME": "mail",
-        "Z4J_HOME": str(home / "z4j"),
-    }
-
-
 async def test_the_page_stays_true_over_a_deployment_and_a_kill(
     real_brain: BrainApi, minted: Credentials, tmp_path: Path, redis_url: str
 ) -> None:
-    page, given = Page(real_brain, minted), environment(real_brain, minted, tmp_path)
+    page, given = SchedulesPage(real_brain, minted), environment(real_brain, minted, tmp_path)
     redis: ArqRedis = await create_pool(RedisSettings.from_dsn(redis_url))
     with cron_program(sys.executable, redis_url, given, "nightly", "weekly", "often", "odd") as process:
         rows = await page.shows(lambda rows: len(rows) == 4 and rows["often"]["total_runs"] > 0, "four jobs")
@@ -96,7 +55,7 @@ async def test_the_page_stays_true_over_a_deployment_and_a_kill(
         assert run in await redis.lrange(RAN, 0, -1)  # type: ignore[misc]
 
         # what a restart would lose is not offered
-        assert await asyncio.to_thread(real_brain.try_edit, minted, rows["nightly"], "disable") == 409
+        assert await page.disables(rows["nightly"]) == 409
         os.kill(process.pid, signal.SIGKILL)
 
     # deployed without a job, killed and deployed again

@@ -7,14 +7,17 @@ task into the queue, or has just done so: between the two marks of that.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
-from taskiq import AsyncBroker, BrokerMessage
+from taskiq import AsyncBroker, BrokerMessage, TaskiqScheduler
+from taskiq.schedule_sources import LabelScheduleSource
 from taskiq_redis import (  # type: ignore[import-not-found,unused-ignore]
     ListQueueBroker,
+    ListRedisScheduleSource,
     RedisAsyncResultBackend,
     RedisStreamBroker,
 )
@@ -45,7 +48,10 @@ else:
     )
 broker = broker.with_result_backend(RedisAsyncResultBackend(_url))
 if "TEST_WITHOUT_AGENT" not in os.environ:
-    broker = broker.with_middlewares(Z4JMiddleware())
+    _sources = None
+    if "TEST_SOURCES" in os.environ:
+        _sources = [ListRedisScheduleSource(_url)]
+    broker = broker.with_middlewares(Z4JMiddleware(schedule_sources=_sources))
 
 
 if _when := os.environ.get("TEST_DIES"):
@@ -64,7 +70,12 @@ if _when := os.environ.get("TEST_DIES"):
     broker.kick = _kick_and_die  # type: ignore[method-assign]
 
 
-@broker.task(task_name="note")
+# by which `taskiq scheduler` is started, and each line is one schedule of the task `note`
+_schedules = json.loads(os.environ.get("TEST_SCHEDULES", "[]"))
+scheduler = TaskiqScheduler(broker, [LabelScheduleSource(broker), ListRedisScheduleSource(_url)])
+
+
+@broker.task(task_name="note", **({"schedule": _schedules} if _schedules else {}))
 async def note(what: str = "") -> None:
     """Says that it ran."""
     _note("note", what)

@@ -36,6 +36,20 @@ CODES = (
         ),
     ),
     Code(
+        "session.schedules_rejected",
+        "the brain takes no more schedules from this worker",
+        causes=(
+            "a brain up to 1.13 takes none ever after from an owner whose first snapshot lacks a schedule",
+            "a schedule was removed, and neither the state directory nor Redis is the one from before",
+            "another service of the project has the same agent name and kind of worker",
+        ),
+        remedy=Step(
+            "Give the service another agent name, then the page shows its schedules, and keep Z4J_HOME "
+            "on a volume",
+            "export Z4J_AGENT_NAME=mail-2",
+        ),
+    ),
+    Code(
         "session.unacknowledged",
         "the session is open, and the brain acknowledges no batch",
         status=Status.WARN,

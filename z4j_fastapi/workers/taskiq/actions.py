@@ -37,12 +37,13 @@ from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, has_redis, is_str
 from z4j_fastapi.workers.taskiq.dead_letters import Kept, KeptMessages
 from z4j_fastapi.workers.taskiq.executions import Execution, function_of, watch, watch_revoked
 from z4j_fastapi.workers.taskiq.revocations import ENDED, NOT_ALLOWED, TOO_LATE, Revocations
+from z4j_fastapi.workers.taskiq.schedules import Schedules
 from z4j_fastapi.workers.taskiq.sending import NewMessage, send, was_sent
 from z4j_probes.errors import StorageError
 from z4j_probes.threads import in_daemon_thread
 
 if TYPE_CHECKING:
-    from taskiq import AsyncBroker
+    from taskiq import AsyncBroker, ScheduleSource
 
     from z4j_fastapi.agent.agent import Z4JAgent
 
@@ -69,11 +70,16 @@ _NEED_MESSAGES = frozenset(
 
 class TaskiqEngine(Engine):
     """Made before the agent that has it, which is `agent` while it is entered. `keep_failed` is how many
-    messages of failed tasks are kept, 0 for none."""
+    messages of failed tasks are kept, 0 for none; `schedule_sources` are those of its scheduler."""
 
     name = ENGINE
 
-    def __init__(self, broker: AsyncBroker, keep_failed: int) -> None:
+    def __init__(
+        self,
+        broker: AsyncBroker,
+        keep_failed: int,
+        schedule_sources: Sequence[ScheduleSource] | None = None,
+    ) -> None:
         self._broker = broker
         self._keep_failed = keep_failed
         self._kept: KeptMessages | None = None
@@ -81,6 +87,7 @@ class TaskiqEngine(Engine):
         self._counts: Counter[str] = Counter()
         self._revocations = Revocations(broker) if has_redis(broker) else None
         self._looking: asyncio.Task[None] | None = None
+        self.schedules = self.scheduled = Schedules(broker, schedule_sources)
         self.agent: Z4JAgent | None = None
         actions = set(Action) - {Action.RESTART_WORKER}
         if keep_failed <= 0:
@@ -113,6 +120,7 @@ class TaskiqEngine(Engine):
                 execution.sent = self._broker.formatter.dumps(execution.message).message
         self._running[execution.run.task_id] = execution
         self._counts[execution.run.name or ""] += 1
+        self.scheduled.ran(execution.message)
         receiver = asyncio.current_task()
         if receiver is not None:  # another middleware may end it before it runs
             receiver.add_done_callback(lambda _: self.ended(execution))

@@ -47,7 +47,9 @@ from z4j_fastapi.workers.taskiq.executions import (
 )
 
 if TYPE_CHECKING:
-    from taskiq import TaskiqMessage, TaskiqResult
+    from collections.abc import Sequence
+
+    from taskiq import ScheduleSource, TaskiqMessage, TaskiqResult
 
 
 @dataclass(slots=True)
@@ -76,15 +78,24 @@ class Z4JMiddleware(TaskiqMiddleware):
     `keep_failed` tasks that failed, for a week at most, in its state directory; with 0 it keeps none, and
     refuses to list dead letters and to run them again. What is no number there is an ERROR in the log, and
     the default is used.
+
+    The brain's page shows the schedules in the labels of the broker's tasks, or those of `schedule_sources`:
+    the sources that the service's TaskiqScheduler has.
     """
 
     def __init__(
-        self, agent: Z4JAgent | None = None, *, keep_failed: Any = KEPT_MESSAGES, **agent_arguments: Any
+        self,
+        agent: Z4JAgent | None = None,
+        *,
+        keep_failed: Any = KEPT_MESSAGES,
+        schedule_sources: Sequence[ScheduleSource] | None = None,
+        **agent_arguments: Any,
     ) -> None:
         agent_arguments = seal_arguments(agent_arguments)
         super().__init__()
         self._sender = agent
         self._keep_failed = _as_kept(keep_failed)
+        self._schedule_sources = schedule_sources
         self._agent_arguments = {"role": "task", **agent_arguments}
         self._engine: TaskiqEngine | None = None
         self._own: Z4JAgent | None = None
@@ -196,7 +207,7 @@ class Z4JMiddleware(TaskiqMiddleware):
         return self._own
 
     def _new_agent(self, **arguments: Any) -> Z4JAgent:
-        self._engine = TaskiqEngine(self.broker, self._keep_failed)
+        self._engine = TaskiqEngine(self.broker, self._keep_failed, self._schedule_sources)
         agent = Z4JAgent(**{"engine": self._engine, **self._agent_arguments, **arguments})
         self._engine.agent = agent
         return agent
