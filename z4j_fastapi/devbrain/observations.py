@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from z4j_probes.protocol import Hello
 from z4j_probes.protocol.health import read_queue_depths, read_worker_details
@@ -56,6 +57,27 @@ class Command:
     """As it was sent."""
     acknowledged: bool = False
     result: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        action: str,
+        target: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        timeout_seconds: int = 60,
+    ) -> Self:
+        """A new one, as a brain puts it into a frame."""
+        has_claim = action.startswith(("schedule.fire", "schedule.external."))
+        claim_token = str(uuid.uuid4()) if has_claim else None
+        payload = {
+            "action": action,
+            "target": dict(target),
+            "parameters": dict(parameters),
+            "timeout_seconds": timeout_seconds,
+            "issued_by": "dev-brain",
+            "delivery_claim_token": claim_token,
+        }
+        return cls(str(uuid.uuid4()), action, claim_token, payload)
 
 
 @dataclass(slots=True)

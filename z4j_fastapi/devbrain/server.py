@@ -27,6 +27,7 @@ from z4j_probes.protocol.commands import (
     confirm_token,
     target_and_parameters,
 )
+from z4j_probes.protocol.schedules import MUTATE
 
 CLOSE_TIMEOUT_S = 1.0
 """A peer that does not answer a close frame is on loopback and stuck: no reason to wait long for it."""
@@ -172,20 +173,10 @@ class DevBrain:
 
         The Command that is returned fills in as replies arrive; `wait_for_result` waits for its end.
         """
-        has_claim = action.startswith(("schedule.fire", "schedule.external."))
-        claim_token = str(uuid.uuid4()) if has_claim else None
-        payload = {
-            "action": action,
-            "target": dict(target or {}),
-            "parameters": dict(parameters or {}),
-            "timeout_seconds": timeout_seconds,
-            "issued_by": "dev-brain",
-            "delivery_claim_token": claim_token,
-        }
-        command = Command(str(uuid.uuid4()), action, claim_token, payload)
+        command = Command.of(action, target or {}, parameters or {}, timeout_seconds)
         session = self._live_session(worker_id)
         self.seen.commands[command.id] = command
-        await session.send("command", payload, command.id)
+        await session.send("command", command.payload, command.id)
         return command
 
     async def send_again(self, command: Command, *, worker_id: str | None = None) -> None:
@@ -229,6 +220,37 @@ class DevBrain:
             action, target=target, parameters=parameters, timeout_seconds=seconds, worker_id=worker_id
         )
         return await self.wait_for_result(command, timeout_s=timeout_s)
+
+    @property
+    def schedules(self) -> dict[str, Mapping[str, Any]]:
+        """What the Schedules page shows of the workers' own schedules: rows by name."""
+        return self._state.schedules.rows
+
+    async def wait_for_schedules(self, *names: str, timeout_s: float = WAIT_TIMEOUT_S) -> None:
+        """Wait until the page shows exactly these."""
+        what = f"schedules {', '.join(names)}"
+        await self.seen.until(lambda: self.schedules.keys() == set(names), what, timeout_s=timeout_s)
+
+    async def run_schedule(self, name: str, *, timeout_s: float = WAIT_TIMEOUT_S) -> Mapping[str, Any]:
+        """Run one of them now, as its button does; the answer, once the page agrees with it.
+
+        LookupError where the page does not show it, or its worker is not online.
+        """
+        owner, asked = self._state.schedules.trigger(name)
+        target = {"type": "scheduler", "id": asked["owner"], "scheduler": asked["owner"]}
+        command = await self.send_command(
+            MUTATE,
+            target=target,
+            parameters=asked,
+            timeout_seconds=max(SHORTEST_TIMEOUT_S, math.ceil(timeout_s)),
+            worker_id=owner.worker_id,
+        )
+        answer = await self.wait_for_result(command, timeout_s=timeout_s)
+        if answer["status"] == "success" and not self._state.schedules.confirms(
+            owner, asked, answer["result"]
+        ):
+            raise LookupError("the answer does not agree with the snapshot before it")
+        return answer
 
     async def dead_letters(
         self,

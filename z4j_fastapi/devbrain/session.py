@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from z4j_fastapi.devbrain.accounts import Credentials
 from z4j_fastapi.devbrain.misbehaviour import Close
-from z4j_fastapi.devbrain.observations import Heartbeat
+from z4j_fastapi.devbrain.observations import Command, Heartbeat
 from z4j_fastapi.devbrain.state import BrainState
 from z4j_probes.errors import FrameRejected, ProtocolError
 from z4j_probes.protocol import (
@@ -28,6 +28,8 @@ from z4j_probes.protocol import (
     unsigned_frame,
     utc_now,
 )
+from z4j_probes.protocol.schedules import ACTIVATE
+from z4j_probes.protocol.snapshots import EVENT_KIND as SNAPSHOT
 
 BRAIN_VERSION = "0.0.0+dev"
 
@@ -105,10 +107,12 @@ class AgentSession:
         try:
             if replaced is not None:
                 await replaced.close(Close(CloseCode.REPLACED, "replaced by a newer connection"))
+            await self._ask_for_schedules(hello)
             await self._take_frames()
         finally:
             if self._state.online.get(key) is self:
                 del self._state.online[key]
+                self._state.schedules.left(self.worker_id)
             seen.notify()
 
     def _authenticate(self) -> Credentials:
@@ -155,6 +159,13 @@ class AgentSession:
             raw = unsigned_frame("hello_ack", payload, now=self._clock())
             await self._websocket.send(raw.encode())
 
+    async def _ask_for_schedules(self, hello: Hello) -> None:
+        for parameters in self._state.schedules.introduced(hello):
+            target = {"type": "scheduler", "id": parameters["owner"], "scheduler": parameters["owner"]}
+            command = Command.of(ACTIVATE, target, parameters)
+            self._state.seen.commands[command.id] = command
+            await self.send("command", command.payload, command.id)
+
     async def _ignore_frames(self) -> NoReturn:
         while True:
             await self._receive()
@@ -186,6 +197,9 @@ class AgentSession:
         if not isinstance(events, list) or len(events) > MAX_EVENTS_PER_BATCH:
             raise ProtocolError(f"a batch has a list of at most {MAX_EVENTS_PER_BATCH} events")
         seen, misbehaviour = self._state.seen, self._state.misbehaviour
+        if len(events) == 1 and isinstance(events[0], dict) and events[0].get("kind") == SNAPSHOT:
+            await self._take_snapshot(batch_id, events[0])
+            return
         accepted, rejected = seen.record_batch(events)
         if (
             not misbehaviour.drop_acks
@@ -199,6 +213,13 @@ class AgentSession:
             "event_batch_ack",
             {"acked_id": batch_id, "received": len(events), "accepted": accepted, "rejected": rejected},
         )
+
+    async def _take_snapshot(self, batch_id: str, event: Mapping[str, Any]) -> None:
+        is_taken = self._state.schedules.accept(event)
+        if is_taken is None:
+            return
+        counts = {"received": 1, "accepted": int(is_taken), "rejected": int(not is_taken)}
+        await self.send("event_batch_ack", {"acked_id": batch_id, **counts})
 
     async def _receive(self) -> str | bytes:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from z4j_fastapi.devbrain.accounts import Accounts, Credentials
 from z4j_fastapi.devbrain.misbehaviour import Misbehaviour
 from z4j_fastapi.devbrain.observations import Observations
+from z4j_fastapi.devbrain.schedules import Schedules
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class BrainState:
     misbehaviour: Misbehaviour
     accounts: Accounts = field(default_factory=Accounts)
     seen: Observations = field(default_factory=Observations)
+    schedules: Schedules = field(default_factory=Schedules)
     online: dict[tuple[str, str | None], AgentSession] = field(default_factory=dict)
     """Sessions that have their hello_ack, by agent id and worker id."""
     _connects: dict[str, deque[float]] = field(default_factory=dict)

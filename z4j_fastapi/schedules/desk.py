@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -215,12 +216,10 @@ class ScheduleDesk:
         return f"executor:{self.owner}"
 
     def _payload(self, row: Row) -> dict[str, Any]:
-        payload = row.payload(self.owner)
-        args, kwargs = self._safe(payload["args"]), self._safe(payload["kwargs"])
-        taken = size(args) + size(kwargs)
-        if taken > MAX_ARGUMENTS_BYTES:
-            args, kwargs = [f"[left out: {taken} bytes]"], {}
-        return {**payload, "args": args, "kwargs": kwargs}
+        args, kwargs = self._safe(list(row.args)), self._safe(dict(row.kwargs))
+        if size(args) + size(kwargs) > MAX_ARGUMENTS_BYTES:
+            args, kwargs = [f"[left out: more than {MAX_ARGUMENTS_BYTES} bytes]"], {}
+        return replace(row, args=tuple(args), kwargs=kwargs).payload(self.owner)
 
     def _say_once(self, what: str, message: str, cause: str) -> None:
         if what not in self._said:
