@@ -82,7 +82,8 @@ def _page(prefix: str, codes: Iterable[Code], faults: Mapping[str, Mapping[str, 
             lines += [f"- {cause}" for cause in row.causes]
         if row.steps:
             lines += ["", "**Fix**", *_steps(row.steps)]
-        is_of_agent = row.probe != "unit"  # which is about what is started, not about what runs
+        # units and workers are about what is started, not about an agent that runs
+        is_of_agent = row.probe not in ("unit", "worker")
         if is_of_agent and row.status in (Status.FAIL, Status.WARN):
             lines += ["", f"**A running agent** {HEALS[row.heals]}."]
         tested = sorted((f for f in faults.values() if f["code"] == row.code), key=lambda f: f["title"])

@@ -6,7 +6,7 @@ import re
 
 VERBS = """
     add allow ask break change check compare configure connect convert copy correct create enable end exempt
-    find fix free get have install issue let log look make mount move name open pass paste put raise remove
+    find fix free get give have install issue let log look make mount move name open pass paste put raise remove
     leave lower rename renew replace report restart run save see set start stop try unset update upgrade use
     wait write
 """

@@ -161,6 +161,14 @@ def doctor(
             "--unit", metavar="NAME", help="Run as this systemd service would, running or not (needs root)."
         ),
     ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="MODULE:NAME",
+            help="Also check an arq or taskiq worker: its agent, its Redis, and its queue.",
+        ),
+    ] = None,
     brain_url: Annotated[
         str | None, typer.Option("--brain-url", metavar="URL", help="Use this instead of Z4J_BRAIN_URL.")
     ] = None,
@@ -214,6 +222,7 @@ def doctor(
         env_file=env_file,
         pid=pid,
         unit=unit,
+        worker=worker,
         brain_url=brain_url,
         project_id=project_id,
         agent_name=agent_name,

@@ -24,6 +24,7 @@ from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.cli.output import append_file, emit, note, usage_error, write_file
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.cli.waiting import lasting_problem
+from z4j_fastapi.cli.worker import WITHIN_S, examine, interpreter_of
 from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_fastapi.reports.table import PLAIN_WIDTH, Table, plain
@@ -102,7 +103,7 @@ class _Doctor:
             wait_s = min(options.wait_s, self._left_s())
             report = climb_until_green(self._climb, wait_s, Countdown(), self._lasting_problem)
             self._show(report)
-        elif self._is_table and not self._is_stand_in:
+        elif self._is_table and not self._is_stand_in and options.worker is None:
             printer = self._printer()
             report = climb_once(self._ladder, printer)
             printer.finish(report)
@@ -122,7 +123,10 @@ class _Doctor:
     def _climb(self, *, budget_s: float | None = None) -> Report:
         """One climb that nobody watches, as whom the options say."""
         if not self._is_stand_in:
-            return climb_once(partial(self._ladder, budget_s=budget_s))
+            report = climb_once(partial(self._ladder, budget_s=budget_s))
+            return self._with_worker(report, sys.executable)
+
+        interpreter = sys.executable
 
         # here: where the service is, this program's files need not be
         from z4j_fastapi.as_service.finding import older_secret
@@ -130,6 +134,8 @@ class _Doctor:
         from z4j_fastapi.inventory.older import changed_since_read
 
         with self._target() as target:
+            if target.service is not None and self._options.worker is not None:
+                interpreter = interpreter_of(target.service.pid)
             rows = () if target.finding is None else (target.finding,)
             service = target.service
             if service is None:
@@ -140,6 +146,7 @@ class _Doctor:
 
                 def act(acting_as: ActingAs) -> Mapping[str, Any]:
                     report = climb_once(partial(self._ladder, budget_s=budget_s, acting_as=acting_as))
+                    report = self._with_worker(report, interpreter)
                     changed = changed_since_read(self._options.load_settings(), family)
                     return {"report": report.to_dict(), "changed": changed}
 
@@ -177,6 +184,23 @@ class _Doctor:
     def _left_s(self) -> float:
         return math.inf if self._ends_s is None else max(0.0, self._ends_s - time.monotonic())
 
+    def _with_worker(self, report: Report, interpreter: str) -> Report:
+        """The same with a row about the worker, if one is named."""
+        options = self._options
+        if options.worker is None or report.interrupted:
+            return report
+        buffer = next((row for row in report.results if row.name == "buffer"), None)
+        directory = str(buffer.details.get("directory") or "") if buffer else ""
+        row = examine(
+            options.worker,
+            options.load_settings(),
+            directory,
+            interpreter,
+            options.timeout_s,
+            within_s=min(WITHIN_S, self._left_s()),
+        )
+        return replace(report, results=(*report.results, row))
+
     @contextmanager
     def _target(self) -> Iterator[Target]:
         """Whom the options name. It is looked up afresh each time: it may have restarted."""
@@ -206,7 +230,10 @@ class _Doctor:
             note(hint)
         # one climb may be followed by another: see `climb_once`
         acting = partial(act, ActingAs.prepared(service.unit))
-        return act_as(service, acting, budget_s=2 * self._budget_s())
+        budget_s = 2 * self._budget_s()
+        if self._options.worker is not None:
+            budget_s = min(budget_s + WITHIN_S, max(budget_s, self._left_s()))
+        return act_as(service, acting, budget_s=budget_s)
 
     def _bundle(self, report: Report) -> bytes:
         from z4j_fastapi.cli.bundle import make_bundle

@@ -39,6 +39,7 @@ Examples:
   python -m z4j_fastapi doctor --env-file /etc/my-service.env --verbose
   python -m z4j_fastapi doctor --json | jq -r .first_failure
   python -m z4j_fastapi doctor --only tls --brain-url https://brain.example
+  python -m z4j_fastapi doctor --worker my_app.worker:WorkerSettings
   python -m z4j_fastapi doctor --wait 60 && exec my-service
   python -m z4j_fastapi doctor --format openmetrics -o /run/metrics/z4j.prom
   python -m z4j_fastapi doctor --format github --deadline 20

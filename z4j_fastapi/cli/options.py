@@ -50,6 +50,8 @@ class Options:
     ca_file: str | None = None
     token_file: str | None = None
     hmac_secret_file: str | None = None
+    worker: str | None = None
+    """MODULE:NAME of a worker to examine as well."""
 
     def load_settings(self) -> Settings:
         """The settings as they are now: files may have changed since the last climb."""

@@ -223,7 +223,7 @@ class DeskSession:
         except Failed as exc:
             return Outcome(Verdict.FAILED, error=str(exc))
         except TimeoutError:
-            return unknown("the worker did not answer in time")
+            return unknown("the worker did not answer within the time that the brain gave it")
         except Exception as exc:  # an engine's libraries may raise anything
             return unknown(f"{type(exc).__name__}: {answers.one_line(str(exc), 200)}")
         return Outcome(Verdict.DONE, result={"task_id": task_id})

@@ -26,7 +26,7 @@ from z4j_fastapi.schedules.source import ScheduleSource
 from z4j_probes.errors import StorageError
 from z4j_probes.protocol.answers import size
 from z4j_probes.protocol.commands import Action
-from z4j_probes.protocol.schedules import Row, owner_name
+from z4j_probes.protocol.schedules import Row, owner_of_service
 from z4j_probes.protocol.snapshots import MAX_ROWS, Rows, by_key
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
@@ -43,12 +43,6 @@ EXECUTES_FOR_S = 90.0
 """How long it is known that another process tells the brain; it says so at each look."""
 
 T = TypeVar("T")
-
-
-def owner_of(source: ScheduleSource, agent_name: str) -> str:
-    """The owner's name, the same for all processes of a service."""
-    service = agent_name.replace("{pid}", "").replace("{host}", "").strip("-_. ")
-    return owner_name(source.kind, service or "worker")
 
 
 async def open_desk(
@@ -68,7 +62,7 @@ async def open_desk(
     if source is None or loop is None or not choice:
         return None
     memory = None if directory is None else ScheduleMemory(directory)
-    owner = owner_of(source, settings.agent_name)
+    owner = owner_of_service(source.kind, settings.agent_name)
     is_known = False
     if memory is not None and not source.has_any:
         knows = asyncio.ensure_future(in_daemon_thread(lambda: memory.knows(owner)))

@@ -39,9 +39,13 @@ class ScheduleMemory(SharedFile):
 
     def knows(self, owner: str) -> bool:
         """Whether a brain may show schedules of this owner."""
+        return bool(self.rows_of(owner))
+
+    def rows_of(self, owner: str) -> list[dict[str, Any]]:
+        """What was sent last of an owner."""
         with self.transaction() as db:
             found = db.execute("SELECT rows FROM streams WHERE owner = ?", (owner,)).fetchall()
-        return any(parsed(rows) for (rows,) in found)
+        return [row for (text,) in found for row in parsed(text).values()]
 
     def recall(self, stream_id: str) -> str | None:
         """What was kept for a stream."""

@@ -130,6 +130,12 @@ def owner_name(kind: str, service: str) -> str:
     return f"{owner[: MAX_OWNER - len(mark) - 1]}-{mark}"
 
 
+def owner_of_service(kind: str, agent_name: str) -> str:
+    """The same for an agent's name as it is configured, for all processes of its service."""
+    service = agent_name.replace("{pid}", "").replace("{host}", "").strip("-_. ")
+    return owner_name(kind, service or "worker")
+
+
 def source_scope(owner: str) -> str:
     """What an owner's stream is about: all that it has."""
     return _json.render({"kind": "scheduler-owner", "owner": owner, "version": 1})

@@ -1,0 +1,235 @@
+"""`doctor --worker`: what is wrong with a worker, by each of its codes, with a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arq.connections import RedisSettings, create_pool
+from redis.asyncio import Redis
+
+from tests.support.certificates import authority, issue, server_context
+from tests.support.redis import running_redis
+from z4j_fastapi.schedules.memory import ScheduleMemory, text_of
+from z4j_probes.protocol.schedules import Kind, Row
+from z4j_probes.protocol.snapshots import by_key
+from z4j_probes.storage import identity
+
+pytestmark = pytest.mark.component
+
+ARQ = """
+import os
+from arq import cron
+from arq.connections import RedisSettings
+from z4j_fastapi.workers.arq import z4j_worker
+
+print("noise on stdout")
+
+async def send_mail(ctx): ...
+
+@z4j_worker
+class WorkerSettings:
+    functions = [send_mail]
+    cron_jobs = [cron(send_mail, hour=3)]
+    queue_name = "mail"
+    allow_abort_jobs = True
+    redis_settings = RedisSettings.from_dsn(os.environ["TEST_REDIS"])
+
+class Bare(WorkerSettings):
+    z4j_worker = None
+
+@z4j_worker
+class NoAbort(WorkerSettings):
+    allow_abort_jobs = False
+
+settings = z4j_worker({"functions": [send_mail], "allow_abort_jobs": True, "queue_name": "mail",
+                       "redis_settings": WorkerSettings.redis_settings})
+number = 7
+"""
+TASKIQ = """
+from taskiq import InMemoryBroker
+from z4j_fastapi.workers.taskiq import Z4JMiddleware
+
+broker = InMemoryBroker().with_middlewares(Z4JMiddleware())
+bare = InMemoryBroker()
+
+@broker.task(task_name="send_mail")
+async def send_mail(): ...
+"""
+SLOW = "import time\ntime.sleep(3600)\n"
+RUDE = "import os, sys\nsys.stderr.write('hunter2')\nos._exit(9)\n"
+RAISES = "raise ValueError('hunter2')\n"
+
+
+@pytest.fixture
+async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
+    async with running_redis(tmp_path) as url:
+        yield url
+
+
+class Doctor:
+    """Runs it beside a module `wk`, and gives the row about the worker."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def says(self, target: str, source: str, redis: str = "redis://127.0.0.1:1", *options: str) -> Any:
+        (self._directory / "wk.py").write_text(source)
+        environ = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TEST_REDIS": redis,
+            "Z4J_HOME": str(self._directory / "z4j"),
+            "Z4J_AGENT_NAME": "mail",
+            "Z4J_BRAIN_URL": "http://127.0.0.1:1",
+            "Z4J_TOKEN": "Zk3vQ9xT7bLw2nRj5cHs8dYf1gMp4aUe6iVo0tXq",
+            "Z4J_HMAC_SECRET": "A" * 43,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "z4j_fastapi", "doctor", "--offline", "--json", "--worker", target, *options),
+            cwd=self._directory,
+            env=environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert b"hunter2" not in out + err
+        row = json.loads(out)["probes"][-1]
+        assert row["name"] == "worker"
+        return row
+
+
+@pytest.fixture
+def doctor(tmp_path: Path) -> Doctor:
+    return Doctor(tmp_path)
+
+
+async def test_a_worker_that_is_well(doctor: Doctor, redis_url: str) -> None:
+    for target in ("wk:WorkerSettings", "wk:settings", "wk.WorkerSettings"):
+        row = await doctor.says(target, ARQ, redis_url)
+        assert (row["code"], row["status"]) == ("worker.ok", "pass"), row
+        assert row["details"]["queue"] == "mail"
+    row = await doctor.says("wk:broker", TASKIQ)
+    assert (row["code"], row["details"]["functions"]) == ("worker.ok", ["send_mail"])
+
+
+@pytest.mark.parametrize(("target", "source"), [("wk:Bare", ARQ), ("wk:bare", TASKIQ)])
+async def test_a_worker_without_an_agent(doctor: Doctor, target: str, source: str) -> None:
+    row = await doctor.says(target, source)
+    assert (row["code"], row["status"]) == ("worker.not_wired", "fail")
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "said"),
+    [
+        ("wk:Missing", ARQ, "AttributeError"),
+        ("nowhere:WorkerSettings", ARQ, "ModuleNotFoundError: No module named 'nowhere'"),
+        ("wk:number", ARQ, "neither arq settings nor a taskiq broker"),
+        ("wk", ARQ, "is not MODULE:NAME"),
+        ("wk:x", RAISES, "raised ValueError"),
+        ("wk:x", RUDE, "ended the process with status 9"),
+        ("wk:x", "def (", "SyntaxError"),
+        ("wk:x", "import os; os.environ['MY_DSN']", "KeyError: 'MY_DSN'"),
+    ],
+)
+async def test_a_worker_that_can_not_be_imported(doctor: Doctor, target: str, source: str, said: str) -> None:
+    row = await doctor.says(target, source)
+    assert (row["code"], row["status"]) == ("worker.import_failed", "fail")
+    assert said in row["message"]
+
+
+async def test_a_module_that_never_ends_is_given_up(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from z4j_fastapi.cli import worker
+    from z4j_probes import Settings
+
+    (tmp_path / "wk.py").write_text(SLOW)
+    monkeypatch.chdir(tmp_path)
+    row = await asyncio.to_thread(worker.examine, "wk:x", Settings(), "", sys.executable, 0.5, within_s=1.0)
+    assert (row.code, row.message) == ("worker.import_failed", "importing wk:x did not end within 1 s")
+
+
+@pytest.mark.parametrize(
+    ("redis", "said"),
+    [
+        ("redis://127.0.0.1:1", "can't reach Redis at 127.0.0.1:1: connection refused"),
+        ("redis://nowhere.invalid:6379", "can't reach Redis at nowhere.invalid:6379: "),
+    ],
+)
+async def test_a_redis_that_is_not_there(doctor: Doctor, redis: str, said: str) -> None:
+    row = await doctor.says("wk:WorkerSettings", ARQ, redis)
+    assert (row["code"], row["status"]) == ("worker.redis_unreachable", "fail")
+    assert row["message"].startswith(said)
+
+
+async def test_a_redis_that_wants_another_password(doctor: Doctor, redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        await redis.config_set("requirepass", "right")
+    row = await doctor.says("wk:WorkerSettings", ARQ, redis_url.replace("//", "//:hunter2@"))
+    assert row["code"] == "worker.redis_unreachable"
+    assert row["message"].endswith("password rejected, or required")
+
+
+async def test_a_redis_that_says_nothing_or_is_not_one(doctor: Doctor) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        row = await doctor.says("wk:WorkerSettings", ARQ, f"redis://127.0.0.1:{port}", "--timeout", "1")
+    assert row["code"] == "worker.redis_unreachable"
+    assert row["message"].endswith("no answer within 1 s")
+
+
+async def test_a_redis_whose_certificate_is_not_trusted(doctor: Doctor) -> None:
+    context = server_context(issue(authority("Test CA"), "localhost"))
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        row = await doctor.says("wk:WorkerSettings", ARQ, f"rediss://localhost:{port}")
+    assert "certificate not trusted" in row["message"]
+
+
+async def test_jobs_that_wait_where_no_worker_looks(doctor: Doctor, redis_url: str) -> None:
+    pool = await create_pool(RedisSettings.from_dsn(redis_url))
+    await pool.enqueue_job("send_mail", _queue_name="male")
+    await pool.enqueue_job("another_service", _queue_name="other")
+    row = await doctor.says("wk:WorkerSettings", ARQ, redis_url)
+    assert (row["code"], row["status"]) == ("worker.queue_mismatch", "fail")
+    assert row["message"] == "jobs of send_mail wait in male, and this worker reads mail"
+    # where a worker reads that queue, it is another worker's
+    await pool.set("male:health-check", b"x")
+    row = await doctor.says("wk:WorkerSettings", ARQ, redis_url)
+    assert row["code"] == "worker.ok"
+    await pool.aclose()
+
+
+async def test_a_worker_that_does_not_allow_aborts(doctor: Doctor, redis_url: str) -> None:
+    row = await doctor.says("wk:NoAbort", ARQ, redis_url)
+    assert (row["code"], row["status"]) == ("worker.abort_off", "warn")
+
+
+async def test_an_owner_that_another_service_of_this_host_has(
+    doctor: Doctor, tmp_path: Path, redis_url: str
+) -> None:
+    directory = tmp_path / "z4j" / identity("http://127.0.0.1:1", "default", "mail")
+    directory.mkdir(parents=True, mode=0o700)
+    rows = by_key([Row("nightly", "arq", "nightly", "n", Kind.CRON, "* * * * *", queue="bills").payload("x")])
+    with ScheduleMemory(directory) as memory:
+        memory.keep("arq-cron-mail", "s-1", text_of(rows))
+    row = await doctor.says("wk:WorkerSettings", ARQ, redis_url)
+    assert (row["code"], row["status"]) == ("worker.owner_taken", "fail")
+    assert "bills" in row["message"]

@@ -1,0 +1,101 @@
+"""`doctor --worker`: what a process with the worker's interpreter finds out about the worker.
+
+The worker's module is foreign code: it is imported in a process of its own, with a time limit, and what it
+prints is kept from the report. As a service (`--pid`, `--unit`) that process has the service's user,
+environment and directory, and the interpreter of the process that was named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from z4j_fastapi.workers.examination.finding import Asked, Finding
+from z4j_probes import ProbeResult, Settings
+from z4j_probes.codes import outcome
+from z4j_probes.storage import identity
+
+WITHIN_S = 30.0
+"""How long the module may take to be imported, and its Redis to be asked."""
+REDIS_WITHIN_S = 5.0
+MODULE = "z4j_fastapi.workers.examination"
+
+
+def examine(
+    target: str,
+    settings: Settings,
+    directory: str,
+    interpreter: str,
+    timeout_s: float | None,
+    *,
+    within_s: float = WITHIN_S,
+) -> ProbeResult:
+    """The row about a worker. `directory` is the state directory, empty where none is known."""
+    began_s = time.monotonic()
+    service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
+    own = str(Path(directory) / service) if directory else ""
+    asked = Asked(target, settings.agent_name, own, timeout_s or REDIS_WITHIN_S)
+    found = _ask(interpreter, asked, within_s)
+    message = settings.redactor().excerpt(found.message)
+    details = {"worker": target, "interpreter": interpreter, **found.details}
+    headline = "no agent is set up in this worker" if found.code == "worker.not_wired" else ""
+    row = outcome(found.code, message, details=details, headline=headline)
+    return ProbeResult(
+        row.name,
+        row.status,
+        row.code,
+        row.message,
+        row.steps,
+        round((time.monotonic() - began_s) * 1000, 3),
+        row.details,
+        headline=row.headline,
+    )
+
+
+def interpreter_of(pid: int) -> str:
+    """The Python that a process was started with, as it named it; this one where that does not show."""
+    with contextlib.suppress(OSError):
+        first = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0])
+        if first.startswith("/") and Path(first).name.startswith("python"):
+            return first
+    return sys.executable
+
+
+def _ask(interpreter: str, asked: Asked, within_s: float) -> Finding:
+    """Have another process find out. Whatever becomes of it is a finding."""
+    given = {"target": asked.target, "agent_name": asked.agent_name, "directory": asked.directory}
+    text = json.dumps({**given, "timeout_s": asked.timeout_s})
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the interpreter of this program or of the service
+            [interpreter, "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+    except OSError as exc:
+        return _failed(f"can't start {interpreter}: {exc.strerror}")
+    with process:
+        try:
+            answer, _ = process.communicate(text, timeout=within_s)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return _failed(f"importing {asked.target} did not end within {within_s:g} s")
+    with contextlib.suppress(ValueError, TypeError):
+        return Finding(**json.loads(answer))
+    how = f"status {process.returncode}" if process.returncode >= 0 else f"signal {-process.returncode}"
+    return _failed(f"importing {asked.target} ended the process with {how}")
+
+
+def _failed(message: str) -> Finding:
+    return Finding("worker.import_failed", message)
