@@ -6,9 +6,9 @@ import re
 
 VERBS = """
     add allow ask break change check compare configure connect convert copy correct create enable end exempt
-    find fix free get give have install issue let log look make mount move name open pass paste put raise remove
-    leave lower rename renew replace report restart run save see set start stop try unset update upgrade use
-    wait write
+    find fix free get give have install issue let log look make mount move name open pass paste put raise
+    leave lower remove rename renew replace report restart run save see set start stop try unset update
+    upgrade use wait write
 """
 
 
