@@ -260,7 +260,7 @@ class DeskSession:
     def _tell_rejected(self) -> None:
         code = "session.schedules_rejected"
         row = lookup(code)
-        log.error("%s: %s. %s", code, row.title, row.remedy, extra={"z4j_code": code})
+        log.error(f"{code}: %s. %s", row.title, row.remedy, extra={"z4j_code": code})
 
     async def _acknowledge(self, command: Command) -> None:
         await self._send("command_ack", answers.acknowledgement(command.claim_token), command.id)

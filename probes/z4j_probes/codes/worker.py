@@ -1,4 +1,4 @@
-"""Has the process an agent, and does its worker reach its Redis? (`status`, and a row of `doctor --worker`.)"""
+"""Has a process an agent, and does its worker reach its Redis? (`status`, and a row of `doctor --worker`.)"""
 
 from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status, Step
