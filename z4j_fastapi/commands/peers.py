@@ -32,9 +32,14 @@ from z4j_probes.threads import in_daemon_thread
 
 ASKED_S = 0.5
 """How long a process may take to say who it is: it does so in a thread of its own."""
+KNOWN_S = 1.0
+"""For how long it is known which processes there are: commands come a hundred a second."""
+STARTING_S = 3.0
+"""How long a command waits for a worker that a brain has just welcomed and that does not know it yet."""
 SILENT_S = 30.0
 """For how long one that did not is not asked again: it is stopped, or the machine is."""
 MAX_NONCES = 4_096
+_LOOK_AGAIN_S = 0.1
 
 PASSED_ON = frozenset(
     {"command.no_worker_here", "command.unknown_task", "command.not_allowed", "command.unsupported"}
@@ -81,6 +86,8 @@ class Peers:
         self._socket = None if state_directory is None else PeerSocket(state_directory, self._answer)
         self._agent_id: str | None = None
         self._said, self._said_s = Offer(), -math.inf
+        self._starting = False
+        self._known: tuple[float, list[Peer]] = (-math.inf, [])
         self._silent: dict[Path, float] = {}
         self._nonces: dict[str, float] = {}
         self.hmac_secret: Secret | None = None
@@ -110,7 +117,7 @@ class Peers:
 
     async def that_runs(self, task_id: str) -> Peer | None:
         """Which of them runs that task now."""
-        peers = [peer for peer in await self._others() if peer.offer.engines]
+        peers = [peer for peer in await self._known_others() if peer.offer.engines]
         answers = await asyncio.gather(
             *(self._ask(peer.path, {"runs": task_id}) for peer in peers), return_exceptions=True
         )
@@ -131,9 +138,7 @@ class Peers:
     ) -> Outcome | None:
         """What came of it in the first process that acts on it; the last refusal where all refuse; None where
         there is none to ask."""
-        others = [peer for peer in await self._others() if peer.offer.engines]
-        if engine is not None:
-            others = [peer for peer in others if engine in peer.offer.engines]
+        others = await self._workers_of(engine, min(deadline_s, time.monotonic() + STARTING_S))
         peers = others if first is None else [first, *(peer for peer in others if peer.path != first.path)]
         refusal: Outcome | None = None
         for peer in peers:
@@ -154,6 +159,24 @@ class Peers:
             refusal = outcome
         return refusal
 
+    async def _workers_of(self, engine: str | None, until_s: float) -> list[Peer]:
+        """Those that have this engine, or any. Where there is none yet, those that start are waited for."""
+        while True:
+            workers = [
+                peer
+                for peer in await self._known_others()
+                if peer.offer.engines and engine in (None, *peer.offer.engines)
+            ]
+            if workers or not self._starting or time.monotonic() > until_s:
+                return workers
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            self._known = (-math.inf, [])
+
+    async def _known_others(self) -> list[Peer]:
+        if time.monotonic() - self._known[0] >= KNOWN_S:
+            self._known = (time.monotonic(), await self._others())
+        return self._known[1]
+
     async def _others(self) -> list[Peer]:
         if self._state_directory is None or self._socket is None:
             return []
@@ -163,13 +186,15 @@ class Peers:
         answers = await asyncio.gather(
             *(self._ask(path, {"who": True}) for path in paths), return_exceptions=True
         )
-        peers = []
-        for path, answer in zip(paths, answers, strict=True):
-            if isinstance(answer, dict):
-                peer = _peer(path, answer)
-                if peer is not None and self._is_same(peer):
-                    peers.append(peer)
-        return peers
+        peers = [
+            _peer(path, answer)
+            for path, answer in zip(paths, answers, strict=True)
+            if isinstance(answer, dict)
+        ]
+        self._starting = any(
+            peer is not None and peer.agent_id is None and peer.offer.engines for peer in peers
+        )
+        return [peer for peer in peers if peer is not None and self._is_same(peer)]
 
     @staticmethod
     async def _paths(state_directory: Path, own: Path) -> list[Path]:
