@@ -1,8 +1,9 @@
-"""`make pictures`: six reports as SVG, dark and light, from what the doctor prints at 80 columns.
+"""`make pictures`: six reports and a status as SVG, dark and light, from what is printed at 80 columns.
 
 Each fault is caused for real: a CA that is not trusted, a token that the brain does not know, no settings, a
-user without a home, a server that does not answer. Only what differs from machine to machine is made the
-same: ports, paths, users, free space, dates. A test holds the pictures to what is printed now.
+user without a home, a server that does not answer. The status is of a host with a uvicorn of four workers,
+an arq and a taskiq worker, and a worker without an agent. Only what differs from machine to machine is made
+the same: ports, paths, users, free space, dates. A test holds the pictures to what is printed now.
 """
 
 from __future__ import annotations
@@ -83,12 +84,12 @@ def evened(text: str, home: str, ports: tuple[int, ...]) -> str:
     return text
 
 
-def drawn(name: str, theme: str, text: str) -> str:
+def drawn(name: str, theme: str, text: str, command: str = "doctor") -> str:
     """One SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text + "\n"))  # an empty line, or the last one loses its underscores
     svg = console.export_svg(
-        title="python -m z4j_fastapi doctor", unique_id=f"{name}-{theme}", theme=THEMES[theme]
+        title=f"python -m z4j_fastapi {command}", unique_id=f"{name}-{theme}", theme=THEMES[theme]
     )
     # no fonts from elsewhere: a picture must not load anything
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
@@ -180,6 +181,28 @@ async def pictures() -> dict[str, str]:
     return {f"{name}-{theme}": drawn(name, theme, text) for name, text in texts.items() for theme in THEMES}
 
 
+def status_pictures(terminal: str) -> dict[str, str]:
+    """The pictures of a status as a terminal showed it."""
+    text = terminal.replace("\r\n", "\n").strip("\n").replace(sys.executable, "python")
+    text = text.replace(f"host {socket.gethostname()}", "host shop-1").replace("user root", "user app")
+    text = re.sub(r"http://127\.0\.0\.1:\d+", "https://brain.example", text).replace("0.0.0+dev", "1.13.0")
+    # the same everywhere: numbers of processes in their order, and for how long they are online
+    numbers = sorted({int(pid) for pid in re.findall(r"(?:process |m |[✓!] )(47\d\d)\b", text)})
+    for index, number in enumerate(numbers):
+        text = text.replace(str(number), f"48{index:02}")
+    text = re.sub(r"online +\d+ (s|min)", lambda m: "online" + "3 min".rjust(len(m[0]) - 6), text)
+    return {f"status-{theme}": drawn("status", theme, text, "status") for theme in THEMES}
+
+
+def all_pictures() -> dict[str, str]:
+    """Everything that is drawn."""
+    from tests.support.busy_host import seen
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        host = seen(Path(directory))
+    return asyncio.run(pictures()) | status_pictures(host["terminal"])
+
+
 if __name__ == "__main__":
-    for picture, svg in asyncio.run(pictures()).items():
+    for picture, svg in all_pictures().items():
         (HERE / f"{picture}.svg").write_text(svg)

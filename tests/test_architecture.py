@@ -55,6 +55,7 @@ MAY_BE_IMPORTED_ONLY_BY = {
         "z4j_fastapi.lifespan",
         "z4j_fastapi.workers",
         "z4j_fastapi.health",
+        "z4j_fastapi.metrics",
     },
     "z4j_fastapi.agent.delivery": {"z4j_fastapi.agent.session", "z4j_fastapi.agent.supervisor"},
     "z4j_fastapi.agent.in_flight": {"z4j_fastapi.agent.delivery", "z4j_fastapi.agent.session"},
@@ -64,7 +65,12 @@ MAY_BE_IMPORTED_ONLY_BY = {
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.cli", "z4j_fastapi.inventory"},
     "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
-    "z4j_fastapi.inventory": {"z4j_fastapi.inventory", "z4j_fastapi.cli", "z4j_fastapi.health"},
+    "z4j_fastapi.inventory": {
+        "z4j_fastapi.inventory",
+        "z4j_fastapi.cli",
+        "z4j_fastapi.health",
+        "z4j_fastapi.metrics",
+    },
     "z4j_fastapi.reports": {
         "z4j_fastapi.reports",
         "z4j_fastapi.cli",

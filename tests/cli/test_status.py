@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.support.agents import closed_port, status_with, until
-from tests.support.busy_host import UVICORN_WORKERS, busy_host
+from tests.support.busy_host import UVICORN_WORKERS, seen
 from tests.support.cli import PATIENCE_S, command, environment, on_terminal, run
 from tests.support.own_machine import on_own_machine
+from tests.support.pages import DOCS, load
 from z4j_fastapi import Z4JAgent, cli
 from z4j_fastapi.agent.status import State
 from z4j_probes.storage import identities, read_status_files
@@ -100,7 +103,9 @@ async def test_an_agent_is_in_the_table_in_json_and_in_metrics(tmp_path: Path) -
             families = list(text_string_to_metric_families(exposition))  # type: ignore[no-untyped-call]
             online = next(family for family in families if family.name == "z4j_agent_online")
             values = {
-                s.labels["slot"]: s.value for s in online.samples if s.labels["state_directory"] == str(home)
+                s.labels["slot"]: s.value
+                for s in online.samples
+                if s.labels["directory"].startswith(f"{home}/")
             }
             assert values == {"0": 0.0}
 
@@ -163,19 +168,24 @@ def test_watching_ends_when_nobody_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_busy_host_is_seen_whole_and_is_the_picture(tmp_path: Path) -> None:
-    async with busy_host(tmp_path) as host:
-        done = await asyncio.to_thread(run, "status", "--json", home=tmp_path, env=host.environ)
-        document = json.loads(done.stdout)
-        rows = own(document, tmp_path / "z4j")
-        assert {(row["agent_name"], row["state"]) for row in rows} == {
-            (name, "online") for name in ("web", "mail", "stock")
-        }
-        assert len(rows) == UVICORN_WORKERS + 2
-        assert {row["slot"] for row in rows if row["agent_name"] == "web"} == set(range(UVICORN_WORKERS))
-        unwired = {one["pid"]: one for one in document["unwired"]}
-        mine = {process.pid for process in host.processes.values()} & unwired.keys()
-        assert mine == {host.processes["unwired"].pid}
-        (one,) = (unwired[pid] for pid in mine)
-        assert (one["program"], one["target"]) == ("arq", "shop.mail.Unwired")
-        assert "@z4j_worker" in [step["command"] for step in one["steps"]]
+def test_a_busy_host_is_seen_whole_and_is_the_picture(tmp_path: Path) -> None:
+    host = seen(tmp_path)
+    rows = own(host["document"], tmp_path / "z4j")
+    assert rows == host["document"]["agents"]
+    assert Counter((row["agent_name"], row["role"], row["state"]) for row in rows) == {
+        ("web", "web", "online"): UVICORN_WORKERS,
+        ("mail", "task", "online"): 1,
+        ("stock", "task", "online"): 1,
+    }
+    assert {row["slot"] for row in rows if row["agent_name"] == "web"} == set(range(UVICORN_WORKERS))
+    (one,) = host["document"]["unwired"]
+    assert (one["pid"], one["program"]) == (host["pids"]["unwired"], "arq")
+    assert one["target"] == "shop.mail.Unwired"
+    assert "@z4j_worker" in [step["command"] for step in one["steps"]]
+    for name, svg in load(DOCS / "pictures.py").status_pictures(host["terminal"]).items():
+        committed = (DOCS / "pictures" / f"{name}.svg").read_text()
+        assert _text(committed) == _text(svg), "run `make pictures`"
+
+
+def _text(svg: str) -> str:
+    return " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg, flags=re.DOTALL))

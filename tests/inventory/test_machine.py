@@ -62,7 +62,7 @@ def look(uid=0):
 
 def until_written(path):
     import time
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 50
     while not list(path.rglob("status-*.json")):
         assert time.monotonic() < deadline, list(path.rglob("*"))
         time.sleep(0.05)
@@ -95,7 +95,7 @@ inside = start("inside", 0, "unshare", "--mount", "--pid", "--fork", "--mount-pr
     "sh", "-c", 'mount -t tmpfs none /var/tmp && exec "$@"', "sh", Z4J_HOME="/var/tmp/z4j")
 until_written(base)
 import time
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 50
 while True:
     everything = look()
     if len(everything["agents"]) == 4 or time.monotonic() > deadline:
@@ -131,6 +131,7 @@ mine = start("root", 0)
 until_written(base)
 trap = home("trap", 4242)
 (trap / "z4j").symlink_to(base / "root" / ".z4j")
+os.lchown(trap / "z4j", 4242, 4242)
 second = home("second", 4242)
 identity = second / "z4j" / ("a" * 12)
 identity.mkdir(parents=True)

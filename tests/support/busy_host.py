@@ -7,6 +7,7 @@ person sees of a command line is then of a shop.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -14,7 +15,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tests.support import cli
+from tests.support.own_machine import on_own_machine
 from tests.support.programs import unavailable
 from tests.support.redis import running_redis
 from tests.support.taskiq_worker import INTERPRETER
@@ -49,6 +53,16 @@ broker = RedisStreamBroker(os.environ["REDIS_URL"], xread_block=200).with_middle
 UVICORN_WORKERS = 4
 
 
+# Processes of a machine that has just come up have numbers of few digits, which looks like none.
+_LOOK = """
+import sys
+from pathlib import Path
+from tests.support.busy_host import look
+Path("/proc/sys/kernel/ns_last_pid").write_text("4700")
+look(Path(sys.argv[1]))
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class BusyHost:
     """What runs: the brain, what a person's shell has set, and the processes by what they are."""
@@ -61,8 +75,6 @@ class BusyHost:
 @asynccontextmanager
 async def busy_host(directory: Path) -> AsyncIterator[BusyHost]:
     """Until the block is left. All agents are online, and the unwired worker is old enough to be named."""
-    if not INTERPRETER.exists():
-        unavailable("taskiq-redis is not installed: run `make taskiq`")
     shop = directory / "shop"
     shop.mkdir()
     (shop / "__init__.py").touch()
@@ -99,6 +111,31 @@ async def busy_host(directory: Path) -> AsyncIterator[BusyHost]:
         await brain.wait_for_workers(UVICORN_WORKERS + 2, timeout_s=60)
         await asyncio.sleep(max(0.0, unwired_s + 11 - asyncio.get_running_loop().time()))
         yield BusyHost(brain, plain | {"Z4J_HOME": str(directory / "z4j")}, started)
+
+
+def seen(directory: Path) -> dict[str, Any]:
+    """What `status` says on such a host: its `document`, what a `terminal` shows, and the host's `pids`."""
+    if not INTERPRETER.exists():
+        unavailable("taskiq-redis is not installed: run `make taskiq`")
+    found: dict[str, Any] = on_own_machine(_LOOK, directory, budget_s=180)
+    return found
+
+
+def look(directory: Path) -> None:
+    """In the process that `seen` starts: print it."""
+
+    async def main() -> None:
+        async with busy_host(directory) as host:
+            done = await asyncio.to_thread(cli.run, "status", "--json", home=directory, env=host.environ)
+            colors = {**host.environ, "COLORTERM": "truecolor"}
+            _, terminal = await asyncio.to_thread(
+                cli.on_terminal, "status", home=directory, columns=80, env=colors
+            )
+        pids = {name: process.pid for name, process in host.processes.items()}
+        said = {"document": json.loads(done.stdout), "terminal": terminal.decode(), "pids": pids}
+        print(json.dumps(said))
+
+    asyncio.run(main())
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -168,6 +168,7 @@ class Z4JAgent:
             started_at=self._started_at,
             latency=self._board.latency,
             missed=self._board.missed,
+            slot=None if self._thread is None else self._thread.slot,
             stamps={} if self._thread is None else self._thread.stamps,
         )
 

@@ -25,17 +25,19 @@ def describe(
     started_at: datetime,
     latency: Latency,
     missed: int,
+    slot: int | None,
     stamps: Mapping[str, FileStamp],
 ) -> dict[str, Any]:
     """JSON-ready, without secrets. The status's fields are among the others, except its report.
 
     `stamps` say which version of its files the settings have, `missed` how many of the dropped events no
-    buffer was there to take.
+    buffer was there to take, `slot` is the number of its buffer file, None without one.
     """
     shown, files = settings.describe(), settings.all_files
     said = {
         "format": FORMAT,
         "pid": os.getpid(),
+        "slot": slot,
         "version": __version__,
         "started_at": started_at.isoformat(timespec="seconds"),
         "role": introduction.role,

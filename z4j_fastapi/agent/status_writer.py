@@ -35,12 +35,12 @@ class StatusWriter:
 
     def tend(self) -> None:
         """Write what is new, if it is time for that; remove the file where the buffer is closed."""
-        path = self._buffer.path
-        if self._buffer.closed or path is None:
+        directory = self._buffer.directory
+        if self._buffer.closed or directory is None:
             self._remove()
             return
         said = self._describe()
-        file = self._file_beside(path)
+        file = self._file_in(directory)
         is_due = time.monotonic() - self._written_s >= WRITE_EVERY_S
         is_news = any(said[name] != self._written.get(name) for name in _STATE)
         if file.is_there and not is_news and (not is_due or said == self._written):
@@ -50,13 +50,12 @@ class StatusWriter:
             file.write({**said, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
         self._written = said
 
-    def _file_beside(self, path: Path) -> StatusFile:
-        """The file of the slot with that buffer file: a slot may move to another directory or number."""
-        slot = int(path.stem.rpartition("-")[2])
-        if self._file is not None and self._file.is_of(path.parent, slot):
-            return self._file
-        self._remove()
-        self._file = StatusFile(path.parent, slot)
+    def _file_in(self, directory: Path) -> StatusFile:
+        """The file of the slot, which may move to another directory or number."""
+        slot = self._buffer.file_slot or 0
+        if self._file is None or not self._file.is_of(directory, slot):
+            self._remove()
+            self._file = StatusFile(directory, slot)
         return self._file
 
     def _remove(self) -> None:

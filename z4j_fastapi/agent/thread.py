@@ -138,6 +138,11 @@ class AgentThread:
             log.error("can't start the agent's thread: %s. Retrying.", exc)
 
     @property
+    def slot(self) -> int | None:
+        """The number of the buffer file; None while there is none."""
+        return None if self._opened is None else self._opened.buffer.file_slot
+
+    @property
     def stamps(self) -> Mapping[str, FileStamp]:
         """Which version of each file the settings were read from."""
         return {} if self._supervisor is None else self._supervisor.files.read

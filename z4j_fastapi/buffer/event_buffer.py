@@ -134,9 +134,9 @@ class EventBuffer:
         return self._store.slot.path.parent if self._store.slot else None
 
     @property
-    def path(self) -> Path | None:
-        """The slot's buffer file; None while there is none."""
-        return self._store.slot.path if self._store.slot else None
+    def file_slot(self) -> int | None:
+        """The number of the buffer file, None without one; not `slot` where this began without files."""
+        return self._store.slot.number if self._store.slot else None
 
     def wake_housekeeper(self) -> None:
         """Have `look` called at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from z4j_fastapi.inventory.processes import Unwired
@@ -25,7 +25,7 @@ _SHORT = 100_000
 
 Cell = Callable[[AgentRow, datetime], str]
 # Head, what is in it, whether it is aligned to the right. Where a terminal is narrow, the last ones go first.
-_COLUMNS: tuple[tuple[str, Cell, bool], ...] = (
+COLUMNS: tuple[tuple[str, Cell, bool], ...] = (
     ("PID", lambda row, now: str(row.pid), True),
     ("ROLE", lambda row, now: row.role, False),
     ("STATE", lambda row, now: row.state, False),
@@ -78,9 +78,9 @@ def _agents(survey: Survey, width: int) -> Iterator[Line]:
     shown = iter(table)
     for _, group in groupby(survey.agents, key=_service):
         rows = list(group)
-        name, facts = shorten(printable(rows[0].service) or "-", width // 2), _facts(rows)
-        text = shorten(f"{name} · {facts}", width - 2)
-        yield [Piece(f"  {name}", "bold"), Piece(text.removeprefix(name), "dim")]
+        name = shorten(printable(rows[0].service) or "-", width // 2)
+        facts = shorten(_facts(rows), width - 2 - len(name) - 3)
+        yield [Piece(f"  {name}", "bold"), Piece(f" · {facts}", "dim")]
         for row in rows:
             symbol, style = _LOOK[row.verdict]
             yield [Piece("  "), Piece(symbol, style), Piece(f" {laid(next(shown))}")]
@@ -91,15 +91,15 @@ def _agents(survey: Survey, width: int) -> Iterator[Line]:
 
 def _fitting(survey: Survey, width: int) -> tuple[tuple[tuple[str, Cell, bool], ...], str]:
     """As many columns as there is room for, and the gap between them."""
-    for number in range(len(_COLUMNS), 3, -1):
-        columns = _COLUMNS[:number]
+    for number in range(len(COLUMNS), 3, -1):
+        columns = COLUMNS[:number]
         widths = [
             max(len(head), *(len(cell(row, survey.at)) for row in survey.agents)) for head, cell, _ in columns
         ]
         for gap in ("  ", " "):
             if 4 + sum(widths) + len(gap) * (number - 1) <= width:
                 return columns, gap
-    return _COLUMNS[:3], " "
+    return COLUMNS[:3], " "
 
 
 def _service(row: AgentRow) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def _amount(count: int) -> str:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    return "-" if moment is None else _span(now - moment.astimezone(UTC))
+    return "-" if moment is None else _span(now - moment)
 
 
 def _span(span: timedelta) -> str:

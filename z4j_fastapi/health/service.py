@@ -37,6 +37,7 @@ def rows_beside(description: Mapping[str, Any]) -> list[AgentRow]:
                     own = replace(own, slot=found.slot)
                 elif row is not None:
                     rows.append(row)
-    place = str(Path(directory).parent) if isinstance(directory, str) else ""
-    user = user_name(os.geteuid())
-    return [replace(row, state_directory=place, user=user) for row in (own, *rows) if row is not None]
+    where = directory if isinstance(directory, str) else ""
+    facts: dict[str, str] = {"directory": where, "state_directory": os.path.dirname(where)}
+    facts["user"] = user_name(os.geteuid())
+    return [replace(row, **facts) for row in (own, *rows) if row is not None]  # type: ignore[arg-type]

@@ -44,6 +44,11 @@ def families(rows: Sequence[AgentRow], now: datetime | None = None) -> list[Fami
     return [family for family in _families(owned, now) if family.samples]
 
 
+def kinds() -> list[tuple[str, str, str]]:
+    """Name, kind and help text of each family that there may be."""
+    return [(family.name, family.kind, family.help) for family in _families((), datetime.now(UTC))]
+
+
 def render(rows: Sequence[AgentRow], *, openmetrics: bool = True) -> str:
     """The exposition of all rows."""
     lines = []
@@ -168,7 +173,7 @@ def _owner(row: AgentRow) -> Labels:
         "project": row.project_id,
         "agent": row.agent_name,
         "user": row.user,
-        "state_directory": row.state_directory,
+        "directory": row.directory,
         "slot": "memory" if row.slot is None else str(row.slot),
     }
 

@@ -1,7 +1,7 @@
 """Places: where state directories of this machine may be, and what the status files in them say.
 
 A directory is read as the user whose it is: root becomes that user in a child process, below the root of the
-processes that named it (a container's, a private /tmp), and follows no link at the end of a path.
+processes that named it (a container's, a private /tmp), and follows no link at the end of a path but root's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found in a place: directory, slot and content of each status file; and what can't be read."""
+    """What was found in a place: directory, slot, and content of each status file; and what can't be read."""
 
     found: tuple[tuple[str, int, Mapping[str, Any]], ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -131,16 +132,26 @@ def _look(directories: Sequence[str], temporary: Sequence[str], *, follow: bool)
     unreadable: list[str] = []
     moved = [path for tmp in (*temporary, "") for path in relocated({"TMPDIR": tmp})]
     for path in dict.fromkeys([*map(Path, directories), *moved]):
-        place = Path(os.path.realpath(path)) if follow else path
+        place = Path(os.path.realpath(path)) if follow or _is_link_of_root(path) else path
         try:
             for directory in identities(place):
-                found += [(str(path), one.slot, one.document) for one in read_status_files(directory)]
+                shown = str(path / directory.name)
+                found += [(shown, one.slot, one.document) for one in read_status_files(directory)]
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(place):
                 unreadable.append(f"{path}: is a symbolic link")
         except OSError as exc:
             unreadable.append(f"{path}: {exc.strerror}")
     return {"found": found, "unreadable": unreadable}
+
+
+def _is_link_of_root(path: Path) -> bool:
+    """As systemd makes one for DynamicUser=: /var/lib/NAME leads to /var/lib/private/NAME."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISLNK(found.st_mode) and found.st_uid == 0
 
 
 def _directory_of(process: Process) -> str | None:

@@ -18,6 +18,8 @@ from z4j_probes import Status
 _FORMAT = "z4j.agent/"
 # An agent whose batches nothing acknowledges for so long is online in name only.
 UNACKNOWLEDGED_S = 60.0
+MAX_TEXT = 1000
+MAX_NUMBER = 2**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class ReadFile:
 class AgentRow:
     """One agent process that holds a slot. Names and units are those of `AgentStatus`.
 
-    `slot` is None for an agent without files. `state_directory` is where its files are, as it is reached from
+    `slot` is None for an agent without files. They are in `directory`, below `state_directory`, by paths from
     here. `pid` is its number here, `pid_inside` the one that it has in a container, if it is another one.
     """
 
@@ -43,6 +45,7 @@ class AgentRow:
     slot: int | None
     state: str
     state_directory: str = ""
+    directory: str = ""
     user: str = ""
     unit: str = ""
     pid_inside: int | None = None
@@ -162,7 +165,7 @@ class _Said:
 
     def text(self, name: str) -> str:
         value = self._document.get(name)
-        return value if isinstance(value, str) else ""
+        return value[:MAX_TEXT] if isinstance(value, str) else ""
 
     def number(self, name: str) -> float:
         return _number(self._document.get(name))
@@ -176,12 +179,13 @@ class _Said:
 
     def counts(self, name: str) -> dict[str, int]:
         values = self._document.get(name)
-        return {key: int(_number(v)) for key, v in values.items()} if isinstance(values, dict) else {}
+        known = values.items() if isinstance(values, dict) else ()
+        return {key[:MAX_TEXT]: int(_number(value)) for key, value in known}
 
     def moment(self, name: str) -> datetime | None:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(self.text(name))
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         return None
 
     def files(self) -> tuple[ReadFile, ...]:
@@ -200,7 +204,7 @@ class _Said:
 
 
 def _number(value: object) -> float:
-    """A number that is not negative; an int stays one, however large."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    """A number that is not negative, and not larger than the kernel's; an int stays one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
         return 0
     return value

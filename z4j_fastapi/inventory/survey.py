@@ -96,7 +96,8 @@ def _placed(row: AgentRow, place: Place, directory: str, processes: Sequence[Pro
         row,
         pid=pid,
         pid_inside=inside,
-        state_directory=directory,
+        directory=directory,
+        state_directory=os.path.dirname(directory),
         user=user_name(place.uid),
         unit=_unit_of(pid),
     )
