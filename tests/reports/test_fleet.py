@@ -171,6 +171,36 @@ def test_a_peer_can_not_write_the_table(
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"host": 1},
+        {"labels": []},
+        {"labels": {"a-b": "x"}},
+        {"labels": {"a": 1}},
+        {"started_at": "2026-11-23T20:00:00"},
+        {"started_at": None},
+        {"duration_ms": "1"},
+        {"config": []},
+        {"probes": [{}]},
+        {"probes": [green().to_dict()["probes"][0] | {"message": 3}]},
+        {"probes": [green().to_dict()["probes"][0] | {"details": 3}]},
+        {"probes": [green().to_dict()["probes"][0] | {"status": "maybe"}]},
+    ],
+    ids=str,
+)
+def test_a_document_that_is_not_of_the_schema_costs_the_others_nothing(
+    format_: str, lie: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = [green().to_dict(), green().to_dict() | lie, {"schema": "z4j.reports/1", "reports": [1]}, []]
+    documents.append({"schema": "z4j.reports/1", "reports": [], "unreadable": ["x", {}]})
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    status = run([str(tmp_path / "a.jsonl")], format_=format_, output=None)
+    assert status == 1
+    assert capsys.readouterr().err.count("a.jsonl") == 5
+
+
 @pytest.mark.component
 def test_the_command_line(files: list[str], tmp_path: Path) -> None:
     done = cli.run("report", "merge", *files, "-o", str(tmp_path / "all"), "--json", home=tmp_path)

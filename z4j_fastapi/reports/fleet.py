@@ -80,7 +80,8 @@ def entries(document: Any, file: str) -> Iterable[Entry]:
             for report in reports:
                 yield _entry(report, file)
             for one in lost:
-                yield Entry(str(one.get("file")), reason=str(one.get("reason")))
+                row = one if isinstance(one, Mapping) else {}
+                yield Entry(str(row.get("file", file)), reason=str(row.get("reason", "unreadable")))
             return
     yield _entry(document, file)
 
@@ -92,11 +93,31 @@ def _entry(document: Any, file: str) -> Entry:
         return Entry(file, reason=f"not a report of the doctor: {said}, expected {REPORT_SCHEMA}")
     try:
         report = Report.from_dict(document)
+        _check(report)
         entry = Entry(file, document, report)
-        str((entry.code, entry.host, entry.message, report.to_dict()))
+        report.to_dict()
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
         return Entry(file, reason=f"not a complete report: {type(exc).__name__} {exc}")
     return entry
+
+
+def _check(report: Report) -> None:
+    """TypeError or ValueError where a field is not what the schema says: the document may be anyone's."""
+    rows = report.results
+    steps = [step for row in rows for step in row.steps]
+    texts = [report.version, report.host, *report.labels.values()]
+    texts += [text for row in rows for text in (row.name, row.code, row.message, row.headline)]
+    texts += [text for step in steps for text in (step.text, step.command)]
+    numbers = [report.duration_ms, *(row.duration_ms for row in rows)]
+    mappings = [report.config, report.labels, *(row.details for row in rows)]
+    for values, kind in ((texts, str), (numbers, int | float), (mappings, Mapping)):
+        for value in values:
+            if not isinstance(value, kind):
+                raise TypeError(f"a field is {type(value).__name__}")
+    if any(not name.isidentifier() or not name.isascii() for name in report.labels):
+        raise ValueError("a label has a name that no label has")
+    if report.started_at.tzinfo is None:
+        raise ValueError("started_at has no time zone")
 
 
 def in_order(found: Iterable[Entry]) -> list[Entry]:
