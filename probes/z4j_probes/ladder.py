@@ -191,19 +191,21 @@ class Ladder:
             async with asyncio.timeout(budget_s * _BACKSTOP) as backstop:
                 result = _checked(probe.name, await probe.run(climb))
         except Exception as exc:  # a probe never raises: this is where that is kept true
-            if backstop.expired():
-                said = f"did not end within {budget_s:.3g} s"
-                if not budget_s:
-                    said = f"had no time left of the {self._budget_s:.3g} s for all checks"
-                result = outcome(probe.timeout_code, f"the {probe.name} check {said}")
-            else:
-                result = _unexpected(probe.name, exc)
+            result = _cut(probe, budget_s) if backstop.expired() else _unexpected(probe.name, exc)
         took_s = time.monotonic() - started_s
         if self._look_closer and result.status in (Status.PASS, Status.WARN):
             result = await _closer(probe, climb, result)
         if result.status is Status.PASS and took_s > STRICT_START_S:
             result = _slow(result, took_s)
         return replace(result, duration_ms=(time.monotonic() - started_s) * 1000)
+
+
+def _cut(probe: Probe, budget_s: float) -> ProbeResult:
+    """What is told of a probe that the ladder ended."""
+    if budget_s:
+        return outcome(probe.timeout_code, f"the {probe.name} check did not end within {budget_s:.3g} s")
+    said = f"the {probe.name} check had no time left: the time limit of the whole run had passed"
+    return outcome(probe.timeout_code, said, hint=Step("Allow more time for the whole run"))
 
 
 async def _closer(probe: Probe, climb: Climb, result: ProbeResult) -> ProbeResult:

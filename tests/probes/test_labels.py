@@ -6,6 +6,7 @@ import pytest
 
 from z4j_probes import Ladder, Settings, default_registry
 from z4j_probes.labels import RESERVED, parse_label, parse_labels
+from z4j_probes.rungs.config.problems import find_problems
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,11 @@ async def test_a_report_says_where_it_comes_from_without_the_secret_that_somebod
     assert report.host
     assert report.labels["service"] == "shop"
     assert secret not in str(report.to_dict())
+
+
+def test_a_label_that_can_not_be_used_is_said_by_the_doctor() -> None:
+    settings = Settings.load(environ={"Z4J_LABELS": "service=shop,b"})
+    said = {problem.code: problem.message for problem in find_problems(settings)}
+    assert said["config.invalid_value"] == (
+        "Z4J_LABELS is 'service=shop,b', which can't be used: 'b' has no ="
+    )

@@ -418,3 +418,12 @@ async def test_strict_makes_a_warning_red() -> None:
 async def test_every_result_has_its_duration() -> None:
     report = await ladder([rung("a")]).run()
     assert 0 < report.results[0].duration_ms <= report.duration_ms
+
+
+async def test_a_probe_for_which_no_time_is_left_says_so() -> None:
+    late = Ladder(Registry([rung("a", forever)]), settings(), introduce=nobody, budget_s=0.0)
+    (result,) = (await late.run()).results
+
+    assert result.code == "a.timeout"
+    assert result.message == "the a check had no time left: the time limit of the whole run had passed"
+    assert result.hint == "Allow more time for the whole run"

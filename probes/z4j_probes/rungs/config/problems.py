@@ -210,7 +210,7 @@ def _about_values(settings: Settings) -> Iterator[Problem]:
         "preflight": _objection_to_choice(settings.preflight, PREFLIGHTS),
         "disabled": _objection_to_choice((settings.disabled or "0").strip().lower(), SWITCHES),
         "log_level": _objection_to_choice((settings.log_level or "INFO").upper(), LOG_LEVELS),
-        "labels": "; ".join(parse_labels(settings.labels or "")[1]),
+        "labels": _objection_to_labels(settings.labels or ""),
         "commands": _objection_to_commands(settings.commands),
     }
     for attribute, objection in objections.items():
@@ -249,6 +249,11 @@ def _objection_to_commands(choice: str) -> str:
     except ValueError as exc:
         return f"can't be used: {exc}; expected default, all, none, or a list of commands"
     return ""
+
+
+def _objection_to_labels(text: str) -> str:
+    _, objections = parse_labels(text)
+    return f"can't be used: {'; '.join(objections)}" if objections else ""
 
 
 def _objection_to_choice(value: str, choices: tuple[str, ...]) -> str:
