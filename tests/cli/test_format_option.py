@@ -11,6 +11,7 @@ import pytest
 from lxml import etree
 
 from tests.support.cli import document, run
+from tests.support.climbs import SECRET, TOKEN
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.reports import FORMATS
 
@@ -115,3 +116,14 @@ def test_a_document_that_is_a_file_of_its_own_can_not_be_added_to_another(tmp_pa
 
     assert done.returncode == 2
     assert "--append and --format html can't be used together" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("doctor", "--format", "nagios"), ("doctor", "--format", "github"), ("info",)]
+)
+def test_the_c_locale_gets_ascii(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    env = {"LC_ALL": "C", "Z4J_BRAIN_URL": "https://brain.example", "Z4J_PROJECT_ID": "a|b·c→d…"}
+    env |= {"Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    shown = run(*arguments, home=tmp_path, env=env).stdout
+    assert "b-c->d..." in shown
+    assert shown.isascii()

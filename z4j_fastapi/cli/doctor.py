@@ -28,6 +28,7 @@ from z4j_fastapi.cli.worker import WITHIN_S, examine, interpreter_of
 from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 from z4j_fastapi.reports.table import PLAIN_WIDTH, Table, plain
+from z4j_fastapi.reports.text import in_ascii
 from z4j_fastapi.reports.wording import counts
 from z4j_fastapi.signals import end_after, end_with_parent, interruptible
 from z4j_probes import (
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from z4j_fastapi.as_service.target import Target
 
 
+# What a monitor or a build shows as it comes, in its own locale; a document says its encoding itself.
+_LINES = ("nagios", "github")
 # Beyond the deadline, when a run is ended that did not end by itself: probes are cut a bit after theirs.
 _DEADLINE_SLACK = 1.05
 _DEADLINE_GRACE_S = 0.5
@@ -328,7 +331,9 @@ class _Doctor:
             from z4j_fastapi.reports.json import render_line
 
             return render_line(report)
-        return renderer(options.format)(report)
+        text = renderer(options.format)(report)
+        is_line = options.format in _LINES and options.output is None
+        return in_ascii(text) if is_line and stdout_encoding() == "ascii" else text
 
 
 def is_colorful() -> bool:

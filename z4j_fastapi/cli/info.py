@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from z4j_fastapi.cli.output import emit
+from z4j_fastapi.cli.streams import stdout_encoding
 from z4j_fastapi.cli.versions import versions
-from z4j_fastapi.reports.text import amount, printable
+from z4j_fastapi.reports.table import can_encode
+from z4j_fastapi.reports.text import amount, in_ascii, printable
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Settings, __version__
 from z4j_probes.ladder import user_name
@@ -19,6 +21,7 @@ from z4j_probes.storage import requested_directory
 from z4j_probes.variables import VARIABLES
 
 SCHEMA = "z4j.info/1"
+_MARKS = "·"
 
 
 def run(*, env_file: str | None, as_json: bool) -> int:
@@ -26,7 +29,8 @@ def run(*, env_file: str | None, as_json: bool) -> int:
     with interruptible():  # a file that settings come from may not answer
         settings = Settings.load(env_file=env_file)
         document = settings.redactor().value(_document(settings))
-    emit(json.dumps(document, indent=2) + "\n" if as_json else _page(document))
+    page = json.dumps(document, indent=2) + "\n" if as_json else _page(document)
+    emit(page if can_encode(_MARKS, stdout_encoding()) else in_ascii(page))
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from z4j_fastapi.reports.fleet import Entry, in_order
+from z4j_fastapi.reports.table import can_encode
 from z4j_fastapi.reports.text import in_ascii, printable, shorten, wrap
 from z4j_fastapi.reports.wording import label_text
 
@@ -18,7 +19,8 @@ _NARROWEST = 20
 def render(found: list[Entry], *, width: int, encoding: str = "utf-8") -> str:
     """The table."""
     lines = []
-    symbols = _ASCII_SYMBOLS if encoding == "ascii" else _SYMBOLS
+    is_plain = not can_encode("✓✗…", encoding)
+    symbols = _ASCII_SYMBOLS if is_plain else _SYMBOLS
     named = [entry for entry in found if entry.report is not None and entry.status != "pass"]
     hosts = min(max((len(printable(entry.host)) for entry in named), default=0), width // 3)
     labels = min(max((len(label_text(entry.report)) for entry in named), default=0), width // 3)
@@ -35,7 +37,7 @@ def render(found: list[Entry], *, width: int, encoding: str = "utf-8") -> str:
             lines += _indented(start, entry.message, width)
     lines.append(count(found))
     text = "\n".join(lines) + "\n"
-    return in_ascii(text) if encoding == "ascii" else text
+    return in_ascii(text) if is_plain else text
 
 
 def _indented(start: str, text: str, width: int) -> Iterator[str]:

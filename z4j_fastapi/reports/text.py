@@ -13,7 +13,7 @@ _NARROWEST = 20
 _SHORTEST = 16
 # What is cut as one: a word, or several in quotes (the name of a CA).
 _VALUE = re.compile(r'"[^"]*"[^ ]*|[^ ]+')
-_IN_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "–": "-", "“": '"', "”": '"', "’": "'"})
+_IN_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "–": "-", "“": '"', "”": '"', "’": "'", "¦": ":"})
 
 
 def printable(text: str) -> str:
