@@ -16,7 +16,8 @@ from prometheus_client import parser as classic
 from tests.support import cli
 from tests.support.reports import expired_certificate, green, hostile, warned
 from z4j_fastapi import reports
-from z4j_fastapi.cli.merge import FORMATS, run
+from z4j_fastapi.cli.merge import run
+from z4j_fastapi.reports import FORMATS
 from z4j_probes import Report
 
 _SCHEMA = json.loads((Path(reports.__file__).parent / "z4j.reports.v1.schema.json").read_text())
@@ -197,8 +198,45 @@ def test_a_document_that_is_not_of_the_schema_costs_the_others_nothing(
     documents.append({"schema": "z4j.reports/1", "reports": [], "unreadable": ["x", {}]})
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, documents)))
     status = run([str(tmp_path / "a.jsonl")], format_=format_, output=None)
-    assert status == 1
+    assert status == (2 if format_ == "nagios" else 1)
     assert capsys.readouterr().err.count("a.jsonl") == 5
+
+
+def test_a_plug_in_names_the_hosts_of_the_worst_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = [*FLEET[:5], at("web|9", green())]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(report.to_dict()) for report in several))
+    status, text = merged([str(tmp_path / "a.jsonl")], "nagios", capsys)
+    first, *rows = text.splitlines()
+    assert status == 2
+    assert first == (
+        "Z4J CRITICAL - tls.expired: web-1, web-2 (6 reports of 5 hosts: 2 failed, 1 with warnings, 3 passed)"
+        " | fail=2;;;0 warn=1;;;0 pass=3;;;0"
+    )
+    assert rows[0].startswith("[CRITICAL] web-1 service=shop: tls.expired the certificate of brain.example")
+    assert not any("|" in row for row in rows)
+
+
+def test_each_report_that_is_not_in_order_is_an_annotation(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = merged(files, "github", capsys)[1].splitlines()
+    assert sum(line.startswith("::error title=z4j ") for line in lines) == 7
+    assert sum(line.startswith("::warning title=z4j tcp.partial::db-1") for line in lines) == 1
+    assert lines[-1].startswith("z4j: 11 reports of 5 hosts")
+
+
+def test_a_page_has_a_section_for_each_code(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    text = merged(files, "html", capsys)[1]
+    assert [part.partition("<")[0] for part in text.split("<section><h2>")[1:]] == [
+        "interrupted",
+        "tls.expired",
+        "unreadable",
+        "tcp.partial",
+        "ok",
+    ]
+    assert '<header class="verdict fail">' in text
 
 
 @pytest.mark.component

@@ -385,7 +385,7 @@ def report_merge(
     as_json: AsJson = False,
     format_: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT", help="One of: table, json, junit, markdown, openmetrics."),
+        typer.Option("--format", metavar="FORMAT", help=_FORMATS_HELP, autocompletion=completion.formats),
     ] = "table",
     output: Annotated[
         Path | None,

@@ -10,12 +10,21 @@ from pathlib import Path
 
 from z4j_fastapi.cli.output import check_target, emit, invalid, note, usage_error, write_file
 from z4j_fastapi.cli.streams import stdout_encoding
-from z4j_fastapi.reports import fleet, fleet_table, junit, markdown, openmetrics
+from z4j_fastapi.reports import (
+    FORMATS,
+    fleet,
+    fleet_table,
+    github,
+    html,
+    junit,
+    markdown,
+    nagios,
+    openmetrics,
+)
 from z4j_fastapi.reports.fleet import Entry
 from z4j_fastapi.signals import interruptible
 from z4j_probes.read_file import read_small_file
 
-FORMATS = ("table", "json", "junit", "markdown", "openmetrics")
 # A thousand reports, with their evidence, as JSON Lines.
 _LARGEST_BYTES = 64 * 1024 * 1024
 # A pipe has its first byte when the program at its other end has something to say.
@@ -41,7 +50,7 @@ def run(files: Iterable[str], *, format_: str, output: Path | None) -> int:
     else:
         write_file(output, text)
         note(f"{fleet_table.count(found)}. Wrote them to {output}.")
-    return fleet.exit_status(found)
+    return nagios.exit_status_of_all(found) if format_ == "nagios" else fleet.exit_status(found)
 
 
 def _renderer(name: str) -> Callable[[list[Entry]], str]:
@@ -53,7 +62,10 @@ def _renderer(name: str) -> Callable[[list[Entry]], str]:
         "table": table,
         "json": fleet.render,
         "junit": lambda found: junit.render_all(e.report for e in fleet.in_order(found) if e.report),
+        "nagios": nagios.render_all,
         "markdown": markdown.render_all,
+        "github": github.render_all,
+        "html": html.render_all,
         "openmetrics": lambda found: openmetrics.render_all(e.report for e in found if e.report),
     }
     return renderers[name]

@@ -58,6 +58,11 @@ class Entry:
         return self.report.host or str(self.report.config.get("agent_name") or "") or self.file
 
     @property
+    def whose(self) -> str:
+        """The host, and what tells one service of it from another."""
+        return " ".join(filter(None, (self.host, label_text(self.report))))
+
+    @property
     def message(self) -> str:
         """What a row says of it."""
         if self.report is None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from z4j_fastapi.reports.fleet import Entry, in_order
+from z4j_fastapi.reports.fleet_table import count
 from z4j_fastapi.reports.text import printable, sentence
 from z4j_fastapi.reports.wording import (
     closing_word,
@@ -33,6 +35,16 @@ def render(report: Report) -> str:
     said = f"z4j doctor {report.version}: {counts(report)} in {took(report.duration_ms)}. "
     lines.append(_plain(f"{said}{closing_word(report)}").rstrip())
     return "\n".join(lines) + "\n"
+
+
+def render_all(found: list[Entry]) -> str:
+    """An annotation for each report that failed, or warned, and the sum."""
+    lines = []
+    for entry in in_order(found):
+        if entry.status != "pass":
+            kind = "error" if entry.status == "fail" else "warning"
+            lines.append(_command(kind, entry.code, _plain(f"{entry.whose}: {entry.message}")))
+    return "\n".join([*lines, _plain(f"z4j: {count(found)}")]) + "\n"
 
 
 def _told(result: ProbeResult) -> Iterator[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
+from z4j_fastapi.reports.fleet import Entry, in_order
+from z4j_fastapi.reports.fleet_table import count
 from z4j_fastapi.reports.page import advice, document, text
 from z4j_fastapi.reports.wording import (
     SETTINGS,
@@ -13,6 +16,7 @@ from z4j_fastapi.reports.wording import (
     explain,
     flat,
     interruption,
+    label_text,
     message,
     took,
 )
@@ -35,6 +39,26 @@ def render(report: Report) -> str:
     labels = "".join(f" · {text(name)}={text(value)}" for name, value in report.labels.items())
     brow = f'<p class="brow">{doctor}<span>{agent}{labels} · {text(report.host)}</span></p>'
     return document(f"{_tone(report).upper()} – z4j doctor", brow, *sections(report))
+
+
+def render_all(found: list[Entry]) -> str:
+    """The page of many reports: a section for each code, failures first."""
+    entries = in_order(found)
+    brow = '<p class="brow"><span><strong>z4j doctor</strong></span></p>'
+    verdict = (
+        f'<header class="verdict {entries[0].status}"><h1><span>{text(count(found))}</span></h1></header>'
+    )
+    parts = []
+    for code, group in groupby(entries, lambda entry: entry.code):
+        rows = [
+            (
+                " ".join(filter(None, (entry.host, label_text(entry.report)))),
+                entry.message or _WORDS[Status.PASS],
+            )
+            for entry in group
+        ]
+        parts.append(f"<section><h2>{text(code)}</h2>{pairs(rows)}</section>")
+    return document(f"{entries[0].status.upper()} – z4j doctor", brow, verdict, *parts)
 
 
 def sections(report: Report) -> Iterable[str]:

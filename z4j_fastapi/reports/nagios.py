@@ -6,6 +6,8 @@ status is the plug-in's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (see `exit_statu
 
 from __future__ import annotations
 
+from z4j_fastapi.reports.fleet import Entry, in_order
+from z4j_fastapi.reports.fleet_table import count
 from z4j_fastapi.reports.text import printable
 from z4j_fastapi.reports.wording import counts, culprit, interruption, is_failure, message
 from z4j_probes.result import ProbeResult, Report, Status
@@ -16,6 +18,7 @@ WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 # Nagios keeps so much of a plug-in's first line; performance data has to fit in as well.
 _HEADLINE_LENGTH = 500
+_SEVERITY = {"fail": CRITICAL, "warn": WARNING, "pass": OK}
 _PROBE_WORDS = {Status.PASS: "OK", Status.WARN: "WARNING", Status.FAIL: "CRITICAL", Status.SKIP: "not run"}
 
 
@@ -25,6 +28,29 @@ def render(report: Report) -> str:
     for result in report.results:
         lines += _rows(report, result)
     return "\n".join(lines) + "\n"
+
+
+def render_all(found: list[Entry]) -> str:
+    """What a plug-in prints of many reports: the worst code with its hosts, and a line for each report."""
+    entries = in_order(found)
+    worst = [entry for entry in entries if (entry.status, entry.code) == (entries[0].status, entries[0].code)]
+    said = count(found)
+    if worst[0].status != "pass":
+        said = f"{worst[0].code}: {', '.join(entry.host for entry in worst)} ({said})"
+    totals = {status: sum(entry.status == status for entry in found) for status in _SEVERITY}
+    numbers = " ".join(f"{status}={total};;;0" for status, total in totals.items())
+    first = f"{verdict(exit_status_of_all(found), _limited(said))} | {numbers}"
+    return "\n".join([first, *map(_row_of, entries)]) + "\n"
+
+
+def _row_of(entry: Entry) -> str:
+    word = WORDS[_SEVERITY[entry.status]]
+    return _plain(f"[{word}] {entry.whose}: {entry.code} {entry.message}")
+
+
+def exit_status_of_all(found: list[Entry]) -> int:
+    """The plug-in's status for many reports: that of the worst."""
+    return max(_SEVERITY[entry.status] for entry in found)
 
 
 def exit_status(report: Report) -> int:
@@ -48,10 +74,11 @@ def _headline(report: Report) -> str:
     reason = reason or next((r for r in report.results if r.status is Status.WARN), None)
     if reason is None:
         return f"the agent can connect to {report.config.get('brain_url')} ({counts(report)})"
-    said = reason.message
-    if len(said) > _HEADLINE_LENGTH:
-        said = f"{said[:_HEADLINE_LENGTH]} …"
-    return f"{reason.code}: {said} ({counts(report)})"
+    return f"{reason.code}: {_limited(reason.message)} ({counts(report)})"
+
+
+def _limited(text: str) -> str:
+    return text if len(text) <= _HEADLINE_LENGTH else f"{text[:_HEADLINE_LENGTH]} …"
 
 
 def _rows(report: Report, result: ProbeResult) -> list[str]:
