@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.brain_api import BrainApi
 from tests.support.programs import free_port
@@ -20,6 +21,13 @@ from tests.support.real_brain import (
     stop_shared_brain,
 )
 from z4j_fastapi.agent.reconnect import Backoff
+
+
+# A machine that tests on every core is slow, and that is no finding; what is found can be run again.
+settings.register_profile(
+    "busy machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(autouse=True)

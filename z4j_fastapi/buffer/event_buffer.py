@@ -84,13 +84,14 @@ class EventBuffer:
             slot = slots.take_lowest(directory) if directory else None
             store = EventStore(slot, max_events, max_bytes, find_slot)
         buffer = cls(store, max_bytes, has_thread=bool(slot or find_slot))
+        forks.watch(buffer)
         if buffer._housekeeper:
             try:
                 buffer._housekeeper.start()
             except RuntimeError:
                 store.close()
+                forks.unwatch(buffer)
                 raise
-        forks.watch(buffer)
         return buffer
 
     def on_trouble(self, tell: Tell) -> None:

@@ -53,8 +53,9 @@ _inside = 0
 
 
 def watch(buffer: Forkable) -> None:
-    """Look after `buffer` until it is garbage or `unwatch`ed."""
-    _open.add(buffer)
+    """Look after `buffer` until it is garbage or `unwatch`ed. To be called before SQLite is used."""
+    with _entry:  # a fork that has begun does not know of it
+        _open.add(buffer)
 
 
 def unwatch(buffer: Forkable) -> None:
