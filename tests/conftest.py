@@ -22,7 +22,6 @@ from tests.support.real_brain import (
 )
 from z4j_fastapi.agent.reconnect import Backoff
 
-
 # A machine that tests on every core is slow, and that is no finding; what is found can be run again.
 settings.register_profile(
     "busy machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

@@ -45,6 +45,8 @@ async def rough_relay(port: int, *, seed: int, longest_s: float = 2.0) -> AsyncI
         connections.update((writer, upstream[1]))
         try:
             await _carry(relay, way, (reader, writer), upstream)
+        except asyncio.CancelledError:
+            pass  # the loop ends; Python 3.11 would show it as an error of the server's
         finally:
             for one in (writer, upstream[1]):
                 connections.discard(one)
