@@ -64,7 +64,7 @@ types: setup ## Check types, strictly
 
 # What starts no program and no server of its own: a change is judged while its author still looks at it.
 quick: lint types ## Style, types, and the tests that need no other program, in under a minute
-	@$(BIN)/pytest -q $(PYTEST_ARGS) -m "not (component or interop or faults or slow)"
+	@$(BIN)/pytest -q $(PYTEST_ARGS) --hypothesis-profile=quick -m "not (component or interop or faults or slow)"
 
 # Tests start hundreds of processes of this package; where bytecode is not written, each would compile it anew.
 compiled: setup

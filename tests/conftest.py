@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,28 @@ settings.register_profile(
     "busy machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("busy machine")
+# For `make quick`, with --hypothesis-profile: the same properties, held against fewer examples.
+settings.register_profile("quick", settings.get_profile("busy machine"), max_examples=10)
+_MAY_START_PROGRAMS = {"component", "interop", "faults", "slow"}
+_running: list[pytest.Item] = []
+
+
+def _programs_are_marked(event: str, arguments: tuple[object, ...]) -> None:
+    """`make quick` leaves out what starts a program; a test that does so without a marker fails."""
+    if event == "subprocess.Popen" and _running:
+        marks = {mark.name for mark in _running[-1].iter_markers()}
+        if not marks & _MAY_START_PROGRAMS:
+            raise RuntimeError(f"{_running[-1].name} starts {arguments[0]}: mark it `component`")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep which test is running, for the hook above."""
+    _running.append(item)
+    try:
+        return (yield)
+    finally:
+        _running.pop()
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +104,7 @@ def own_reconciling_brain(tmp_path: Path) -> Iterator[BrainApi]:
 
 def pytest_configure() -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
+    sys.addaudithook(_programs_are_marked)
     if not _is_xdist_worker():
         signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -103,6 +103,8 @@ async def test_a_log_that_is_switched_off_is_told_in_the_status(
     logger = logging.getLogger("z4j.agent")
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         assert agent.status.log_fault == ""
+        in_use = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+        in_use = [other for other in in_use if not other.disabled]
         try:
             logging.config.dictConfig({"version": 1, "loggers": {"": {}}})
             assert "disable_existing_loggers" in agent.status.log_fault
@@ -111,9 +113,9 @@ async def test_a_log_that_is_switched_off_is_told_in_the_status(
             logging.disable(logging.CRITICAL)
             assert "above ERROR" in agent.status.log_fault
         finally:
-            for name in logging.getLogger().manager.loggerDict:  # the other loggers are other tests'
-                logging.getLogger(name).disabled = False
             logging.disable(logging.NOTSET)
+            for other in in_use:
+                other.disabled = False
         assert agent.status.log_fault == ""
         await asyncio.sleep(0)
     assert warnings(caplog) == []

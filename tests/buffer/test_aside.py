@@ -78,6 +78,7 @@ for use in (aside.count, aside.list, lambda: aside.delete([1]), lambda: aside.ad
 """
 
 
+@pytest.mark.component
 def test_a_directory_that_can_not_be_entered_is_a_storage_error(tmp_path: Path) -> None:
     result = run_python(UNREADABLE, tmp_path)
     tmp_path.chmod(0o700)

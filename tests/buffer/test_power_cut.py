@@ -47,6 +47,7 @@ for n in range(10**9):
 """
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("is_delivering", [False, True])
 @pytest.mark.parametrize("after_s", [1.3, 2.2, 3.4])
 def test_a_power_cut_costs_the_last_second_at_most_and_doubles_nothing(

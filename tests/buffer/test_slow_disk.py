@@ -13,6 +13,8 @@ from tests.support.disk_shim import disk_shim
 from tests.support.namespaces import run_python
 from z4j_fastapi.buffer import EventBuffer
 
+pytestmark = pytest.mark.component
+
 SYNC_S = 2.0
 
 APPENDS = """

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
+import pytest
 
 from tests.support.cli import run
 from tests.support.climbs import SECRET
 from z4j_fastapi import cli
+
+pytestmark = pytest.mark.component
 
 TOKEN = "z4j_agent_token_for_tests_0123456789abcdef"
 SCHEMA = json.loads((Path(cli.__file__).parent / "z4j.info.v1.schema.json").read_text())

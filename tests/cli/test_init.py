@@ -15,6 +15,8 @@ from tests.support.cli import PATIENCE_S, command, environment, run
 from tests.support.climbs import SECRET
 from z4j_probes.env_file import parse_envfile
 
+pytestmark = pytest.mark.component
+
 TOKEN = "z4j_agent_token_for_tests_0123456789abcdef"
 
 

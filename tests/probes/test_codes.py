@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ BUILT_IN = [code for code in CATALOGUE.values() if code.probe in (*PROBES, "sess
 OWN = [code for code in BUILT_IN if code.code.partition(".")[2] not in COMMON]
 
 
+@cache
 def codes_spelled_in(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 # Left: what is not said. It is searched for in texts without code spans and quotes of commands.
 BANNED = {
@@ -42,9 +41,8 @@ BANNED = {
 }
 
 
-def texts_in(source: Path) -> Iterator[tuple[int, str]]:
+def texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Each text with its line: no docstring, no name, and a value that is filled in as a gap."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     inside: set[int] = set()
     for node in ast.walk(tree):

@@ -25,6 +25,8 @@ from z4j_fastapi.workers.arq.actions import MAX_TOLD, ArqEngine
 from z4j_fastapi.workers.arq.queues import JobQueue
 from z4j_fastapi.workers.engine import NewTask, Refused, Retry
 
+pytestmark = pytest.mark.component
+
 QUEUE = "jobs"
 HOUR_S = 3600
 

@@ -16,6 +16,8 @@ from z4j_fastapi.devbrain import DevBrain
 
 __all__ = ["arq"]
 
+pytestmark = pytest.mark.component
+
 
 async def always_again(ctx: Context) -> None:
     raise Retry

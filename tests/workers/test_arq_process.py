@@ -15,6 +15,8 @@ from tests.support.arq_worker import BEGUN, RAN, arq_program
 from tests.support.task_events import kinds
 from z4j_fastapi.devbrain import Command, DevBrain
 
+pytestmark = pytest.mark.component
+
 STARTS_S = 60.0
 FIRES = 10
 DIES_AT = ("z4j-f-3", "z4j-f-7")

@@ -66,6 +66,7 @@ async def test_a_worker_that_nothing_starts_again_goes_on() -> None:
         await restart_this_process()
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("restart", ["no", "on-failure", "on-abnormal", ""])
 async def test_a_unit_that_stays_down_after_a_normal_end_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: str
@@ -75,6 +76,7 @@ async def test_a_unit_that_stays_down_after_a_normal_end_goes_on(
         await restart_this_process()
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("restart", ["always", "on-success"])
 async def test_a_unit_that_comes_back_ends_once_the_answer_has_had_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: str

@@ -39,11 +39,10 @@ def answer(status: int, body: str = "", **headers: str) -> Answer:
     return Answer("1.1", status, "", named, body.encode())
 
 
-@pytest.mark.parametrize("status", range(200, 1000))
-def test_no_status_is_unexpected(status: int) -> None:
-    code = classify(answer(status))
-    assert code.startswith("websocket.")
-    assert code != "websocket.unexpected"
+def test_no_status_is_unexpected() -> None:
+    codes = {classify(answer(status)) for status in range(200, 1000)}
+    assert {code for code in codes if not code.startswith("websocket.")} == set()
+    assert "websocket.unexpected" not in codes
 
 
 @pytest.mark.parametrize(
@@ -296,7 +295,7 @@ async def test_a_101_without_connection_is_not_said_to_lack_upgrade() -> None:
     "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
 )
 async def test_an_interim_answer_is_not_the_answer(interim: bytes) -> None:
-    async with peer(upgrading(before=interim)) as server:
+    async with peer(upgrading(before=interim, keep_open=False)) as server:
         assert (await probe("websocket", settings_for(server.url))).code == "websocket.ok"
 
 
