@@ -12,7 +12,8 @@ import pytest
 import z4j_fastapi
 import z4j_probes
 from tests.support.hints import says_what_to_do
-from tests.support.prose import objections_to, texts_in
+from tests.support.pages import DOCS, PAGES, ROOT
+from tests.support.prose import objections_to, paragraphs_in, texts_in
 from z4j_probes import Status
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.result import ROW_WIDTH
@@ -32,6 +33,7 @@ NOT_SAID = re.compile(
     re.DOTALL,
 )
 LOG_LINE = 100
+FOR_CONTRIBUTORS = ("CONTRIBUTING.md", "architecture.md", "benchmarks.md", "plugins.md")
 # How the code calls what a row says.
 HEADLINES = ("headline", "_headline", "row", "summarize", "_names", "_dates", "_skew")
 LEVELS = ("debug", "info", "warning", "error", "critical", "log")
@@ -44,6 +46,20 @@ def test_texts_are_plain_english() -> None:
         for where, text in SAID
         if not NOT_SAID.fullmatch(text) and (faults := objections_to(text))
     ]
+    assert found == []
+
+
+def test_pages_are_plain_english() -> None:
+    """With the titles of scenarios, which are in docs/probes. Contributors read the words of the code."""
+    found = []
+    for page in PAGES:
+        to_users = page.parent != DOCS / "design" and page.name not in FOR_CONTRIBUTORS
+        if page.name != "CHANGELOG.md":  # which says what earlier versions did, in their words
+            found += [
+                f"{page.relative_to(ROOT)}: {paragraph}: {', '.join(faults)}"
+                for paragraph in paragraphs_in(page.read_text(encoding="utf-8"))
+                if (faults := objections_to(paragraph, to_users=to_users))
+            ]
     assert found == []
 
 

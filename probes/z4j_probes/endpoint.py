@@ -102,7 +102,7 @@ def parse_endpoint(url: str) -> Endpoint:
     if parts.username is not None or parts.password is not None:
         raise InvalidURL("it contains a user name or password: set the token in Z4J_TOKEN, not in the URL")
     if port == 0:
-        raise InvalidURL("port 0 is not a valid port")
+        raise InvalidURL("its port is 0")
     if parts.query or parts.fragment:
         raise InvalidURL("it contains a query or fragment")
     secure = _SECURE[scheme]

@@ -159,7 +159,7 @@ def _parse(variable: str, value: str) -> Proxy:
     if not host:
         raise InvalidProxy(f"{variable} has no host")
     if port == 0:
-        raise InvalidProxy(f"{variable} names port 0, which is not a valid port")
+        raise InvalidProxy(f"the port in {variable} is 0")
     authorization = None
     if parts.username is not None:
         userinfo = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -13,5 +13,5 @@ def measure(stage: Stage) -> list[Measure]:
     what = "`async with Z4JAgent` until online"
     return [
         Measure(what, "ms", agent, tuple(said["proven_ms"]), "bare client, signature proven", Bar(1.15)),
-        Measure(what, "ms", agent, tuple(said["hello_ms"]), "bare client, hello alone"),
+        Measure(what, "ms", agent, tuple(said["hello_ms"]), "bare client, hello only"),
     ]

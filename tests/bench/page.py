@@ -33,7 +33,7 @@ What the rows mean:
 - **emit**: from the facts to an event that survives `kill -9`, looking for secrets included on both sides.
   No brain is in reach.
 - **delivered**: the real brain needs 6 to 9 ms for each event of a batch and 13 to 18 ms for one that comes
-  alone, as upstream sends them. A bare client that does nothing but send batches of 100 shows how many it
+  by itself, as upstream sends them. A bare client that does nothing but send batches of 100 shows how many it
   takes at most: that, not the agent, bounds the first row. The dev brain shows what the agent does.
 - **lag**: a host whose loop ticks and emits each millisecond, with and without an agent.
 - **2 million**: the same emits and the same start, above a buffer with that many undelivered events.
@@ -43,7 +43,7 @@ Where the time went, and what was done about it:
 | what | before | cause | now |
 |---|---|---|---|
 | doctor | 0.27 s of CPU | typer, which loads pydantic, took 0.09 s; the interpreter's end 0.02 s | \
-flags alone need no parser; the end looks through nothing |
+a line of flags only needs no parser; the end looks through nothing |
 | emit | 52 µs | each event woke the agent's thread: a system call, and a contest for the interpreter | \
 a wake-up in 50 ms at most; ids and moments are rendered without the standard library's classes |
 | online | 42 ms | the agent proved a disk on which its buffer was open: a dozen fsyncs | \
@@ -62,16 +62,16 @@ What follows from it:
 
 - **Full jitter.** Schedules with less of it bring a fleet back in higher waves.
 - **The first ceiling is 5 s, not 1 s.** When a proxy reloads or a brain restarts within a second, the first
-  try of each agent succeeds, so its ceiling alone spreads the fleet: 1 s means all within one second. From
+  try of each agent succeeds, so only its ceiling spreads the fleet: 1 s means all within one second. From
   5 s on, a second brings at most about a quarter of the fleet, 99 % are back as soon as with any other, and
   an agent that lost its connection for a reason of its own waits 2.5 s on average, with its events on disk.
   Ten seconds would halve the peak once more, and double that wait.
 - **The cap is 30 s**, so a fleet is back within half a minute of any outage, where the brain can take it.
 - **A full door is another matter than a closed one.** A brain admits 600 connects a minute from an address
-  (by the minute of its clock, as 1.13.0 does). Asking more often gets nobody in sooner and costs the brain
+  (by the minute of its clock, as 1.13.0 does). Asking more often gets no agent in sooner and costs the brain
   a handshake each time: after such a refusal the ceiling is 10 s doubling to 120 s. That is a quarter of
   the attempts for a few percent of the time.
-- A brain that handles {slow:g} connects a second needs minutes for 10,000 agents whatever they do.
+- A brain that handles {slow:g} connects a second needs minutes for 10,000 agents in any case.
 
 The same with real agents, in processes of this machine against the dev brain:
 

@@ -59,9 +59,9 @@ def test_a_plug_in_is_ok_where_the_brain_is_reached(
 
 
 def test_a_plug_in_warns_of_a_warning(green_environment: dict[str, str], tmp_path: Path) -> None:
-    misspelt = green_environment | {"Z4J_TOKEM": "x"}
+    misspelled = green_environment | {"Z4J_TOKEM": "x"}
     lenient, strict = (
-        run("doctor", "--format", "nagios", *more, home=tmp_path, env=misspelt)
+        run("doctor", "--format", "nagios", *more, home=tmp_path, env=misspelled)
         for more in ((), ("--strict",))
     )
 

@@ -163,7 +163,7 @@ async def test_no_proxy_as_the_hint_says(stage: Stage) -> None:
 
 
 async def test_a_variable_renamed_as_the_hint_says(stage: Stage) -> None:
-    case, (rename,) = await broken(stage, "the_tokens_variable_is_misspelt")
+    case, (rename,) = await broken(stage, "the_tokens_variable_is_misspelled")
     wrong, right = re.fullmatch(r"Rename (\w+) to (\w+)", rename.text).groups()  # type: ignore[union-attr]
     environ = stage.settings(await stage.brain())
     assert case.environ[wrong] == TOKEN

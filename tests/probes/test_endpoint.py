@@ -36,7 +36,7 @@ def test_the_websocket_endpoint_follows_from_the_brain_url(url: str, websocket_u
         ("//brain.example", "no scheme"),
         ("https://", "has no host"),
         ("https:///path", "has no host"),
-        ("https://brain.example:0", "port 0"),
+        ("https://brain.example:0", "its port is 0"),
         ("https://brain.example:65536", "host or port"),
         ("https://brain.example:x", "host or port"),
         ("https://[::1", "host or port"),

@@ -92,7 +92,7 @@ def test_what_no_proxy_covers(url: str, no_proxy: str, covered: bool) -> None:
         ("http://user:hid?den@proxy.example:3128", "percent-encode"),
         ('"http://user:hidden@proxy.example:3128"', "wrapped in quotes"),
         ("http://user:hidden@[::1", "not a URL with a host and a port"),
-        ("http://proxy.example:0", "port 0"),
+        ("http://proxy.example:0", "port in HTTPS_PROXY is 0"),
     ],
 )
 def test_a_proxy_that_can_not_be_used_is_refused_without_its_credentials(value: str, reason: str) -> None:

@@ -28,16 +28,19 @@ BANNED = {
     r"\bon the way\b": "in between",
     r"\b(what|who) answers\b": "the server",
     r"\bmint(s|ed|ing)?\b": "create",
-    r"\b(climb|rung|ladder)(s|ed|ing)?\b": "check, connection attempt",
-    r"\bhello\b": "handshake",
-    r"\bslots?\b": "buffer file",
-    r"\badopt(s|ed|ing)?\b": "recover",
     r"\bno end within\b": "timed out after",
     r"\bsigned by itself\b": "self-signed",
     r"\b(colour|behaviour|favour|honour|neighbour)\w*": "American spelling",
     r"\b(synchronis|recognis|organis|initialis|authoris)\w+": "American spelling",
     r"\b(labelled|travell\w+|signalled|licence)\b": "American spelling",
     r"\bgreen\b(?! report)|\bred\b": "passed, failed",
+}
+# Of the code; the glossary explains them. Users read others.
+BANNED_FOR_USERS = {
+    r"\b(climb|rung|ladder)(s|ed|ing)?\b": "check, connection attempt",
+    r"\bhello\b": "handshake",
+    r"\bslots?\b": "buffer file",
+    r"\badopt(s|ed|ing)?\b": "recover",
 }
 
 
@@ -62,11 +65,20 @@ def texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def objections_to(text: str) -> list[str]:
+def paragraphs_in(page: str) -> Iterator[str]:
+    """The paragraphs, list items, and rows of a Markdown page, without code blocks, tags, and targets."""
+    prose = re.sub(r"^([ \t]*)```.*?^\1```", "", page, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"<[^>]+>|\]\([^)]*\)|\{ #[^}]*\}|^::: .*$", "", prose, flags=re.MULTILINE)
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*[-|*#])", prose):
+        yield " ".join(paragraph.split())
+
+
+def objections_to(text: str, *, to_users: bool = True) -> list[str]:
     """What the vocabulary rules out, each with what is said instead; code spans and quotes are left out."""
     said = re.sub(r"`[^`]*`|'[^' ]*'", "", text)
+    banned = BANNED | BANNED_FOR_USERS if to_users else BANNED
     return [
         f"{found[0]!r}: say {instead!r}"
-        for pattern, instead in BANNED.items()
+        for pattern, instead in banned.items()
         if (found := re.search(pattern, said, re.IGNORECASE))
     ]

@@ -153,7 +153,12 @@ def _refused(
     title = lookup(code).title
     if closed is not None and closed.too_large:
         title = "the answer to the handshake is too large"
-    message = f"{title}: {', and '.join(seen) or f'no answer within {waited_s:.3g} s'}"
+    if code == "auth.token_rejected" and closed is not None and not error:
+        message = f"{climb.endpoint.host} rejected the token (close code {closed.code})"
+    elif seen:
+        message = f"{title}: {', and '.join(seen)}"
+    else:
+        message = f"no answer to the handshake within {waited_s:.3g} s"
     details = error | (closed.details() if closed else {})
     if code == "auth.project_mismatch":
         details["project_configured"] = climb.settings.project_id

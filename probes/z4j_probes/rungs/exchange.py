@@ -52,7 +52,7 @@ class Closed:
             meaning = self.reason or CloseCode(self.code).name.lower().replace("_", " ")
         except ValueError:
             meaning = ""
-        return f"it closed with {self.code}" + (f" ({meaning})" if meaning else "")
+        return f"close code {self.code}" + (f" ({meaning})" if meaning else "")
 
 
 async def say(climb: Climb, frame: str) -> None:

@@ -146,8 +146,8 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
     details = {"clock_offset_s": round(offset_s, 3)} | heard.error | (closed.details() if closed else {})
     seen = [error_text(heard.error)] if heard.error else []
     seen += [f"of a frame that it sent, {heard.objection}"] if heard.objection else []
-    seen += [str(closed)] if closed else [f"it was not acknowledged within {heard.waited_s:.3g} s"]
-    message = f"a signed frame was sent to {climb.endpoint.host}, and " + ", and ".join(seen)
+    seen += [str(closed)] if closed else [f"not acknowledged within {heard.waited_s:.3g} s"]
+    message = f"{climb.endpoint.host} did not accept a signed frame: {', and '.join(seen)}"
     if code == "signing.clock_skew":
         message = f"{_clocks(offset_s)}, so signed frames are refused ({closed})"
     elif code == "signing.secret_wrong":

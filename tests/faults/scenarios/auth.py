@@ -21,7 +21,7 @@ async def closing(stage: Stage, code: int | None, reason: str = "", *, after_hel
 
 @scenario("auth.token_rejected", "an unknown token (real brain)", "4401", hint=("Z4J_TOKEN",))
 async def the_token_is_unknown(stage: Stage) -> Case:
-    """the real brain and a token that it never minted: it accepts the upgrade and then closes"""
+    """the real brain and a token that it never issued: it accepts the upgrade and then closes"""
     return Case(stage.real_settings(Z4J_TOKEN="z4j_agent_0123456789abcdefghijklmnopqrstuv"))
 
 
@@ -53,7 +53,7 @@ async def the_token_is_of_another_project(stage: Stage) -> Case:
     hint=("allowlist",),
 )
 async def the_address_is_not_on_the_allowlist(stage: Stage) -> Case:
-    """an embedded brain closes with 4403 before hello_ack, as the real one does for such an address"""
+    """a dev brain closes with 4403 during the handshake, as the real one does for such an address"""
     return await closing(stage, CloseCode.FORBIDDEN, "source address is not allowed", after_hello=False)
 
 
@@ -64,7 +64,7 @@ async def the_address_is_not_on_the_allowlist(stage: Stage) -> Case:
     hint=("upgrade the older of the two",),
 )
 async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
-    """an embedded brain closes with 4426"""
+    """a dev brain closes with 4426"""
     return await closing(stage, CloseCode.PROTOCOL_UNSUPPORTED, "protocol_version 2 is not supported")
 
 
@@ -75,39 +75,39 @@ async def the_brain_speaks_another_protocol(stage: Stage) -> Case:
     hint=("upgrade the older of the two",),
 )
 async def the_agent_is_too_old(stage: Stage) -> Case:
-    """an embedded brain closes with 4427"""
+    """a dev brain closes with 4427"""
     return await closing(stage, 4427, "agent builds below 2.0 are not supported")
 
 
 @scenario("auth.rate_limited", "more than 64 workers on one agent", "4429", hint=("create more agents",))
 async def there_are_too_many_workers(stage: Stage) -> Case:
-    """an embedded brain that takes no worker more on this agent"""
+    """a dev brain that takes no worker more on this agent"""
     brain = DevBrain(limits=Limits(workers_per_agent=0))
     await stage.stack.enter_async_context(brain)
     return Case(stage.settings(brain))
 
 
-@scenario("auth.hello_rejected", "an old brain that does not accept our hello", "4400")
+@scenario("auth.hello_rejected", "an old brain that does not accept our handshake", "4400")
 async def the_brain_does_not_take_hello(stage: Stage) -> Case:
-    """an embedded brain closes with 4400, as one that is older than a field of hello"""
+    """a dev brain closes with 4400, as one that is older than a field of the handshake"""
     return await closing(stage, CloseCode.MALFORMED, "hello: worker_id is missing")
 
 
 @scenario("auth.revoked", "a token that is revoked during the handshake", "4003", hint=("Z4J_TOKEN",))
 async def the_token_is_revoked_at_this_moment(stage: Stage) -> Case:
-    """an embedded brain closes with 4003"""
+    """a dev brain closes with 4003"""
     return await closing(stage, CloseCode.REVOKED, "revoked")
 
 
 @scenario(
     "auth.no_reply",
-    "hello is not answered: a half-open connection",
-    "no answer within",
+    "the handshake is not answered: a half-open connection",
+    "no answer to the handshake within",
     hint=("brain's log",),
     timeout_s=1.0,
 )
 async def hello_is_not_answered(stage: Stage) -> Case:
-    """an embedded brain that withholds hello_ack"""
+    """a dev brain that does not answer the handshake"""
     return Case(stage.settings(await stage.brain(Misbehaviour(withhold_hello_ack=True))))
 
 
@@ -118,7 +118,7 @@ async def hello_is_not_answered(stage: Stage) -> Case:
     hint=("Z4J_BRAIN_URL",),
 )
 async def another_service_answers(stage: Stage) -> Case:
-    """a chat server at that path: it upgrades, and sends JSON that is no hello_ack"""
+    """a chat server at that path: it upgrades, and sends JSON that a brain would not send"""
     peer = await stage.peer(upgrading(text_frame(b'{"event":"welcome","room":"lobby"}')))
     return Case({"Z4J_BRAIN_URL": peer.url, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
@@ -138,25 +138,25 @@ async def junk_follows_the_upgrade(stage: Stage) -> Case:
     hint=("Z4J_PROJECT_ID",),
 )
 async def the_brain_refuses_the_project(stage: Stage) -> Case:
-    """an embedded brain that refuses the project which hello names, as one that knows the field may"""
+    """a dev brain that refuses the project that the agent names, as one that knows the field may"""
     return await closing(stage, CloseCode.FORBIDDEN, "project shop is not this token's")
 
 
 @scenario("auth.closed", "a load balancer that closes right after the upgrade", "without a close code")
 async def a_load_balancer_closes_after_the_upgrade(stage: Stage) -> Case:
-    """an embedded brain that cuts the connection as soon as it is a WebSocket, without a close code"""
+    """a dev brain that cuts the connection as soon as it is a WebSocket, without a close code"""
     return await closing(stage, None, after_hello=False)
 
 
 @scenario("auth.closed", "the brain restarts", "1012", hint=("doctor --wait 60",))
 async def the_brain_is_restarting(stage: Stage) -> Case:
-    """an embedded brain closes with 1012"""
+    """a dev brain closes with 1012"""
     return await closing(stage, 1012, "service restart")
 
 
 @scenario("auth.closed", "the brain crashes: no close frame", "without a close code")
 async def the_brain_crashes(stage: Stage) -> Case:
-    """an embedded brain cuts the connection after hello"""
+    """a dev brain cuts the connection after the agent's first frame"""
     return await closing(stage, None)
 
 
@@ -178,6 +178,6 @@ async def a_proxy_drops_authorization(stage: Stage) -> Case:
 
 @scenario("auth.bad_reply", "an answer to the handshake that is too large", "too large", "more than 1 MiB")
 async def the_answer_is_too_large(stage: Stage) -> Case:
-    """an embedded brain answers hello with 18 MB of JSON"""
+    """a dev brain answers the handshake with 18 MB of JSON"""
     answer = '{"filler":"' + "x" * 18_000_000 + '"}'
     return Case(stage.settings(await stage.brain(Misbehaviour(raw_hello_ack=answer))))

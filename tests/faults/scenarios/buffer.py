@@ -93,7 +93,7 @@ async def the_home_is_roots(stage: Stage) -> Case:
     hint=(f"-o {USER} /var/lib/z4j", "Z4J_HOME=/var/lib/z4j"),
 )
 async def the_state_directory_is_another_users(stage: Stage) -> Case:
-    """HOME is another user's and open; the .z4j in it may be in use, so nobody is to chown it"""
+    """HOME is another user's and open; the .z4j in it may be in use, so its owner must stay"""
     (stage.home / ".z4j").mkdir(mode=0o700)
     return Case(await plain(stage, TMPDIR=temporary(stage)), handicap=(f"user={USER}",))
 

@@ -37,7 +37,7 @@ async def nothing_is_set(stage: Stage) -> Case:
     "Z4J_TOKEN is not set, but Z4J_TOKN is",
     hint=("rename Z4J_TOKN",),
 )
-async def the_tokens_variable_is_misspelt(stage: Stage) -> Case:
+async def the_tokens_variable_is_misspelled(stage: Stage) -> Case:
     """Z4J_TOKN is set instead of Z4J_TOKEN"""
     return Case({"Z4J_BRAIN_URL": BRAIN_URL, "Z4J_TOKN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
 
@@ -68,9 +68,9 @@ async def the_url_has_no_scheme(stage: Stage) -> Case:
     return case(Z4J_BRAIN_URL="brain.example")
 
 
-@scenario("config.invalid_url", "a URL with port 0", "port 0")
+@scenario("config.invalid_url", "a URL with port 0", "its port is 0")
 async def the_url_has_port_0(stage: Stage) -> Case:
-    """Z4J_BRAIN_URL=https://brain.example:0, which libraries dial as port 80"""
+    """Z4J_BRAIN_URL=https://brain.example:0, which libraries take for port 80"""
     return case(Z4J_BRAIN_URL="https://brain.example:0")
 
 
@@ -203,11 +203,11 @@ async def the_token_file_is_a_directory(stage: Stage) -> Case:
 
 @scenario(
     "config.unknown_variable",
-    "the project's variable is misspelt",
+    "the project's variable is misspelled",
     "Z4J_PROJECT is set",
     "did you mean Z4J_PROJECT_ID",
 )
-async def the_projects_variable_is_misspelt(stage: Stage) -> Case:
+async def the_projects_variable_is_misspelled(stage: Stage) -> Case:
     """Z4J_PROJECT is set instead of Z4J_PROJECT_ID, against a brain that is in order"""
     brain = await stage.brain()
     return Case(stage.settings(brain, Z4J_PROJECT="shop"))

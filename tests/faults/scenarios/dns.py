@@ -76,7 +76,7 @@ async def port_53_is_dropped(stage: Stage) -> Case:
     timeout_s=2.0,
 )
 async def the_name_server_is_of_another_network(stage: Stage) -> Case:
-    """resolv.conf names an address where nobody is, as after a VPN went down"""
+    """resolv.conf names an address where no machine is, as after a VPN went down"""
     lab = await stage.lab(f"{RESOLVER}/24")
     await lab.resolver("192.0.2.77")
     return case(lab)
@@ -113,7 +113,7 @@ async def dnssec_does_not_validate(stage: Stage) -> Case:
 
 @scenario("dns.refused", "a name server that refuses to look further", BRAIN_HOST, "REFUSED", RESOLVER)
 async def the_name_server_refuses(stage: Stage) -> Case:
-    """dnsmasq without a server to forward to, as one that serves its own zones alone"""
+    """dnsmasq without a server to forward to, as one that serves only its own zones"""
     return case(await lab_with_resolver(stage))
 
 
@@ -158,7 +158,7 @@ async def resolv_conf_is_empty(stage: Stage) -> Case:
 
 @scenario("dns.invalid_name", "a host name with two dots in a row", "brain..example.com", "two dots in a row")
 async def the_name_has_two_dots_in_a_row(stage: Stage) -> Case:
-    """https://brain..example.com: UnicodeError, which is no OSError"""
+    """https://brain..example.com: Python raises UnicodeError, and not OSError"""
     return Case(
         {"Z4J_BRAIN_URL": "https://brain..example.com", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
     )
@@ -193,7 +193,7 @@ async def only_the_hosts_file_knows_the_name(stage: Stage) -> Case:
 
 @scenario("dns.sinkhole", "a DNS filter that answers 0.0.0.0", BRAIN_HOST, "0.0.0.0")
 async def a_filter_blocks_the_name(stage: Stage) -> Case:
-    """dnsmasq answers 0.0.0.0 and ::, as Pi-hole does; a server on this machine would be dialled"""
+    """dnsmasq answers 0.0.0.0 and ::, as Pi-hole does; a server on this machine would get the connection"""
     return case(
         await lab_with_resolver(stage, f"--address=/{BRAIN_HOST}/0.0.0.0", f"--address=/{BRAIN_HOST}/::")
     )

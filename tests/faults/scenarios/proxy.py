@@ -84,7 +84,7 @@ async def the_proxy_is_down(stage: Stage) -> Case:
     timeout_s=1.5,
 )
 async def the_proxy_speaks_no_tls(stage: Stage) -> Case:
-    """HTTPS_PROXY=https://… for tinyproxy, which is dialled in the clear"""
+    """HTTPS_PROXY=https://… for tinyproxy, which expects an unencrypted connection"""
     lab, environ = await stage.lab_with_brain()
     await tinyproxy(lab, stage)
     return Case(environ | {"HTTPS_PROXY": f"https://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
@@ -97,7 +97,7 @@ async def the_proxy_speaks_no_tls(stage: Stage) -> Case:
     hint=("allow list",),
 )
 async def the_proxy_does_not_allow_the_port(stage: Stage) -> Case:
-    """tinyproxy with `ConnectPort 8443` alone"""
+    """tinyproxy with only `ConnectPort 8443`"""
     lab, environ = await stage.lab_with_brain()
     await tinyproxy(lab, stage, "ConnectPort 8443")
     return Case(environ | {"HTTPS_PROXY": f"http://127.0.0.1:{PROXY_PORT}"}, prefix=lab.prefix)
@@ -123,7 +123,7 @@ async def the_proxy_filters_the_host(stage: Stage) -> Case:
     hint=("curl -v -x",),
 )
 async def the_proxy_can_not_reach_the_brain(stage: Stage) -> Case:
-    """tinyproxy dials the brain's address, where nothing listens"""
+    """tinyproxy connects to the brain's address, where nothing listens"""
     lab = await stage.lab(f"{BRAIN_IP}/24")
     await lab.dnsmasq(f"--host-record={BRAIN_HOST},{BRAIN_IP}")
     await lab.resolver("127.0.0.1")
@@ -211,7 +211,7 @@ async def the_tunnel_leads_nowhere(stage: Stage) -> Case:
     "tls.unknown_ca",
     "a proxy that inspects TLS",
     "Corp Inspection CA",
-    "not trusted here",
+    "not trusted on this machine",
     "through the proxy 127.0.0.1",
     hint=("Corp Inspection CA", "Z4J_CA_FILE"),
 )

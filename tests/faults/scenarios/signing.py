@@ -65,7 +65,7 @@ async def this_clock_is_half_a_minute_slow(stage: Stage) -> Case:
 
 @scenario("signing.clock_skew", "the brain's clock is fast", "behind the brain's")
 async def the_brains_clock_is_fast(stage: Stage) -> Case:
-    """an embedded brain whose clock is two minutes ahead"""
+    """a dev brain whose clock is two minutes ahead"""
     return await misbehaving(stage, Misbehaviour(clock_offset_s=120))
 
 
@@ -77,7 +77,7 @@ async def the_brains_clock_is_fast(stage: Stage) -> Case:
     timeout_s=1.0,
 )
 async def the_frame_is_not_acknowledged(stage: Stage) -> Case:
-    """an embedded brain that records the batch and acknowledges nothing"""
+    """a dev brain that records the batch and acknowledges nothing"""
     return await misbehaving(stage, Misbehaviour(drop_acks=NEVER))
 
 
@@ -87,7 +87,7 @@ async def the_frame_is_not_acknowledged(stage: Stage) -> Case:
     "the brain acknowledged our frame, but",
 )
 async def the_brain_signs_with_another_secret(stage: Stage) -> Case:
-    """an embedded brain that takes our signature and signs with another secret"""
+    """a dev brain that takes our signature and signs with another secret"""
     return await misbehaving(stage, Misbehaviour(sign_with_wrong_secret=True))
 
 
@@ -99,7 +99,7 @@ async def the_brain_signs_with_another_secret(stage: Stage) -> Case:
     hint=("middleboxes",),
 )
 async def the_brain_does_not_sign(stage: Stage) -> Case:
-    """an embedded brain that takes and sends unsigned frames"""
+    """a dev brain that takes and sends unsigned frames"""
     return await misbehaving(stage, Misbehaviour(accept_unsigned=True, send_unsigned=True))
 
 
@@ -110,7 +110,7 @@ async def the_brain_does_not_sign(stage: Stage) -> Case:
     hint=("middleboxes",),
 )
 async def a_relay_removes_signatures(stage: Stage) -> Case:
-    """a relay in front of an embedded brain removes `hmac` from all frames that the brain sends"""
+    """a relay in front of a dev brain removes `hmac` from all frames that the brain sends"""
     brain = await stage.brain()
     relay = await stage.stack.enter_async_context(hostile_relay(brain.url))
     return Case(stage.settings(brain, relay.url))
@@ -171,7 +171,7 @@ async def a_gateway_drops_large_messages(stage: Stage) -> Case:
     timeout_s=2.5,
 )
 async def the_brain_is_busy(stage: Stage) -> Case:
-    """an embedded brain that acknowledges the first batch, and thinks about the second for a long time"""
+    """a dev brain that acknowledges the first batch, and thinks about the second for a long time"""
     return await misbehaving(stage, Misbehaviour(acks_before_silence=1))
 
 
@@ -206,13 +206,13 @@ async def a_gateway_limits_messages_to_8_kib(stage: Stage) -> Case:
 
 @scenario("signing.closed", "the brain fails at the first signed frame", "1011", hint=("log",))
 async def the_brain_fails_at_the_first_frame(stage: Stage) -> Case:
-    """an embedded brain closes with 1011 when the first signed frame arrives"""
+    """a dev brain closes with 1011 when the first signed frame arrives"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(1011, "internal error")))
 
 
 @scenario("signing.closed", "the connection is cut at the first signed frame", "without a close code")
 async def the_connection_is_cut_at_the_first_frame(stage: Stage) -> Case:
-    """an embedded brain cuts the connection when the first signed frame arrives"""
+    """a dev brain cuts the connection when the first signed frame arrives"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(None)))
 
 
@@ -220,5 +220,5 @@ async def the_connection_is_cut_at_the_first_frame(stage: Stage) -> Case:
     "signing.closed", "a second client with the same worker id", "4002", hint=("took this worker id over",)
 )
 async def a_double_takes_the_session(stage: Stage) -> Case:
-    """an embedded brain closes with 4002, as for a newer connection of the same worker id, every time"""
+    """a dev brain closes with 4002, as for a newer connection of the same worker id, every time"""
     return await misbehaving(stage, Misbehaviour(close_at_first_signed=Close(4002, "replaced")))

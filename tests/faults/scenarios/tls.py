@@ -1,4 +1,4 @@
-"""Certificates and handshakes with one thing wrong: an embedded brain, nginx and openssl s_server."""
+"""Certificates and handshakes with one thing wrong: a dev brain, nginx and openssl s_server."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def the_certificate_is_for_other_names(stage: Stage) -> Case:
     hint=("by its name",),
 )
 async def the_url_has_an_address(stage: Stage) -> Case:
-    """the brain is dialled by its address, and the certificate names no address"""
+    """the URL has the brain's address, and the certificate names no address"""
     return await serving(stage, issue(stage.root, "brain.example"), host="127.0.0.1")
 
 
@@ -116,7 +116,7 @@ async def the_certificate_is_self_signed(stage: Stage) -> Case:
     "tls.unknown_ca",
     "a private root that is not installed here",
     '"Corp Root CA"',
-    "not trusted here",
+    "not trusted on this machine",
     hint=('"Corp Root CA"', "Z4J_CA_FILE"),
 )
 async def the_root_is_not_installed(stage: Stage) -> Case:
@@ -125,9 +125,7 @@ async def the_root_is_not_installed(stage: Stage) -> Case:
     return Case({**case.environ, "Z4J_CA_FILE": ""})
 
 
-@scenario(
-    "tls.unknown_ca", "Z4J_CA_FILE names another root", '"Corp Root CA"', "not trusted here", "Z4J_CA_FILE"
-)
+@scenario("tls.unknown_ca", "Z4J_CA_FILE names another root", '"Corp Root CA"', "is not in Z4J_CA_FILE")
 async def another_root_is_named(stage: Stage) -> Case:
     """Z4J_CA_FILE names the root of the test environment; the server sends its own root too"""
     case = await serving(stage, issue(stage.root, "localhost"), chain=(stage.root,))

@@ -94,7 +94,7 @@ async def the_server_is_old(stage: Stage) -> Case:
 
 @scenario("tls.protocol_version", "no cipher in common", "handshake_failure")
 async def no_cipher_is_shared(stage: Stage) -> Case:
-    """openssl s_server with an ECDSA certificate and ciphers for RSA ones alone"""
+    """openssl s_server with an ECDSA certificate and ciphers only for RSA ones"""
     return await s_server(stage, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384")
 
 
@@ -102,7 +102,7 @@ async def no_cipher_is_shared(stage: Stage) -> Case:
     "tls.weak", "a server with weak ciphers only", "offers only what is too weak", "ADH-AES256-GCM-SHA384"
 )
 async def the_ciphers_are_weak(stage: Stage) -> Case:
-    """openssl s_server with anonymous ciphers alone: the alert is that of an unshared cipher"""
+    """openssl s_server with only anonymous ciphers: the alert is that of an unshared cipher"""
     return await s_server(stage, "-tls1_2", "-cipher", "ADH-AES256-GCM-SHA384:@SECLEVEL=0")
 
 

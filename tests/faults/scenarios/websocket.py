@@ -13,7 +13,7 @@ from tests.support.programs import free_port
 
 
 async def before(stage: Stage, site: str, *, http: str = "", listen: str = "", path: str = "") -> Case:
-    """nginx with this site; `{brain}` in it is an embedded brain that is in order."""
+    """nginx with this site; `{brain}` in it is a dev brain that is in order."""
     brain = await stage.brain()
     nginx = await stage.nginx(
         site.replace("{brain}", f"http://127.0.0.1:{brain.port}"), http=http, listen=listen
@@ -30,7 +30,7 @@ async def before(stage: Stage, site: str, *, http: str = "", listen: str = "", p
     hint=("proxy_http_version 1.1", "proxy_set_header Upgrade $http_upgrade", "/ws/agent"),
 )
 async def nginx_drops_the_upgrade(stage: Stage) -> Case:
-    """`proxy_pass` alone before an embedded brain: nginx speaks HTTP/1.0 and drops Upgrade"""
+    """`proxy_pass` and nothing else before a dev brain: nginx speaks HTTP/1.0 and drops Upgrade"""
     return await before(stage, "location / { proxy_pass {brain}; }")
 
 
@@ -42,7 +42,7 @@ async def nginx_drops_the_upgrade(stage: Stage) -> Case:
     hint=("proxy_set_header Upgrade $http_upgrade",),
 )
 async def nginx_drops_the_upgrade_to_a_real_brain(stage: Stage) -> Case:
-    """`proxy_pass` alone before the real brain, which answers an ordinary GET of that path in its own way"""
+    """only `proxy_pass` before the real brain, which answers an ordinary GET of that path in its own way"""
     nginx = await stage.nginx(f"location / {{ proxy_pass {stage.real_brain().url}; }}")
     return Case(stage.real_settings(f"http://127.0.0.1:{nginx.port}"), words=(f"127.0.0.1:{nginx.port}",))
 
@@ -120,7 +120,7 @@ async def the_redirect_leads_to_plain_http(stage: Stage) -> Case:
     hint=("login page", "exempt /ws/agent"),
 )
 async def a_login_stands_in_front(stage: Stage) -> Case:
-    """nginx sends whoever has no cookie to the login page"""
+    """nginx sends a client without a cookie to the login page"""
     return await before(stage, "return 302 https://sso.example/login?next=$request_uri;")
 
 
@@ -132,7 +132,7 @@ async def a_login_stands_in_front(stage: Stage) -> Case:
     hint=("curl -i",),
 )
 async def the_brain_behind_nginx_is_down(stage: Stage) -> Case:
-    """nginx dials a port that nothing listens on"""
+    """nginx connects to a port that nothing listens on"""
     return await before(stage, f"location / {{ proxy_pass http://127.0.0.1:{free_port()}; {UPGRADE} }}")
 
 

@@ -90,7 +90,7 @@ async def test_an_empty_or_blank_value_is_missing_and_said_to_be_empty() -> None
     assert "Z4J_BRAIN_URL is empty; Z4J_TOKEN is empty" in result.message
 
 
-async def test_a_missing_setting_with_a_misspelt_one_beside_it_asks_what_was_meant() -> None:
+async def test_a_missing_setting_with_a_misspelled_one_beside_it_asks_what_was_meant() -> None:
     result = await judged_bare({"Z4J_URL": BRAIN_URL, "Z4J_TOKN": TOKEN, "Z4J_HMAC_SECRET": SECRET})
     assert result.code == "config.missing"
     assert "Z4J_URL is (did you mean Z4J_BRAIN_URL?)" in result.message
@@ -331,7 +331,7 @@ async def test_an_env_file_that_can_not_be_read_is_the_first_thing_to_fix(tmp_pa
         ("Z4J_PUBLIC_URL", None),
     ],
 )
-def test_which_variable_a_misspelt_one_is_close_to(name: str, known: str | None) -> None:
+def test_which_variable_a_misspelled_one_is_close_to(name: str, known: str | None) -> None:
     assert closest(name) == known
 
 

@@ -37,7 +37,7 @@ def test_a_name_with_umlauts_is_looked_up_in_its_ascii_form() -> None:
     assert result["details"]["ascii"] == "xn--bcher-kva.example"
 
 
-def test_a_misspelt_name_names_the_server_that_denies_it() -> None:
+def test_a_misspelled_name_names_the_server_that_denies_it() -> None:
     result = diagnose("brian.example", {SERVER: BRAIN})
     assert result["code"] == "dns.nxdomain"
     assert "127.0.0.1 answered NXDOMAIN" in result["message"]

@@ -145,20 +145,25 @@ def _self_signed(evidence: Evidence) -> Words:
     return f"the certificate of {evidence.endpoint.host} is self-signed{called}", steps
 
 
+def _trusted_here(evidence: Evidence) -> str:
+    """Where it would be trusted: the CA file that is set, or this machine; the details name the stores."""
+    named = [source for source in evidence.store.sources if source.named]
+    return f"in {named[0].origin} ({named[0].path})" if named else "trusted on this machine"
+
+
 def _unknown_ca(evidence: Evidence) -> Words:
-    stores = "; ".join(evidence.store.describe())
     if not evidence.chain:
-        return f"the certificate's issuer is not trusted; asked: {stores}", None
+        return f"the certificate's issuer is not {_trusted_here(evidence)}", None
     top = (evidence.path or evidence.chain)[-1]
     if any(root.subject == top.issuer for root in evidence.roots) and evidence.verify_code != 19:
         return (
-            f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}"; '
-            f"a CA of that name is trusted here, but with another key; asked: {stores}",
+            f'"{top.issuer_name}", which issued the certificate of {evidence.endpoint.host}, is '
+            f"{_trusted_here(evidence)} with another key",
             f'Replace the old root of "{top.issuer_name}" in that store with the current one',
         )
     message = (
-        f'the certificate of {evidence.endpoint.host} was issued by "{top.issuer_name}", '
-        f"which is not trusted here; asked: {stores}"
+        f'"{top.issuer_name}", which issued the certificate of {evidence.endpoint.host}, is not '
+        f"{_trusted_here(evidence)}"
     )
     leaf, host = evidence.chain[0], server_name(evidence.endpoint)
     if leaf.names and not leaf.is_for(host):  # trusted, it would not be for this name
