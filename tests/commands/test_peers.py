@@ -280,6 +280,7 @@ def _listening(path: Path) -> Popen[bytes]:
     return Popen([sys.executable, "-c", f"{code}; time.sleep(99)", _short(path)])
 
 
+@pytest.mark.component
 async def test_what_a_killed_process_left_is_removed_and_a_stopped_one_holds_up_no_start(
     tmp_path: Path, engine: AsyncioEngine
 ) -> None:

@@ -24,6 +24,8 @@ from z4j_fastapi.agent import gauges
 from z4j_fastapi.devbrain import DevBrain, Limits
 from z4j_fastapi.workers.taskiq.actions import asked_concurrency
 
+pytestmark = pytest.mark.component
+
 SILENCE_S = 6.0
 
 

@@ -505,11 +505,11 @@ async def test_a_peer_that_never_answers_the_greeting_is_a_timeout() -> None:
         await reader.read()
 
     async with peer(silent) as url:
-        report = await ladder(PROBES, settings(brain_url=url), timeout_s=0.5).run()
+        report = await ladder(PROBES, settings(brain_url=url), timeout_s=2.0).run()
     result = report.results[-1]
     assert result.code == "tls.timeout"
     assert "accepted the connection" in result.message
-    assert re.search(r" within 0\.\d+ s$", result.message)
+    assert re.search(r" within [\d.]+ s$", result.message)
     assert re.fullmatch(r"no answer to the TLS handshake from localhost:\d+", result.headline)
 
 
