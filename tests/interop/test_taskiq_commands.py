@@ -242,10 +242,10 @@ async def test_a_task_left_started_by_a_kill_is_reconciled_by_the_brain(
     from redis.asyncio import Redis
 
     async with running_taskiq(tmp_path, redis_url, silent), Redis.from_url(redis_url) as redis:
-        await redis.xadd(QUEUE, {b"data": b"{}"})  # it looks for what was left with each message
         async with asyncio.timeout(WAIT_S):
-            while not await redis.exists(dead):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+            while not await redis.exists(dead):
+                await redis.xadd(QUEUE, {b"data": b"{}"})  # it looks for what was left with each message
+                await asyncio.sleep(0.5)
     async with running_taskiq(tmp_path, redis_url, settings):
         await person.sees(dead, "success", within_s=240)
 

@@ -172,9 +172,10 @@ async def test_a_task_left_started_by_a_kill_is_reconciled(
     # a worker that tells of nothing takes it over and ends it
     silent = {**environment(), "TEST_WITHOUT_AGENT": "1", "TEST_AGAIN_MS": "1000"}
     async with running_taskiq(tmp_path, redis_url, silent), Redis.from_url(redis_url) as redis:
-        await redis.xadd(QUEUE, {b"data": b"{}"})  # it looks for what was left with each message
-        await _until_pending(redis, 0)
-        assert await redis.exists(task_id)
+        async with asyncio.timeout(START_S):
+            while not await redis.exists(task_id):
+                await redis.xadd(QUEUE, {b"data": b"{}"})  # it looks for what was left with each message
+                await asyncio.sleep(0.5)
     assert sorted(kinds(brain, task_id)) == ["received", "received", "sent", "started"]
     async with running_taskiq(tmp_path, redis_url, environment()):
         await brain.wait_for_workers(1, timeout_s=START_S)
