@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from tests.interop.test_commands import minted
 from tests.support.arq_cron_worker import RAN, cron_program
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.redis import running_redis
+from z4j_fastapi import Z4JAgent
 
 __all__ = ["minted"]
 
@@ -81,3 +83,29 @@ def _has_only(names: tuple[str, ...], rows: Rows) -> bool:
 
 def _has_run(runs: int, rows: Rows) -> bool:
     return bool(rows["often"]["total_runs"] > runs)
+
+
+@pytest.mark.parametrize("web_first", [True, False])
+async def test_a_web_process_on_the_workers_token_takes_nothing_from_its_schedules(
+    real_brain: BrainApi, minted: Credentials, tmp_path: Path, redis_url: str, web_first: bool
+) -> None:
+    page, given = SchedulesPage(real_brain, minted), environment(real_brain, minted, tmp_path)
+    web = Z4JAgent(
+        brain_url=real_brain.url,
+        token=minted.token,
+        hmac_secret=minted.hmac_secret,
+        project_id=minted.project,
+        agent_name="web",
+        home=given["Z4J_HOME"],
+        preflight_budget_s=60.0,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        if web_first:
+            await stack.enter_async_context(web)
+        with cron_program(sys.executable, redis_url, given, "nightly", "often"):
+            rows = await page.shows(lambda rows: len(rows) == 2, "two jobs")
+            if not web_first:
+                await stack.enter_async_context(web)
+            assert (await page.runs_now(rows["nightly"]))["status"] == "APPLIED"
+            rows = await page.shows(lambda rows: rows["nightly"]["total_runs"] == 1, "its run is counted")
+            await page.shows(partial(_has_run, rows["often"]["total_runs"]), "it goes on")
