@@ -25,7 +25,7 @@ The settings are the agent's: Z4J_* variables, unless an option below replaces t
 \b
 Exit status:
   0    nothing failed (with --strict: no warning either)
-  1    a check failed, missing or invalid settings included; or --deadline passed
+  1    a check failed (missing or invalid settings too), or --deadline passed
   2    invalid command line
   70   internal error, or the report could not be written
   130  interrupted by Ctrl-C; the report has what was known by then
