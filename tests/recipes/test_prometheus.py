@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from tests.support import cli
+from tests.support.agents import agent_of
 from tests.support.programs import Program, free_port, program
 from tests.support.recipes import MONITORING, document, recipe, yaml
 from z4j_fastapi.devbrain import DevBrain
@@ -60,13 +62,24 @@ def write_as_the_timer_does(name: str, home: Path, textfiles: Path, environ: dic
     return cli.run(*words, home=home, env=environ).returncode
 
 
+async def metrics_of_an_online_agent(home: Path) -> str:
+    """What `status` says once the agent's file, which follows its state within a second, says online."""
+    online = re.compile(rf'^z4j_agent_online{{.*directory="{re.escape(str(home))}/.*}} 1$', re.MULTILINE)
+    environ, arguments = {"Z4J_HOME": str(home / "z4j")}, ("status", "--format", "openmetrics")
+    async with asyncio.timeout(60):
+        while True:
+            done = await asyncio.to_thread(cli.run, *arguments, home=home, env=environ)
+            if online.search(done.stdout):
+                return done.stdout
+
+
 @asynccontextmanager
 async def monitored(directory: Path, textfiles: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Prometheus as the page sets it up, with the rules that are shipped, and a node exporter to scrape."""
     exporter_port, port = free_port(), free_port()
     settings = document("Prometheus")
     rules = yaml.safe_load((MONITORING / "alerts.yml").read_text())
-    for rule in rules["groups"][0]["rules"]:
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         rule.pop("for", None)  # what waiting is good for, promtool tests above
     (directory / "alerts.yml").write_text(yaml.safe_dump(rules))
     assert Path(settings["rule_files"][0]).name == "alerts.yml"
@@ -105,7 +118,9 @@ async def test_of_two_services_on_one_host_the_alert_is_for_the_one_that_fails(t
         for name, token in (("shop", environ["Z4J_TOKEN"]), ("mail", "rejected-by-every-brain-0123456789")):
             given = environ | {"Z4J_TOKEN": token}
             await asyncio.to_thread(write_as_the_timer_does, name, tmp_path, textfiles, given)
-    assert sorted(path.name for path in textfiles.iterdir()) == ["z4j-mail.prom", "z4j-shop.prom"]
+        assert sorted(path.name for path in textfiles.iterdir()) == ["z4j-mail.prom", "z4j-shop.prom"]
+        async with agent_of(brain, tmp_path):
+            (textfiles / "agents.prom").write_text(await metrics_of_an_online_agent(tmp_path))
 
     async with monitored(tmp_path, textfiles) as prometheus:
         (alert,) = await firing(prometheus, "Z4JDoctorFailed")
@@ -114,6 +129,8 @@ async def test_of_two_services_on_one_host_the_alert_is_for_the_one_that_fails(t
         ok = await query(prometheus, "z4j_doctor_ok")
         assert {row["metric"]["service"]: row["value"][1] for row in ok} == {"shop": "1", "mail": "0"}
         assert [row["value"][1] for row in await query(prometheus, "node_textfile_scrape_error")] == ["0"]
+        mine = f'z4j_agent_online{{directory=~"{tmp_path}/.*"}}'
+        assert [row["value"][1] for row in await query(prometheus, mine)] == ["1"]
         empty = [title for title, expr in panels() if not await query(prometheus, expr)]
         assert empty == [], "a panel of the dashboard asks for what is not there"
 
