@@ -6,9 +6,12 @@ A rule whose subject has gone or been renamed fails, rather than being true of n
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import grimp
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from z4j_probes import default_registry
 
 PACKAGES = ("z4j_fastapi", "z4j_probes")
+ROOT = Path(__file__).parents[1]
 HEAVY = {"cryptography", "dns", "fastapi", "rich", "typer"}
 
 MAY_IMPORT_ONLY = {
@@ -23,9 +27,10 @@ MAY_IMPORT_ONLY = {
     "z4j_probes.errors": set[str](),
     "z4j_probes.invocation": set[str](),
     "z4j_probes.result": set[str](),
-    "z4j_probes.codes": {"z4j_probes.codes", "z4j_probes.result"},
+    "z4j_probes.codes": {"z4j_probes.codes", "z4j_probes.portable", "z4j_probes.result"},
+    "z4j_probes.portable": {"z4j_probes.portable"},
     "z4j_probes.protocol": {"z4j_probes.protocol", "z4j_probes.errors"},
-    "z4j_probes.storage": {"z4j_probes.storage", "z4j_probes.errors"},
+    "z4j_probes.storage": {"z4j_probes.storage", "z4j_probes.errors", "z4j_probes.portable"},
     "z4j_fastapi.agent": {
         "z4j_fastapi.agent",
         "z4j_fastapi.buffer",
@@ -81,6 +86,18 @@ MAY_BE_IMPORTED_ONLY_BY = {
 """`z4j_fastapi` itself is the package's front door, its `__init__`, and not everything that is inside it."""
 
 IO_MODULES = {"asyncio", "select", "selectors", "socket", "sqlite3", "ssl", "threading", "websockets"}
+
+
+# Where it may be asked which system this is; `as_service` needs Linux as a whole.
+ASKS_FOR_THE_SYSTEM = ("portable", "as_service")
+OF_ONE_SYSTEM = {
+    *("fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winreg"),
+    *("os.name", "sys.platform", "platform.system", "os.register_at_fork", "os.geteuid", "os.getegid"),
+    *("os.getuid", "os.getgid", "os.fchmod", "os.chown", "os.statvfs", "os.fdatasync", "os.pread", "os.fork"),
+    *("os.O_CLOEXEC", "os.O_NOFOLLOW", "os.O_NONBLOCK", "os.O_DIRECTORY", "select.poll"),
+    *("signal.pthread_sigmask", "signal.sigpending", "signal.SIGKILL", "signal.SIGHUP"),
+    *("asyncio.run", "asyncio.Runner", "asyncio.SelectorEventLoop"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +172,30 @@ def test_rooms_import_each_other_in_one_direction(imports: grimp.ImportGraph, pa
         TopologicalSorter(rooms).prepare()
     except CycleError as circle:
         pytest.fail(" -> ".join(reversed(circle.args[1])))
+
+
+def test_only_one_room_asks_which_system_this_is() -> None:
+    """And has what one system has alone: elsewhere it would be missed when another system is added."""
+    strays = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in ("z4j_fastapi", "probes/z4j_probes")
+        for path in (ROOT / package).rglob("*.py")
+        if not set(path.parts) & set(ASKS_FOR_THE_SYSTEM)
+        for name in _names_in(ast.parse(path.read_text("utf-8")))
+        if name in OF_ONE_SYSTEM
+    }
+    assert not strays
+
+
+def _names_in(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
 
 
 @pytest.mark.parametrize(

@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
-# Of the kernel's, when the thread that started this process is gone; it means nothing else to anything.
-_PARENT = signal.SIGRTMIN
-_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGALRM, _PARENT}
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+from z4j_probes.portable import signals
+
 _terminated: list[int] = []
 _has_ended_a_part = threading.Event()
 
 
 def block_signals() -> None:
     """From now on all of them wait for the next part that is `interruptible`."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signals.block()
     signal.signal(signal.SIGTERM, _terminate)
 
 
 def end_after(seconds: float) -> None:
     """Have the run ended after that time, as by SIGTERM."""
-    signal.signal(signal.SIGALRM, _terminate)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signals.ring_after(seconds, _terminate)
 
 
 def end_with_parent() -> None:
@@ -41,30 +37,23 @@ def end_with_parent() -> None:
     Not under nohup, which says that it is to go on.
     """
     parent = os.getppid()
-    if sys.platform != "linux" or parent <= 1 or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return
-    import ctypes
 
     def look(number: int, frame: FrameType | None) -> None:
         if os.getppid() != parent:  # else it was only the thread of it that started us
             _terminate(signal.SIGTERM, frame)
 
-    signal.signal(_PARENT, look)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(_PARENT), 0, 0, 0)
+    signals.tell_when_parent_is_gone(look)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Let them through: KeyboardInterrupt, or in a loop of asyncio's the end of its main task."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        yield
-    except KeyboardInterrupt:
-        _has_ended_a_part.set()
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with signals.let_through():
+        try:
+            yield
+        except KeyboardInterrupt:
+            _has_ended_a_part.set()
+            raise
 
 
 def has_come() -> bool:
@@ -77,29 +66,26 @@ def last_word(seconds: float) -> Iterator[None]:
     """Finish a part although one of them has come; KeyboardInterrupt where it takes longer than that."""
 
     def enough(_number: int, _frame: FrameType | None) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # which says what it was
+        signals.unblock()  # which says what it was
         raise KeyboardInterrupt
 
-    is_pending, is_over = _is_pending(), signal.SIGALRM in signal.sigpending()
-    if is_over:  # one clock serves both, and rings below
-        signal.sigwait({signal.SIGALRM})
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    before = signal.signal(signal.SIGALRM, enough)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        with nullcontext() if is_pending else interruptible():
-            yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGALRM, before)
-        if is_over:
-            signal.raise_signal(signal.SIGALRM)
+    is_pending, is_over = _is_pending(), signals.ALARM in signals.pending()
+    signals.take(signals.ALARM)  # one clock serves both, and rings below
+    before = signal.getsignal(signals.ALARM)
+    with signals.let_through(frozenset({signals.ALARM})):
+        signals.ring_after(seconds, enough)
+        try:
+            with nullcontext() if is_pending else interruptible():
+                yield
+        finally:
+            signals.ring_after(0)
+    signal.signal(signals.ALARM, before)
+    if is_over:
+        signal.raise_signal(signals.ALARM)
 
 
 def _is_pending() -> bool:
-    return bool(signal.sigpending() & _ENDING)
+    return bool(signals.pending())
 
 
 def was_terminated() -> bool:
@@ -109,7 +95,7 @@ def was_terminated() -> bool:
 
 def is_over() -> bool:
     """Whether it was the deadline that ended a part."""
-    return signal.SIGALRM in _terminated
+    return signals.ALARM in _terminated
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

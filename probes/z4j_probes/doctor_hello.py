@@ -8,10 +8,10 @@ record, and has one stable id for each machine and service.
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from z4j_probes.climb import Climb
+from z4j_probes.portable import machine
 from z4j_probes.protocol import UNRECORDED_VERSION, Hello
 from z4j_probes.storage import LastHello, fingerprint, identity, recall_hello
 from z4j_probes.threads import in_daemon_thread
@@ -42,7 +42,7 @@ async def _introduce(climb: Climb, suffix: str) -> Hello:
 
     mark, last = await in_daemon_thread(look_up)
     last = last or LastHello(framework="fastapi")
-    host = (socket.gethostname() or "localhost")[:MAX_HOST_LENGTH]
+    host = (machine.host_name() or "localhost")[:MAX_HOST_LENGTH]
     return Hello(
         agent_version=UNRECORDED_VERSION,
         worker_id=f"{host}.doctor.{mark}{suffix}",

@@ -7,8 +7,6 @@ their one question.
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
 import time
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -21,6 +19,7 @@ from z4j_probes.climb import Climb, set_deadline
 from z4j_probes.codes import outcome, reading
 from z4j_probes.invocation import as_started
 from z4j_probes.labels import parse_labels
+from z4j_probes.portable import user
 from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report, Status, Step
@@ -129,7 +128,7 @@ class Ladder:
         rest = [self._skipped(p.name, not_run) for p in self.registry if p.name not in reached]
         labels, _ = parse_labels(self.settings.labels or "")
         config = self.settings.describe()
-        config["user"] = user_name()
+        config["user"] = user.full()  # half of all questions about files are answered by it
         config["buffer_dir"] = str(climb.directory.path) if climb.has("directory") else None
         return Report(
             version=__version__,
@@ -221,15 +220,6 @@ async def _closer(probe: Probe, climb: Climb, result: ProbeResult) -> ProbeResul
             said = f"had not ended after {budget_s:.3g} s"
             return replace(result, details={**result.details, "closer_look": said})
         return _unexpected(probe.name, exc)
-
-
-def user_name() -> str:
-    """As whom this process acts: half of all questions about files are answered by it."""
-    uid = os.geteuid()
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:  # a container's number without a name
-        return f"uid {uid}"
 
 
 def _checked(name: str, result: ProbeResult) -> ProbeResult:

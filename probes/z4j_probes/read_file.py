@@ -7,11 +7,12 @@ None of them may hang a doctor or, worse, the service that makes an agent.
 from __future__ import annotations
 
 import os
-import select
 import stat
 import time
 from pathlib import Path
 
+from z4j_probes.portable import flags
+from z4j_probes.portable.readiness import wait_readable
 from z4j_probes.threads import within
 
 # A secret or an env file is a few hundred bytes: whatever is larger than this is none.
@@ -31,13 +32,13 @@ def read_small_file(
 
 def _read(path: Path, limit_bytes: int, deadline_s: float) -> bytes:
     # not blocking: a thread that waits at a FIFO would later take what was written for the next reader
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = os.open(path, flags.READ | flags.NONBLOCK | flags.NOCTTY)
     try:
         answers = stat.S_ISREG(os.fstat(descriptor).st_mode)
         content = bytearray()
         while len(content) <= limit_bytes:
             if not answers:
-                _wait(descriptor, deadline_s)
+                wait_readable(descriptor, deadline_s)
             chunk = os.read(descriptor, limit_bytes + 1 - len(content))
             if not chunk:
                 return bytes(content)
@@ -45,10 +46,3 @@ def _read(path: Path, limit_bytes: int, deadline_s: float) -> bytes:
     finally:
         os.close(descriptor)
     raise ValueError(f"larger than {limit_bytes // 1024} KiB")
-
-
-def _wait(descriptor: int, deadline_s: float) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    if not poll.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
-        raise TimeoutError

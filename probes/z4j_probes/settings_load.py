@@ -6,8 +6,6 @@ Loading never fails for what a person configured, and judges nothing.
 from __future__ import annotations
 
 import os
-import shlex
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -15,6 +13,7 @@ from typing import Any
 
 from z4j_probes.env_file import parse_envfile, read_otherwise
 from z4j_probes.given import Unusable, as_text
+from z4j_probes.portable import commands, errors, machine
 from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.redact import REDACTED, Secret, is_secret_as_file_name
 from z4j_probes.result import Step
@@ -152,7 +151,7 @@ class Loader:
             steps = (
                 Step(
                     "Check whether it is on a network mount that does not answer",
-                    f"findmnt -T {shlex.quote(path)}",
+                    commands.mount_of(path),
                 ),
                 Step("Use a regular file, not a terminal, and not a FIFO without a writer"),
             )
@@ -162,7 +161,7 @@ class Loader:
             self.absent.add(path)
             reason = str(exc.strerror)
         except (OSError, RuntimeError, ValueError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+            reason = errors.reason(exc) if isinstance(exc, OSError) else str(exc)
         self.unreadable.append(Unreadable(attribute, variable, path, reason, steps))
         return None
 
@@ -192,4 +191,4 @@ def _misplaced(variable: Variable) -> Unreadable:
 
 def host_name() -> str:
     """This machine's name, which an agent is called by where it has no other."""
-    return socket.gethostname() or "localhost"
+    return machine.host_name() or "localhost"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from collections.abc import Iterator
 from pathlib import Path
+
+from z4j_probes.portable import limits, user
 
 # Counts are of this moment, and a namespace hides some: what is nearer than this is taken for reached.
 _NEAR = 0.8
@@ -14,10 +14,10 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 def nearest_limit() -> str | None:
     """The limit that is reached, in words; None where the counts are far from every one."""
-    uid, limit = os.geteuid(), resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    uid, limit = user.uid(), limits.limit("NPROC")
     # CAP_SYS_RESOURCE lifts it (setrlimit(2)), which root has
-    if uid != 0 and limit != resource.RLIM_INFINITY and _threads_of(uid) >= limit * _NEAR:
-        return f"uid {uid} may have {limit} processes and threads"
+    if uid and limit and limit.soft is not None and _threads_of(uid) >= limit.soft * _NEAR:
+        return f"uid {uid} may have {limit.soft} processes and threads"
     for group in _groups():
         current, most = _number(group / "pids.current"), _number(group / "pids.max")
         if current is not None and most is not None and current >= most * _NEAR:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from z4j_probes.portable import commands
 from z4j_probes.result import Step
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class NoThread(RuntimeError):
             super().__init__("this process gets no thread, far from every limit: a sandbox forbids it")
             return
         self.steps = (
-            Step("Raise the limit of threads for this user", "ulimit -u 4096"),
+            Step("Raise the limit of threads for this user", commands.more_threads()),
             Step(
                 "In a service, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"
             ),

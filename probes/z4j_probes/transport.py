@@ -17,6 +17,8 @@ import socket
 import weakref
 from typing import cast
 
+from z4j_probes.portable.fork import at_fork
+
 # Enough for a banner, an HTTP error page or a proxy's answer; a peer that floods is paused, not buffered.
 HELD_MAX_BYTES = 64 * 1024
 
@@ -95,5 +97,4 @@ def _close_in_child() -> None:
     _connected.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_child)
+at_fork(in_child=_close_in_child)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from z4j_probes.acting_as import ActingAs
+from z4j_probes.portable import errors
 from z4j_probes.settings import Settings
 
 # Files that OpenSSL finds in a directory of certificates: a subject's hash, as `openssl rehash` links them.
@@ -131,7 +132,7 @@ def _load(
     except ssl.SSLError as exc:
         return TrustSource(source.origin, path, problem=f"no PEM certificates: {exc.reason or 'unreadable'}")
     except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        reason = errors.reason(exc) if isinstance(exc, OSError) else str(exc)
         return TrustSource(source.origin, path, problem=reason)
     if count or source.origin == "certifi":  # certifi may well add nothing to the system's
         return TrustSource(source.origin, path, count)

@@ -11,6 +11,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from z4j_probes.portable import send_queue
+
 # struct tcp_info of linux/tcp.h; an older kernel fills in less of it. By name: the offset and the format.
 _FIELDS = {
     "retransmits": (2, "B"),
@@ -18,7 +20,6 @@ _FIELDS = {
     "path_mtu": (60, "I"),
     "peer_window": (228, "I"),
 }
-_TCP_INFO_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +56,18 @@ class Unsent:
 
 
 def unsent(transport: asyncio.Transport) -> Unsent | None:
-    """What waits to be sent there; None where this system can't tell (SIOCOUTQ of tcp(7) is Linux's)."""
+    """What waits to be sent there; None where this system can't tell."""
     sock = transport.get_extra_info("socket")
     if sock is None:
         return None
-    try:
-        import fcntl
-        import termios
-
-        (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except (ImportError, AttributeError, OSError, ValueError):
+    queued = send_queue.queued_bytes(sock)
+    if queued is None:
         return None
     return Unsent(transport.get_write_buffer_size() + queued, **_tcp_info(sock))
 
 
 def _tcp_info(sock: socket.socket) -> dict[str, int]:
-    try:
-        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    except (AttributeError, OSError):
-        return {}
+    raw = send_queue.tcp_info(sock)
     return {
         name: struct.unpack_from(f"={kind}", raw, offset)[0]
         for name, (offset, kind) in _FIELDS.items()

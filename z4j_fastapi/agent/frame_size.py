@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from z4j_probes.portable import files, flags
+
 FILE_NAME = "frame-size"
 # A number of bytes has fewer digits.
 _MAX_DIGITS = 20
@@ -16,10 +18,7 @@ def recall_frame_size(state_directory: Path | None, identity: str) -> int | None
     if state_directory is None:
         return None
     try:
-        # O_NONBLOCK, so that a FIFO of that name can't hold us up
-        descriptor = os.open(
-            state_directory / identity / FILE_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
+        descriptor = files.open_shared(state_directory / identity / FILE_NAME, flags.READ_UNHELD)
         with open(descriptor, "rb") as file:
             return max(1, int(file.read(_MAX_DIGITS)))
     except (OSError, ValueError):
@@ -38,4 +37,4 @@ def remember_frame_size(state_directory: Path | None, identity: str, size: int |
             # no fsync: after a power cut a damaged file counts as none
             own = path.with_name(f".{FILE_NAME}-{os.getpid()}")
             own.write_text(str(size))
-            os.replace(own, path)
+            files.replace(own, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,6 +13,7 @@ from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.commands.offer import Offer
 from z4j_fastapi.commands.policy import offered
 from z4j_probes import Settings
+from z4j_probes.portable import machine
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
 from z4j_probes.protocol.schedules import RUNTIME_FEATURE, capabilities
 
@@ -80,7 +80,7 @@ class Introduction:
         from z4j_probes.storage import fingerprint
 
         tail = f".{self.role}.{slot}.{fingerprint(directory or Path(), identity)}"
-        return socket.gethostname()[: MAX_WORKER_ID_LENGTH - len(tail) - _SUFFIX_LENGTH] + tail
+        return machine.host_name()[: MAX_WORKER_ID_LENGTH - len(tail) - _SUFFIX_LENGTH] + tail
 
 
 def last_hello(hello: Hello) -> LastHello:

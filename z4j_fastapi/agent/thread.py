@@ -21,6 +21,7 @@ from z4j_fastapi.agent.status import State, StatusBoard
 from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log, traceback_text
 from z4j_probes import Settings
+from z4j_probes.portable import loop
 
 if TYPE_CHECKING:
     from z4j_fastapi.agent.status_writer import StatusWriter
@@ -200,9 +201,7 @@ class AgentThread:
     def _lived(self) -> bool:
         """Live once; whether that is the end."""
         try:
-            # The host's policy may be uvloop's, whose transports can be told less than a probe has to know.
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                runner.run(self._main())
+            loop.run(self._main())
         except BaseException as exc:  # a cancellation or SystemExit too: no host's code waits for it here
             self._died(exc)
             return self._stopping.is_set()

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from z4j_fastapi.buffer.slots import SCHEMA_VERSION, FileId, file_id
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import disk, files, flags
 from z4j_probes.storage import storage_error
 from z4j_probes.storage.faults import CORRUPT
 
@@ -85,9 +86,9 @@ class EventLog:
         self.journal_through = 0
         try:
             self._prepare()
-            self._wal = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            self._wal = files.open_to_sync(f"{path}-wal")
             # not closed before the connection is: see `close_files`
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = files.open_shared(path, flags.READ)
             self._written = self._look()
         except (sqlite3.Error, OSError) as exc:
             raise storage_error(exc, f"{path} can't be used") from exc
@@ -195,7 +196,7 @@ class EventLog:
 
     def sync(self) -> None:
         """Make what was appended so far survive a power cut. Needs no exclusive use of this object."""
-        os.fsync(self._wal)
+        disk.sync(self._wal)
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database, and start it anew."""
@@ -259,7 +260,7 @@ class EventLog:
     def _look(self) -> tuple[int, int, int]:
         """How large the file is, when it was written, and a checksum of its first page."""
         found = os.fstat(self._file)
-        return found.st_size, found.st_mtime_ns, zlib.crc32(os.pread(self._file, _PAGE_BYTES, 0))
+        return found.st_size, found.st_mtime_ns, zlib.crc32(files.read_at(self._file, _PAGE_BYTES, 0))
 
     def _find_newest(self) -> None:
         query = "SELECT id, events_seen, bytes_seen FROM event ORDER BY id DESC LIMIT 1"

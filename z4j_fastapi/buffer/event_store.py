@@ -28,6 +28,7 @@ from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EventLog, Row, utf8_
 from z4j_fastapi.buffer.journal import Segment
 from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import disk
 from z4j_probes.storage import classify, free_space
 from z4j_probes.storage.faults import CORRUPT, DISK_FULL, UNWRITABLE
 
@@ -458,7 +459,7 @@ class EventStore:
             before.seal()
         with contextlib.suppress(OSError):
             before.sync()
-            _sync_directory(slot.path.parent)
+            disk.sync_directory(slot.path.parent)
         return True
 
     def _retire(self, *, move: bool, limit: int | None = None) -> bool:
@@ -713,14 +714,6 @@ def _gone_lines(gone: Iterable[Entry]) -> bytes:
         journal.gone_line(number, [event for _, event in group])
         for number, group in itertools.groupby(in_files, key=lambda pair: pair[0])
     )
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open_log(slot: slots.Slot) -> tuple[slots.Slot, EventLog]:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
+
+from z4j_probes.portable.fork import at_fork
 
 # How long a fork waits for what is being done, and the end of the process. Each for all disks.
 _HOLD_S = 0.5
@@ -123,5 +124,5 @@ def _at_exit() -> None:
         buffer.close(max(0.0, deadline_s - time.monotonic()))
 
 
-os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+at_fork(before=_before, in_parent=_after_in_parent, in_child=_after_in_child)
 atexit.register(_at_exit)

@@ -26,6 +26,7 @@ from itertools import count
 from pathlib import Path
 
 from z4j_fastapi.buffer.claims import Span, spans
+from z4j_probes.portable import disk, files, flags
 
 _FORMAT = b"z4j journal 1"
 _FILE_NAME = re.compile(r"journal-(\d{1,4})-(\d+)")
@@ -71,8 +72,7 @@ class Segment:
     def create(cls, directory: Path, slot: int, number: int) -> Segment:
         """A new file. Raises OSError where there is no room for even its first line."""
         path = path_of(directory, slot, number)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = files.open_shared(path, flags.CREATE | os.O_APPEND | flags.NOFOLLOW)
         segment = cls(path, number, descriptor)
         try:
             segment.write(_FORMAT)
@@ -165,7 +165,7 @@ class Segment:
         if descriptor is not None and self.is_dirty:
             self.is_dirty = False
             try:
-                os.fdatasync(descriptor)
+                disk.sync_data(descriptor)
             except OSError:
                 self.is_dirty = True
                 raise
@@ -228,7 +228,7 @@ def slots_with_events(directory: Path) -> set[int]:
 
 def read(path: Path) -> Contents | None:
     """What a segment says; None for a file of another format. Raises OSError."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(files.open_shared(path, flags.READ_UNHELD), "rb") as file:
         first, *lines = file.read().split(b"\n")
     if first != _FORMAT and _FORMAT.startswith(first):  # cut off in its first line
         return Contents()

@@ -9,7 +9,6 @@ of this package is left as it is: that version may run beside, or come back afte
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import re
@@ -24,6 +23,7 @@ from pathlib import Path
 from z4j_fastapi.buffer import forks, journal
 from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import files, flags, locks
 from z4j_probes.storage import open_database, private_directory, storage_error
 from z4j_probes.storage.faults import CORRUPT, LOCKED
 
@@ -159,6 +159,8 @@ def replace(slot: Slot) -> Slot:
     """The same slot with a new file, where what is in the old one turned out to be corrupt."""
     with _one_at_a_time(slot.path.parent):
         # Closing deletes `<path>-wal` by its name: nobody may have put a new one there by then.
+        if not files.RENAMES_OPEN_FILES:
+            slot.connection.close()
         try:
             moved_to = set_aside(slot.path)
         finally:
@@ -236,30 +238,18 @@ def _one_at_a_time(directory: Path) -> Iterator[None]:
     """Keep processes that start at once from refusing each other the same slot.
 
     Two that both hold SQLite's shared lock can't get the exclusive one, and both would move on. Where
-    there is no flock, that is what happens: a gap in the numbers, no harm else.
+    files can't be locked, that is what happens: a gap in the numbers, no harm else.
     """
     try:
-        descriptor = os.open(
-            directory / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        how = flags.READ_WRITE | os.O_CREAT | flags.NOFOLLOW
+        descriptor = files.open_shared(directory / "slots.lock", how)
     except OSError:  # a full disk; the buffer's own file will say so
         yield
         return
     try:
         deadline = time.monotonic() + TAKING_BUDGET_S
-        while not _flock(descriptor) and time.monotonic() < deadline:
+        while not locks.try_lock(descriptor) and time.monotonic() < deadline:
             time.sleep(_RETRY_S)
         yield
     finally:
-        os.close(descriptor)
-
-
-def _flock(descriptor: int) -> bool:
-    """False only while another process holds it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+        locks.release(descriptor)

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import platform
-import resource
 import shutil
 import sys
 import zipfile
@@ -22,6 +21,7 @@ from typing import Any
 from z4j_fastapi.reports import table
 from z4j_probes import Report, Settings
 from z4j_probes.endpoint import InvalidURL, parse_endpoint
+from z4j_probes.portable import limits, user
 from z4j_probes.proxy import InvalidProxy, find_proxy
 from z4j_probes.trust import load_trust
 from z4j_probes.variables import VARIABLES
@@ -86,14 +86,14 @@ def _machine(report: Report, settings: Settings) -> dict[str, Any]:
 
 def _process() -> dict[str, Any]:
     return {
-        "uid": os.geteuid(),
-        "gid": os.getegid(),
-        "groups": os.getgroups(),
+        "uid": user.uid(),
+        "gid": user.gid(),
+        "groups": user.groups(),
         "umask": _lines("/proc/self/status", only="Umask:"),
         "working_directory": _working_directory(),
         "limits": {
-            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
-            "file_size": resource.getrlimit(resource.RLIMIT_FSIZE),
+            "open_files": _limit("NOFILE"),
+            "file_size": _limit("FSIZE"),
         },
         "container": [mark for mark in _CONTAINER_MARKS if os.path.exists(mark)],
         "started_by_systemd": "INVOCATION_ID" in os.environ,
@@ -101,6 +101,11 @@ def _process() -> dict[str, Any]:
         "kernel": platform.release(),
         "sys_path": sys.path,
     }
+
+
+def _limit(name: str) -> tuple[int | None, int | None] | None:
+    found = limits.limit(name)
+    return None if found is None else (found.soft, found.hard)
 
 
 def _working_directory() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
 from z4j_fastapi.signals import interruptible
+from z4j_probes.portable import loop
 
 # Readable by its owner alone: it holds the token.
 _PRIVATE = 0o600
@@ -32,7 +32,7 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
 
     try:
         with interruptible():
-            asyncio.run(serve_forever(announce, port=port, agent_name=agent_name))
+            loop.run(serve_forever(announce, port=port, agent_name=agent_name))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as exc:

@@ -16,7 +16,7 @@ from z4j_fastapi.reports.table import can_encode
 from z4j_fastapi.reports.text import amount, in_ascii, printable
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Settings, __version__
-from z4j_probes.ladder import user_name
+from z4j_probes.portable import user
 from z4j_probes.storage import requested_directory
 from z4j_probes.variables import VARIABLES
 
@@ -39,7 +39,7 @@ def _document(settings: Settings) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "user": user_name(),
+        "user": user.full(),
         "settings": {
             variable.name: {
                 "value": described[variable.attribute],

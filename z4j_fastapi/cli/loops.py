@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Protocol
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Report
 from z4j_probes.doctor import Examination, MakeLadder, Observer
+from z4j_probes.portable import loop
 
 # --wait: a service that starts takes seconds, and a brain counts the connections of one address.
 FIRST_PAUSE_S = 1.0
@@ -22,7 +22,7 @@ def climb_once(make_ladder: MakeLadder, observer: Observer | None = None) -> Rep
     examination = Examination(make_ladder, observer)
     try:
         with interruptible():
-            return asyncio.run(examination.run())
+            return loop.run(examination.run())
     except KeyboardInterrupt:
         return examination.report(interrupted=True)
 

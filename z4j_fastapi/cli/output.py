@@ -14,6 +14,7 @@ from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
 from z4j_fastapi.cli.streams import write_stdout
 from z4j_fastapi.reports.text import printable
 from z4j_fastapi.signals import interruptible
+from z4j_probes.portable import files
 
 
 def usage_error(message: str) -> NoReturn:
@@ -98,8 +99,8 @@ def _replace(path: Path, data: bytes, mode: int | None) -> None:
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
-            os.fchmod(descriptor, mode)
-        os.replace(name, path)
+            files.set_mode(descriptor, name, mode)
+        files.replace(name, path)
     except BaseException:
         os.unlink(name)
         raise

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from z4j_probes import Report, Settings
+from z4j_probes.portable import loop
 from z4j_probes.threads import in_daemon_thread
 
 
@@ -36,7 +37,7 @@ class ResidentDoctor:
 
     async def _run(self, settings: Settings) -> Report:
         try:
-            self.last = await in_daemon_thread(lambda: asyncio.run(_examine(settings.reread())))
+            self.last = await in_daemon_thread(lambda: loop.run(_examine(settings.reread())))
             return self.last
         finally:
             self._ended_s, self._running = time.monotonic(), None

@@ -1,6 +1,7 @@
 """The codes of the `buffer` probe."""
 
 from z4j_probes.codes._code import Code
+from z4j_probes.portable import commands
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -33,7 +34,7 @@ CODES = (
         ),
         remedy=Step(
             "Run the doctor as the service's user, or with --pid or --unit",
-            "sudo -u USER python -m z4j_fastapi doctor",
+            commands.as_user("USER", "python -m z4j_fastapi doctor"),
         ),
     ),
     Code(
@@ -67,9 +68,7 @@ CODES = (
         "buffer.disk_full",
         "no space left for the state directory",
         causes=("the disk is full", "it is out of inodes", "the user's quota is used up"),
-        remedy=Step(
-            "Free space, inodes, or quota: buffered events stay where they are", "df -h; df -i; quota"
-        ),
+        remedy=Step("Free space, inodes, or quota: buffered events stay where they are", commands.all_room()),
     ),
     Code(
         "buffer.unsafe_directory",
@@ -81,7 +80,7 @@ CODES = (
         ),
         remedy=Step(
             "Make the service's user the only owner of the directory",
-            "sudo chown -R USER DIR && sudo chmod 0700 DIR",
+            commands.close_directory(),
         ),
     ),
     Code(
@@ -114,6 +113,8 @@ CODES = (
         "buffer.timeout",
         "the state directory did not answer: timed out",
         causes=("a network mount whose server is unavailable", "a failing or overloaded disk"),
-        remedy=Step("Fix the mount, or put Z4J_HOME on a local disk. See what is mounted", "findmnt -T DIR"),
+        remedy=Step(
+            "Fix the mount, or put Z4J_HOME on a local disk. See what is mounted", commands.mount_of("DIR")
+        ),
     ),
 )

@@ -1,6 +1,9 @@
 """The codes of the `dns` probe."""
 
 from z4j_probes.codes._code import Code
+from z4j_probes.portable import commands
+from z4j_probes.portable.name_servers import hosts_file, where
+from z4j_probes.portable.system import by_system, has_nsswitch
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -32,12 +35,13 @@ CODES = (
         "no name server answered: timed out",
         causes=(
             "a firewall or network policy that drops port 53",
-            "a name server in /etc/resolv.conf that is down or of another network",
+            f"a name server in {where()} that is down or of another network",
             "a VPN that is down",
             "a name server that ignores AAAA queries",
         ),
         remedy=Step(
-            "Allow port 53 to the name servers in /etc/resolv.conf. Check whether they answer", "dig NAME"
+            f"Allow port 53 to the name servers in {where()}. Check whether they answer",
+            commands.ask_dns("NAME"),
         ),
     ),
     Code(
@@ -50,7 +54,7 @@ CODES = (
         ),
         remedy=Step(
             "Ask without DNSSEC validation. If it answers, fix DNSSEC; if not, the servers of the zone",
-            "dig +cd NAME",
+            commands.ask_dns("NAME", options="+cd"),
         ),
     ),
     Code(
@@ -60,16 +64,24 @@ CODES = (
             "a name server that serves only its own zones, or only other networks",
             "an access list on the name server",
         ),
-        remedy="Set a nameserver in /etc/resolv.conf that answers this machine",
+        remedy=f"Set a nameserver in {where()} that answers this machine",
     ),
     Code(
         "dns.no_resolver",
         "no name server is configured on this machine",
         causes=(
-            "/etc/resolv.conf is missing, empty, or not readable for this user",
+            by_system(
+                "/etc/resolv.conf is missing, empty, or not readable for this user",
+                "no network service is active",
+                "no network adapter is connected",
+            ),
             "a container or unit that was started with its own, empty network",
         ),
-        remedy="Add a nameserver line to /etc/resolv.conf (containers: --dns, or dns: in Compose)",
+        remedy=by_system(
+            "Add a nameserver line to /etc/resolv.conf (containers: --dns, or dns: in Compose)",
+            "Connect to a network, or set its DNS servers in System Settings",
+            "Connect to a network, or set DNS servers in the network adapter's settings",
+        ),
     ),
     Code(
         "dns.invalid_name",
@@ -86,11 +98,11 @@ CODES = (
         "the name is known only to this machine, not to DNS",
         status=Status.WARN,
         causes=(
-            "an entry in /etc/hosts (extra_hosts, hostAliases)",
+            f"an entry in {hosts_file()} (extra_hosts, hostAliases)",
             "a domain of the search list that was appended to the name",
             "a local source such as mDNS or a directory service",
         ),
-        remedy="Create a DNS record, or remove the name from /etc/hosts if it is left over from a test",
+        remedy=f"Create a DNS record, or remove the name from {hosts_file()} if it is left over from a test",
     ),
     Code(
         "dns.sinkhole",
@@ -102,7 +114,8 @@ CODES = (
         remedy=(
             Step("Allow the name in the DNS filter"),
             Step(
-                "If the brain runs on this machine, use http://localhost:PORT, or add the name to /etc/hosts"
+                "If the brain runs on this machine, use http://localhost:PORT, or add the name to "
+                f"{hosts_file()}"
             ),
         ),
     ),
@@ -110,14 +123,14 @@ CODES = (
         "dns.system_failure",
         "the system resolver fails, while the name servers answer",
         causes=(
-            "the hosts: line of /etc/nsswitch.conf lacks dns",
+            *(("the hosts: line of /etc/nsswitch.conf lacks dns",) if has_nsswitch() else ()),
             "a local cache (systemd-resolved, nscd, dnsmasq) that hangs or is stale",
             "a resolver library or configuration that is missing in a minimal image",
             "a process without free file descriptors",
         ),
         remedy=Step(
             "Compare the system resolver with the name servers",
-            "getent ahosts NAME; dig NAME; cat /etc/nsswitch.conf",
+            commands.compare_resolvers("NAME", catalogue=True),
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """The codes of the `tcp` probe."""
 
 from z4j_probes.codes._code import Code
+from z4j_probes.portable import commands
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -15,7 +16,10 @@ CODES = (
             "a container that connects to its own localhost instead of the brain's service name",
             "a firewall that rejects connections",
         ),
-        remedy=Step("Start the brain, or correct the port. List what listens on the brain's host", "ss -ltn"),
+        remedy=Step(
+            "Start the brain, or correct the port. List what listens on the brain's host",
+            commands.listening(),
+        ),
     ),
     Code(
         "tcp.timeout",
@@ -39,7 +43,7 @@ CODES = (
             "no local port left to connect from",
         ),
         remedy=(
-            Step("See the route", "ip route get ADDRESS"),
+            Step("See the route", commands.route("ADDRESS")),
             Step("Connect to the network or the VPN of the brain"),
         ),
     ),
@@ -61,7 +65,7 @@ CODES = (
         ),
         remedy=Step(
             "Allow outgoing TCP to that address. See the rules, and the audit log",
-            "sudo nft list ruleset",
+            commands.firewall(),
         ),
     ),
     Code(
@@ -72,7 +76,9 @@ CODES = (
             "http:// where https:// is meant",
         ),
         remedy=(
-            Step("Correct the name's address, if the brain runs on this machine", "getent ahosts localhost"),
+            Step(
+                "Correct the name's address, if the brain runs on this machine", commands.look_up("localhost")
+            ),
             Step("If it runs elsewhere, use its https:// URL"),
         ),
     ),
@@ -95,8 +101,8 @@ CODES = (
             "a limit that is too low for this service",
         ),
         remedy=(
-            Step("Raise the limit (in a unit: LimitNOFILE=65536)", "ulimit -n 65536"),
-            Step("If it is reached again, find the leak", "ls -l /proc/PID/fd"),
+            Step("Raise the limit (in a unit: LimitNOFILE=65536)", commands.more_files()),
+            Step("If it is reached again, find the leak", commands.open_files()),
         ),
     ),
     Code(

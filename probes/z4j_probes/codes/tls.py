@@ -1,6 +1,8 @@
 """The codes of the `tls` probe."""
 
 from z4j_probes.codes._code import Code
+from z4j_probes.portable import commands
+from z4j_probes.portable.system import by_system
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -29,7 +31,7 @@ CODES = (
             "this machine's clock is slow",
             "the clock of the machine that issued the certificate is fast",
         ),
-        remedy=Step("Compare this machine's clock with another's", "date -u; timedatectl"),
+        remedy=Step("Compare this machine's clock with another's", commands.show_clock()),
     ),
     Code(
         "tls.hostname_mismatch",
@@ -110,7 +112,7 @@ CODES = (
         ),
         remedy=(
             Step("Try from another network"),
-            Step("Check whether large packets arrive (MTU)", "ping -c 3 -M do -s 1400 HOST"),
+            Step("Check whether large packets arrive (MTU)", commands.ping_with(1400, "HOST")),
         ),
     ),
     Code(
@@ -154,7 +156,8 @@ CODES = (
             "a virtual machine was resumed from a snapshot",
         ),
         remedy=Step(
-            "Set this machine's clock (with chrony: chronyc makestep)", "sudo timedatectl set-ntp true"
+            "Set this machine's clock" + by_system(" (with chrony: chronyc makestep)", "", ""),
+            commands.set_clock(),
         ),
     ),
 )

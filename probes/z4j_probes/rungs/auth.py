@@ -14,6 +14,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import lookup, outcome
 from z4j_probes.errors import ProtocolError
+from z4j_probes.portable import commands
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import (
     LEAST_MAX_FRAME_BYTES,
@@ -108,7 +109,7 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
     if same is False:
         message = f"the token belongs to project {ack.project_id}, and {configured} is configured"
         steps = (
-            Step("Set the token's project", f"export Z4J_PROJECT_ID={ack.project_id}"),
+            Step("Set the token's project", commands.set_variable("Z4J_PROJECT_ID", ack.project_id)),
             Step(f"If the project is right, use a token of project {configured}"),
         )
         row = f"the token is for project {ack.project_id}, not {configured}"

@@ -17,6 +17,7 @@ from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import server_name
+from z4j_probes.portable import commands
 from z4j_probes.result import ProbeResult, Status, Step
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import HoldingProtocol, hang_up
@@ -30,8 +31,9 @@ FIRST_FAMILY_SHARE = 0.5
 _SHARE = 0.9
 # For the second one's connection; the rest is for what the rung waits for.
 _REDIAL_SHARE = 0.5
-# A peer that vanished is noticed within 90 s, which is when the brain gives up on a silent agent too.
-_KEEPALIVE = (("TCP_KEEPIDLE", 45), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3))
+# A peer that vanished is noticed within 90 s, which is when the brain gives up on a silent agent too. macOS
+# has TCP_KEEPALIVE for what is TCP_KEEPIDLE elsewhere.
+_KEEPALIVE = (("TCP_KEEPIDLE", 45), ("TCP_KEEPALIVE", 45), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3))
 
 
 async def open_transport(climb: Climb, sock: socket.socket) -> None:
@@ -116,7 +118,7 @@ class Families:
             hint=Step(
                 f"Fix {family} between here and {host} (MTU: large packets may be lost), or remove its "
                 f"{record} record. See whether they arrive",
-                f"ping -c 3 -M do -s {1452 if family == 'IPv6' else 1472} {silent.ip}",
+                commands.ping_with(1452 if family == "IPv6" else 1472, silent.ip),
             ),
             details={**result.details, "silent": str(silent)},
             headline=f"no answer over {family} from {silent}",

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.invocation import MODULE, can_type
+from z4j_probes.portable import commands, user
+from z4j_probes.portable.system import is_windows
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
 from z4j_probes.rungs import unit_hints
@@ -34,19 +36,22 @@ _VARIABLES = {variable.attribute: variable for variable in VARIABLES}
 
 def ask_brain(endpoint: Endpoint, proxy: Proxy | None = None, ca_file: str | None = None) -> str:
     """The command that gets a brain's health page, and shows which server answers."""
-    trusting = f" --cacert {shlex.quote(ca_file)}" if ca_file and endpoint.secure else ""
+    trusting = f" --cacert {commands.quote(ca_file)}" if ca_file and endpoint.secure else ""
     through = f" {_through(proxy)}" if proxy else ""
-    return f"curl -i {shlex.quote(endpoint.health_url)} -m 5{trusting}{through}"
+    return f"{commands.curl()} -i {commands.quote(endpoint.health_url)} -m 5{trusting}{through}"
 
 
 def ask_proxy(where: str, proxy: Proxy) -> str:
     """The command that has the proxy CONNECT to that host and port."""
-    return f"curl -v {_through(proxy)} {shlex.quote(f'https://{where}')}"
+    return f"{commands.curl()} -v {_through(proxy)} {commands.quote(f'https://{where}')}"
 
 
 def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "") -> str | None:
-    """The TLS handshake with the brain as a command; None through a proxy whose own connection is TLS."""
-    if proxy is not None and proxy.secure:  # s_client has no option for that
+    """The TLS handshake with the brain as a command.
+
+    None where no program of the system does it (Windows), and through a proxy whose own connection is TLS.
+    """
+    if is_windows() or (proxy is not None and proxy.secure):  # s_client has no option for that
         return None
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     command = f"openssl s_client -connect {shlex.quote(f'{host}:{endpoint.port}')}"
@@ -61,17 +66,7 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
 
 def set_url(url: str) -> Step:
     """How to correct the brain's URL, whichever place it comes from."""
-    return Step("Set the brain's URL", f"export Z4J_BRAIN_URL={shlex.quote(url)}")
-
-
-def type_variable(name: str) -> str:
-    """The command that reads a line without echo into a variable of the environment (bash, zsh)."""
-    return f"read -rs {name} && export {name}"
-
-
-def type_file(path: str) -> str:
-    """The command that reads a line without echo into a file (bash, zsh)."""
-    return f"(read -rs line && printf '%s\\n' \"$line\" > {shlex.quote(path)})"
+    return Step("Set the brain's URL", commands.set_variable("Z4J_BRAIN_URL", url))
 
 
 def variable_of(attribute: str) -> Variable:
@@ -91,9 +86,9 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     if source.secret_file is not None and unit is not None:
         return unit_hints.replace_file(unit, source.secret_file)
     if source.secret_file is not None:
-        path = shlex.quote(source.secret_file)
+        path = commands.quote(source.secret_file)
         if can_type():
-            return (Step("Paste it into its file", type_file(source.secret_file)),)
+            return (Step("Paste it into its file", commands.type_file(source.secret_file)),)
         return (Step(f"Write it into {path}, without quotes or spaces"),)
     if source.env_file is not None:
         return (Step(f"Write {name}=… without quotes or spaces into {source.env_file}"),)
@@ -102,7 +97,7 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     if unit is not None:
         return unit_hints.set_secret(unit, name)
     if can_type():
-        return (Step(f"Paste it into {name}", type_variable(name)),)
+        return (Step(f"Paste it into {name}", commands.type_variable(name)),)
     return (Step(f"Set {name} {_UNATTENDED}"),)
 
 
@@ -124,14 +119,14 @@ def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
     text = (
         f"Copy {'it' if len(variables) == 1 else 'them'} from the brain's dashboard{_shown_once(variables)}"
     )
-    commands = [
-        f"{type_variable(v.name):<{_COMMENT_COLUMN}}  # paste, Enter"
+    typed = [
+        f"{commands.type_variable(v.name):<{_COMMENT_COLUMN}}  # paste, Enter"
         if v.secret
-        else f"export {v.name}={_EXAMPLE_URL}"
+        else commands.set_variable(v.name, _EXAMPLE_URL)
         for v in variables
     ]
     return (
-        *(Step("" if number else text, command) for number, command in enumerate(commands)),
+        *(Step("" if number else text, command) for number, command in enumerate(typed)),
         Step("Already in a file? Add --env-file FILE"),
     )
 
@@ -150,7 +145,7 @@ def _shown_once(variables: Sequence[Variable]) -> str:
 
 def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]:
     """What to do about a file that could not be read, by what can be seen of it."""
-    uid, quoted, unit = os.geteuid(), shlex.quote(path), unit_of(settings)
+    unit = unit_of(settings)
     by_systemd = unit is not None and os.path.isabs(path) and variable.startswith("Z4J_")
     try:
         found = Path(path).stat()
@@ -159,12 +154,13 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
             return unit_hints.load_credential(unit, variable, path)
         return (
             Step(
-                f"Allow uid {uid} to enter the directories above it. List their modes", f"namei -l {quoted}"
+                f"Allow {user.short()} to enter the directories above it. List their modes",
+                commands.modes_above(path),
             ),
         )
     except (OSError, ValueError):
         if variable.startswith("--"):
-            seen = f"ls -la {_nearest(path)}"
+            seen = commands.list_directory(_nearest(path))
             return (Step(f"Correct {variable}: {path} does not exist. List its directory", seen),)
         if not os.path.isabs(path):
             return (
@@ -172,7 +168,7 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
                     f"Make the path in {variable} absolute: it is relative, and this runs in {_directory()}"
                 ),
             )
-        seen = f"ls -la {_nearest(path)}"
+        seen = commands.list_directory(_nearest(path))
         return (Step(f"Mount or create the file, or correct {variable}. List its directory", seen),)
     if stat.S_ISDIR(found.st_mode):
         return (Step(f"Mount the file: {path} is a directory, as Docker makes for a missing mount source"),)
@@ -180,9 +176,11 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
         return unit_hints.load_credential(unit, variable, path)
     if not os.access(path, os.R_OK):
         # the owner stays: root's own env file is what systemd reads before it drops its privileges
-        gid, mode = os.getegid(), stat.S_IMODE(found.st_mode)
+        gid, mode = user.gid(), stat.S_IMODE(found.st_mode)
+        allow = commands.allow_group(path, gid, mode | 0o440)
+        if gid is None:
+            return (Step(f"Allow {user.short()} to read it", allow),)
         owned = f"it belongs to uid {found.st_uid} with mode {mode:04o}"
-        allow = f"sudo chgrp {gid} {quoted} && sudo chmod {mode | 0o440:04o} {quoted}"
         if variable == "--env-file":
             return (
                 Step(
@@ -191,7 +189,7 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
                 Step(f"If no unit reads it, allow group {gid} to read it ({owned})", allow),
             )
         return (Step(f"Allow group {gid} to read it ({owned})", allow),)
-    return (Step("Identify the file", f"file {quoted}"),)
+    return (Step("Identify the file", commands.identify(path)),)
 
 
 def _directory() -> str:
@@ -203,10 +201,10 @@ def _directory() -> str:
 
 def _nearest(path: str) -> str:
     """The lowest directory above a file that is there."""
-    return shlex.quote(str(next(part for part in Path(path).parents if part.is_dir())))
+    return str(next(part for part in Path(path).parents if part.is_dir()))
 
 
 def _through(proxy: Proxy) -> str:
     credentials = " -U USER" if proxy.authorization is not None else ""
     address = f"{'https' if proxy.secure else 'http'}://{proxy.authority}"
-    return f"-x {shlex.quote(address)}{credentials}"
+    return f"-x {commands.quote(address)}{credentials}"

@@ -22,6 +22,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import ProtocolError
+from z4j_probes.portable import commands
 from z4j_probes.protocol import CloseCode, FrameSigner, new_frame_id
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.exchange import Closed, advice_for, hear, say
@@ -222,12 +223,11 @@ def _below_the_mtu(climb: Climb) -> tuple[Step, Step]:
     """How to see that it is the MTU, and how to go below it: from here, to what this connection is with."""
     address = climb.peer.ip
     payload = _PING_PAYLOAD[climb.peer.family]
-    device = f"$(ip -o route get {address} | grep -oP ' dev \\K\\S+')"
     return (
-        Step("See whether packets of full size arrive", f"ping -c 3 -M do -s {payload} {address}"),
+        Step("See whether packets of full size arrive", commands.ping_with(payload, address)),
         Step(
             "If they don't, lower this machine's MTU, or have the router clamp the MSS",
-            f'sudo ip link set dev "{device}" mtu {SAFE_MTU}',
+            commands.lower_mtu(address, SAFE_MTU),
         ),
     )
 

@@ -6,9 +6,11 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import weakref
 from pathlib import Path
 
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import disk, files, flags
 from z4j_probes.storage.faults import UNSAFE_DIRECTORY, UNWRITABLE, storage_error
 
 # What SQLite may leave beside a database, after the database itself.
@@ -16,6 +18,14 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 
 # https://sqlite.org/fileformat.html §1.3: every database begins with it; an empty file is a new one.
 _MAGIC = b"SQLite format 3\0"
+
+
+class _Connection(sqlite3.Connection):
+    """One that can be referenced weakly."""
+
+
+# Which files this process is connected to, or was while the connection has not been collected.
+_connected: weakref.WeakKeyDictionary[sqlite3.Connection, tuple[int, int]] = weakref.WeakKeyDictionary()
 
 # Enough for more than the header page and the first blocks that file systems keep in reserve.
 PROOF_BYTES = 64 * 1024
@@ -30,7 +40,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     create_private(path)
     try:
-        connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=0.0, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
     except sqlite3.Error as exc:
         raise storage_error(exc, f"{path} can't be opened") from exc
     try:
@@ -52,6 +64,10 @@ def _take(connection: sqlite3.Connection, path: Path) -> None:
     # Setting the mode need not take the lock where the file is in WAL mode already; an empty write does.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("COMMIT")
+    for pragma in disk.sqlite_pragmas():
+        connection.execute(pragma)
+    with contextlib.suppress(OSError):  # deleted again: no one will read it
+        _connected[connection] = _file_id(path)
 
 
 def create_private(path: Path) -> None:
@@ -61,9 +77,9 @@ def create_private(path: Path) -> None:
     of this very process may hold on it (fcntl(2): POSIX locks belong to the process).
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, flags.CREATE, 0o600))
     except FileExistsError as exc:
-        if path.is_symlink():
+        if files.is_link(path):
             raise StorageError(UNSAFE_DIRECTORY, f"{path} is a symbolic link") from exc
     except (OSError, ValueError) as exc:
         raise storage_error(exc, f"can't create {path}") from exc
@@ -87,13 +103,13 @@ def proof(directory: Path) -> None:
 def damaged(directory: Path) -> tuple[Path, bytes] | None:
     """A buffer in `directory` that is no SQLite database, with how it begins; None where there is none.
 
-    Only the beginning is read, and only of files that nobody has locked: closing a file lets go of the locks
-    that this process itself has on it (fcntl(2)), and what is in use has proven to be sound anyhow.
+    Only the beginning is read, and only of files that this process has no connection to: closing a file lets
+    go of the locks that the process has on it (fcntl(2)), and what is in use has proven to be sound anyhow.
     """
     try:
-        locked = _locked_inodes()
+        connected = set(_connected.values())
         for path in sorted(directory.glob("buffer-*.sqlite")):
-            if path.stat().st_ino in locked or path.is_symlink() or not path.is_file():
+            if files.is_link(path) or not path.is_file() or _file_id(path) in connected:
                 continue
             with path.open("rb", buffering=0) as file:
                 start = file.read(len(_MAGIC))
@@ -104,21 +120,17 @@ def damaged(directory: Path) -> tuple[Path, bytes] | None:
     return None
 
 
-def _locked_inodes() -> set[int]:
-    """The inodes that any process has a lock on (proc_locks(5)); OSError where that can't be told."""
-    fields = Path("/proc/locks").read_text("ascii").split()
-    return {int(field.rpartition(":")[2]) for field in fields if field.count(":") == 2}
+def _file_id(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def free_space(directory: Path) -> int:
     """How many bytes this user can still write there: none where the file system is out of inodes."""
     try:
-        found = os.statvfs(directory)
+        return disk.free_bytes(directory)
     except OSError as exc:
         raise storage_error(exc, f"can't read the free space of {directory}") from exc
-    if found.f_files and not found.f_favail:
-        return 0
-    return found.f_bavail * found.f_frsize
 
 
 def _write_plainly(path: Path) -> None:
@@ -127,7 +139,7 @@ def _write_plainly(path: Path) -> None:
     try:
         with open(path, "xb", buffering=0) as file:
             file.write(secrets.token_bytes(PROOF_BYTES))
-            os.fsync(file.fileno())
+            disk.sync(file.fileno())
             file.truncate(0)
     except OSError as exc:
         raise storage_error(exc, f"can't write a file in {path.parent}") from exc

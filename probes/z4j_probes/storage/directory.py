@@ -15,18 +15,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
-import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import home as homes
+from z4j_probes.portable import private, user
 from z4j_probes.storage.faults import DISK_FULL, NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE, storage_error
-
-# After $TMPDIR, as the platform's own programs try them. Never the working directory.
-TEMPORARY_DIRECTORIES = ("/tmp", "/var/tmp")  # noqa: S108 - names in there are checked before use
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +49,10 @@ def choose(home: str | None, environ: Mapping[str, str]) -> StateDirectory:
     `home` is Z4J_HOME where it is set. Raises StorageError where no directory can be used, or where
     moving would hide what is wrong.
     """
-    user_home = _user_home(environ)
+    user_home = homes.user_home(environ)
     requested = _requested(home, user_home)
     if requested is None:
-        fault = StorageError(UNWRITABLE, f"uid {os.geteuid()} has no home directory")
+        fault = StorageError(UNWRITABLE, f"{user.short()} has no home directory")
         return _relocate(requested, fault, environ)
     try:
         _make(requested, parents=home is not None)
@@ -70,9 +67,9 @@ def choose(home: str | None, environ: Mapping[str, str]) -> StateDirectory:
 
 def relocated(environ: Mapping[str, str]) -> list[Path]:
     """The directories of this user that an earlier start may have moved to; looks only, and makes none."""
-    usual = f"z4j-{os.geteuid()}"
+    usual = f"z4j-{user.key()}"
     found = []
-    for temporary in _temporary_directories(environ):
+    for temporary in homes.temporary_directories(environ):
         with contextlib.suppress(OSError):
             names = [name for name in os.listdir(temporary) if name == usual or name.startswith(f"{usual}-")]
             found += [Path(temporary, name) for name in sorted(names)]
@@ -95,7 +92,7 @@ def private_directory(parent: Path, name: str) -> Path:
     """
     path = parent / name
     _make(path, parents=False)
-    _close_to_others(path)
+    private.close_to_others(path)
     _require_private(path)
     return path
 
@@ -104,24 +101,14 @@ def requested_directory(home: str | None, environ: Mapping[str, str]) -> str | N
     """The absolute path that the settings ask for; None where the user has no home directory."""
     if home:
         return os.path.abspath(os.path.expanduser(home))
-    user_home = environ.get("HOME")
+    user_home = homes.named_home(environ)
     return os.path.join(user_home, ".z4j") if user_home else None
-
-
-def _user_home(environ: Mapping[str, str]) -> str | None:
-    home = environ.get("HOME", "")
-    if not os.path.isabs(home):
-        try:
-            home = pwd.getpwuid(os.geteuid()).pw_dir
-        except KeyError:  # a uid without a passwd entry: OpenShift, `docker run --user 12345`
-            return None
-    return home if os.path.isabs(home) else None
 
 
 def _requested(home: str | None, user_home: str | None) -> Path | None:
     if not home:
         return Path(user_home, ".z4j") if user_home else None
-    if home == "~" or home.startswith("~/"):  # systemd and dotenv files don't expand it
+    if home == "~" or home.startswith(("~/", f"~{os.sep}")):  # systemd and dotenv files don't expand it
         if user_home is None:
             return None
         home = user_home + home[1:]
@@ -133,22 +120,9 @@ def _make(path: Path, *, parents: bool) -> None:
     try:
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+        private.make(path)
     except (OSError, ValueError) as exc:
         raise storage_error(exc, f"can't create {path}") from exc
-
-
-def _close_to_others(path: Path) -> None:
-    # By descriptor, so that it is the directory that was looked at. What stays open (a file system without
-    # modes, a symbolic link) is the caller's to refuse.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            found = os.fstat(descriptor)
-            if found.st_uid == os.geteuid() and found.st_mode & 0o077:
-                os.fchmod(descriptor, 0o700)
-        finally:
-            os.close(descriptor)
 
 
 def _require_writable(path: Path) -> None:
@@ -167,16 +141,11 @@ def _require_safe(path: Path) -> None:
     0777, and a bind mount belongs to whoever owns it outside of the container.
     """
     try:
-        found = path.stat()
-        mounted = os.path.ismount(path)
+        objection = "" if os.path.ismount(path) else private.objection_to_shared(path)
     except (OSError, ValueError) as exc:
         raise storage_error(exc, f"can't examine {path}") from exc
-    if mounted:
-        return
-    if found.st_uid not in (os.geteuid(), 0):
-        raise StorageError(UNSAFE_DIRECTORY, f"{path} belongs to uid {found.st_uid}")
-    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-        raise StorageError(UNSAFE_DIRECTORY, f"{path} is writable by every user")
+    if objection:
+        raise StorageError(UNSAFE_DIRECTORY, f"{path} {objection}")
 
 
 def _require_private(path: Path) -> None:
@@ -188,23 +157,14 @@ def _require_private(path: Path) -> None:
 def _objection_to_private(path: Path) -> str:
     """What speaks against `path` as a directory of ours alone; empty if nothing does."""
     try:
-        found = path.lstat()
+        return private.objection_to_private(path)
     except OSError as exc:
         raise storage_error(exc, f"can't examine {path}") from exc
-    if stat.S_ISLNK(found.st_mode):
-        return "is a symbolic link"
-    if not stat.S_ISDIR(found.st_mode):
-        return "is not a directory"
-    if found.st_uid != os.geteuid():
-        return f"belongs to uid {found.st_uid}"
-    if found.st_mode & 0o077:
-        return f"is accessible to other users (mode {stat.S_IMODE(found.st_mode):04o})"
-    return ""
 
 
 def _relocate(requested: Path | None, fault: StorageError, environ: Mapping[str, str]) -> StateDirectory:
     complaints: list[str] = []
-    for candidate in _temporary_directories(environ):
+    for candidate in homes.temporary_directories(environ):
         try:
             path, refused = _private_place(Path(candidate))
         except StorageError as exc:
@@ -214,16 +174,10 @@ def _relocate(requested: Path | None, fault: StorageError, environ: Mapping[str,
     raise StorageError(fault.code, "; ".join([str(fault), *complaints]))
 
 
-def _temporary_directories(environ: Mapping[str, str]) -> list[str]:
-    temporary = environ.get("TMPDIR", "")
-    own = [temporary] if os.path.isabs(temporary) else []
-    return list(dict.fromkeys([*own, *TEMPORARY_DIRECTORIES]))
-
-
 def _private_place(temporary: Path) -> tuple[Path, str]:
     """A private directory below `temporary`, and why it does not have the usual name."""
     _require_safe(temporary)
-    usual = f"z4j-{os.geteuid()}"
+    usual = f"z4j-{user.key()}"
     path, refused = temporary / usual, ""
     try:
         _make(path, parents=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import errors
 
 UNWRITABLE = "buffer.unwritable"
 NOT_A_DIRECTORY = "buffer.not_a_directory"
@@ -25,7 +25,7 @@ _BY_ERRNO = {
     errno.ENOTDIR: NOT_A_DIRECTORY,
     errno.EEXIST: NOT_A_DIRECTORY,  # mkdir, where a file has the name
     errno.EAGAIN: LOCKED,
-    errno.EBUSY: LOCKED,
+    errno.EBUSY: LOCKED,  # on Windows: another program has the file open
 }
 
 # Extended result codes that mean something else than their primary code (https://sqlite.org/rescode.html).
@@ -58,15 +58,15 @@ def classify(exc: OSError | sqlite3.Error | ValueError) -> str:
         if code is None:
             return UNEXPECTED
         return _BY_EXTENDED_CODE.get(code) or _BY_PRIMARY_CODE.get(code & 0xFF, UNEXPECTED)
-    if isinstance(exc, OSError) and exc.errno is not None:
-        return _BY_ERRNO.get(exc.errno, UNWRITABLE)
+    if isinstance(exc, OSError) and (number := errors.number_of(exc)) is not None:
+        return _BY_ERRNO.get(number, UNWRITABLE)
     return UNWRITABLE  # ValueError: a path with a NUL in it
 
 
 def describe(exc: OSError | sqlite3.Error | ValueError) -> str:
     """The system's own words, without the path (which the caller names better)."""
-    if isinstance(exc, OSError) and exc.errno is not None:
-        return f"{errno.errorcode.get(exc.errno, exc.errno)}: {os.strerror(exc.errno)}"
+    if isinstance(exc, OSError) and (number := errors.number_of(exc)) is not None:
+        return f"{errno.errorcode.get(number, number)}: {errors.words(number)}"
     if isinstance(exc, sqlite3.Error):
         return f"{getattr(exc, 'sqlite_errorname', type(exc).__name__)}: {exc}"
     return str(exc)

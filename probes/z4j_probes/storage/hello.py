@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from z4j_probes.portable import files, flags
 from z4j_probes.storage.directory import private_directory
 from z4j_probes.storage.faults import storage_error
 
@@ -44,7 +45,7 @@ def remember_hello(state_directory: Path, identity: str, hello: LastHello) -> No
             # No fsync: after a power cut a damaged file counts as none, and the next handshake mends it.
             with open(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.replace(name, directory / FILE_NAME)
+            files.replace(name, directory / FILE_NAME)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
@@ -57,8 +58,7 @@ def recall_hello(state_directory: Path, identity: str) -> LastHello | None:
     """The last hello; None where there is none, or none that can be read. Makes no directory."""
     path = state_directory / identity / FILE_NAME
     try:
-        # O_NONBLOCK, so that a FIFO of that name can't hold us up.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = files.open_shared(path, flags.READ_UNHELD)
         with open(descriptor, "rb") as file:
             text = file.read(MAX_BYTES + 1)
         return _parse(json.loads(text)) if len(text) <= MAX_BYTES else None

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.namespaces import NOBODY, run_python, run_python_with_mount
 from z4j_probes.errors import StorageError
+from z4j_probes.portable.machine import machine_id
 from z4j_probes.storage import (
     LastHello,
     choose,
@@ -29,7 +30,6 @@ from z4j_probes.storage import (
     recall_hello,
     remember_hello,
 )
-from z4j_probes.storage.names import machine_id
 
 CHOOSE = """
 import dataclasses, json, os, sys
@@ -155,7 +155,7 @@ def test_a_read_only_file_system_moves_the_directory_and_is_named(tmp_path: Path
 def test_the_fault_of_the_requested_directory_is_raised_if_moving_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("z4j_probes.storage.directory.TEMPORARY_DIRECTORIES", ())
+    monkeypatch.setattr("z4j_probes.portable.home._TEMPORARY", ())
     assert fault_of(None, {"HOME": "/nonexistent", "TMPDIR": str(tmp_path / "none")}) == "buffer.unwritable"
 
 
@@ -434,11 +434,11 @@ def test_the_fingerprint_keeps_machines_users_and_directories_apart() -> None:
     assert all(len(name) == 8 and int(name, 16) >= 0 for name in found)
 
 
-def test_a_machine_without_an_id_is_known_by_its_host_name(tmp_path: Path) -> None:
+def test_a_machine_has_no_id_until_it_has_booted(tmp_path: Path) -> None:
     files = (tmp_path / "a", tmp_path / "b")
-    fallback = machine_id(files)
+    assert machine_id(files) is None
     files[0].write_text("uninitialized\n")
-    assert machine_id(files) == fallback
+    assert machine_id(files) is None
     files[1].write_text("0123abcd\n")
     assert machine_id(files) == "0123abcd"
 

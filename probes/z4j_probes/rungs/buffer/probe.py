@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import commands, user
+from z4j_probes.portable.system import by_system
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
@@ -51,7 +52,7 @@ LOW_SPACE_BYTES = 32 * 1024 * 1024
 
 async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
-    settings, uid = climb.settings, os.geteuid()
+    settings, uid = climb.settings, user.uid()
     unit = unit_of(settings)
     asked_for, budget_s = settings.home or "~/.z4j", climb.time_left()
     try:
@@ -78,7 +79,7 @@ async def run(climb: Climb) -> ProbeResult:
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     """See how the service's own buffers begin, and count what is set aside; an agent finds out by itself."""
-    settings, uid, directory = climb.settings, os.geteuid(), climb.directory.path
+    settings, uid, directory = climb.settings, user.uid(), climb.directory.path
     unit, budget_s = unit_of(settings), climb.time_left()
     own = _own_directory(settings, directory)
     try:
@@ -96,16 +97,16 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     return replace(result, message=message, details={**result.details, "set_aside": aside})
 
 
-def _hangs(path: str, budget_s: float, *, uid: int) -> ProbeResult:
+def _hangs(path: str, budget_s: float, *, uid: int | None) -> ProbeResult:
     return outcome(
         "buffer.timeout",
         f"{path} did not answer within {budget_s:.3g} s",
-        hint=Step("Check whether the server of its mount answers", f"findmnt -T {shlex.quote(path)}"),
+        hint=Step("Check whether the server of its mount answers", commands.mount_of(path)),
         details={"directory": path, "uid": uid},
     )
 
 
-def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: ServiceUnit | None) -> ProbeResult:
+def _failed(climb: Climb, exc: StorageError, *, uid: int | None, unit: ServiceUnit | None) -> ProbeResult:
     settings = climb.settings
     own = _own_directory(settings, climb.directory.path) if climb.has("directory") else None
     path = (
@@ -129,11 +130,11 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int, unit: ServiceUnit | No
             home_is_set=settings.home is not None,
             env_file=_env_file(settings),
         )
-    return outcome(exc.code, f"uid {uid}: {exc}", hint=steps, details=details)
+    return outcome(exc.code, f"{user.short()}: {exc}", hint=steps, details=details)
 
 
 def verdict_on(
-    settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int, unit: ServiceUnit | None
+    settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int | None, unit: ServiceUnit | None
 ) -> ProbeResult:
     """The verdict on a directory that works."""
     details: dict[str, Any] = {
@@ -164,7 +165,7 @@ def verdict_on(
         headline = f"temporary directory: {chosen.path}"
         return outcome("buffer.relocated", message, hint=steps, details=details, headline=headline)
     if low:
-        step = Step("Free space on its disk", f"df -h {shlex.quote(str(chosen.path))}")
+        step = Step("Free space on its disk", commands.free_space(str(chosen.path)))
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=step, details=details)
     return outcome("buffer.ok", f"{chosen.path} is writable ({space})", details=details)
 
@@ -173,33 +174,39 @@ def fix(
     code: str,
     path: str | None,
     *,
-    uid: int,
+    uid: int | None,
     unit: ServiceUnit | None,
     home_is_set: bool,
     env_file: str | None = None,
 ) -> tuple[Step, ...]:
     """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
-    quoted = shlex.quote(path) if path else ""
     if code == "buffer.disk_full":
-        seen = f"df -h {quoted}; df -i {quoted}; quota -u {uid}"
+        seen = commands.all_room(path or "", uid)
         return (Step("Free space, inodes, or quota on its file system", seen),)
     if code == "buffer.corrupt":
         return (
-            Step("Check the kernel's log for disk errors", f"findmnt -T {quoted}; sudo dmesg | tail"),
-            Step("Check its file system with fsck, unmounted"),
+            Step("Check the kernel's log for disk errors", commands.disk_errors(path or "")),
+            Step(
+                by_system(
+                    "Check its file system with fsck, unmounted",
+                    "Check its file system with Disk Utility",
+                    "Check its file system with chkdsk",
+                )
+            ),
         )
     if code == "buffer.locked":
         return (
-            Step("Find the process that holds it", f"fuser -v {quoted}/*"),
+            Step("Find the process that holds it", commands.holders(path or "")),
             Step("If it is on a network mount, put Z4J_HOME on a local disk"),
         )
     if unit is not None:
         return unit_hints.give_directory(unit, path)
+    place = by_system("/var/lib/z4j", "/usr/local/var/z4j", r"C:\ProgramData\z4j")
     elsewhere = (
-        Step("Create a directory for the buffer", f"sudo install -d -m 0700 -o {uid} /var/lib/z4j"),
-        Step(f"Then add Z4J_HOME=/var/lib/z4j to {env_file}")
+        Step("Create a directory for the buffer", commands.make_private(place, uid)),
+        Step(f"Then add Z4J_HOME={place} to {env_file}")
         if env_file
-        else Step("Then set it", "export Z4J_HOME=/var/lib/z4j"),
+        else Step("Then set it", commands.set_variable("Z4J_HOME", place)),
     )
     if path is None or _is_out_of_reach(path) or not (home_is_set or os.path.isdir(os.path.dirname(path))):
         return elsewhere
@@ -210,10 +217,10 @@ def fix(
         what = "a file" if os.path.exists(found) else "a dangling symbolic link"
         return (Step(f"Set Z4J_HOME to a directory: {found} is {what}"),)
     if os.path.isdir(path):
-        return _own(quoted, uid) if _may_be_taken(path, uid, home_is_set=home_is_set) else elsewhere
+        return _own(path, uid) if _may_be_taken(path, uid, home_is_set=home_is_set) else elsewhere
     return (
-        Step("Create it", f"sudo install -d -m 0700 -o {uid} {quoted}"),
-        Step(f"If that fails, set Z4J_HOME to a directory that uid {uid} can write"),
+        Step("Create it", commands.make_private(path, uid)),
+        Step(f"If that fails, set Z4J_HOME to a directory that {_called(uid)} can write"),
     )
 
 
@@ -232,28 +239,37 @@ def _is_out_of_reach(path: str) -> bool:
     return False
 
 
-def _may_be_taken(path: str, uid: int, *, home_is_set: bool) -> bool:
+def _may_be_taken(path: str, uid: int | None, *, home_is_set: bool) -> bool:
     """Whether a chown would take the directory from nobody: in another user's home it may be in use."""
     owner = os.stat(path).st_uid
-    return owner == uid or os.stat(os.path.dirname(path)).st_uid == uid or (home_is_set and owner == 0)
+    return (
+        uid is None
+        or owner == uid
+        or os.stat(os.path.dirname(path)).st_uid == uid
+        or (home_is_set and owner == 0)
+    )
 
 
-def _give_back(own: str, uid: int) -> tuple[Step, ...]:
+def _give_back(own: str, uid: int | None) -> tuple[Step, ...]:
     """What makes the service's own directory, in a state directory that is in order, its own again."""
-    quoted = shlex.quote(own)
     if os.path.islink(own) or not os.path.isdir(own):
-        move = f"sudo mv {quoted} {shlex.quote(f'{own}.old')}"
+        move = commands.move(own, f"{own}.old")
         return (Step("Move it: the agent creates a directory with that name", move),)
-    if os.stat(own).st_uid == uid and os.access(own, os.W_OK):  # chmod was tried
+    if uid is not None and os.stat(own).st_uid == uid and os.access(own, os.W_OK):  # chmod was tried
         return (
-            Step("Check its file system, which does not keep modes", f"findmnt -T {quoted}"),
+            Step("Check its file system, which does not keep modes", commands.mount_of(own)),
             Step("Set Z4J_HOME to a directory on another one"),
         )
-    return _own(quoted, uid)
+    return _own(own, uid)
 
 
-def _own(quoted: str, uid: int) -> tuple[Step, ...]:
-    return (Step("Change the owner", f"sudo chown -R {uid} {quoted} && sudo chmod 0700 {quoted}"),)
+def _called(uid: int | None) -> str:
+    return "this user" if uid is None else f"uid {uid}"
+
+
+def _own(path: str, uid: int | None) -> tuple[Step, ...]:
+    text = by_system("Change the owner", "Change the owner", "Take other users' rights away")
+    return (Step(text, commands.take_over(path, uid)),)
 
 
 def _file_in_path(path: str) -> str:
@@ -275,7 +291,7 @@ def _prove(directory: Path, own: Path, *, proven: bool) -> int:
     return free_space(directory)
 
 
-def _found_damaged(path: Path, start: bytes, *, uid: int, unit: ServiceUnit | None) -> ProbeResult:
+def _found_damaged(path: Path, start: bytes, *, uid: int | None, unit: ServiceUnit | None) -> ProbeResult:
     check = fix("buffer.corrupt", str(path.parent), uid=uid, unit=unit, home_is_set=True)
     return outcome(
         "buffer.corrupt",

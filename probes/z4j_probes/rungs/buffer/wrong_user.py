@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from z4j_probes.codes import outcome
+from z4j_probes.portable import commands, user
 from z4j_probes.result import ProbeResult, Step
 
 
@@ -19,10 +18,7 @@ def owner_of(path: str | None) -> str | None:
         uid = os.stat(path or "").st_uid
     except OSError:
         return None
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = f"#{uid}"  # as sudo takes a uid
+    name = user.name_of(uid) or f"#{uid}"  # as sudo takes a uid
     return name if uid else None
 
 
@@ -51,6 +47,6 @@ def not_made(path: str, owner: str, details: dict[str, Any]) -> ProbeResult:
 
 
 def _outcome(message: str, owner: str, details: dict[str, Any]) -> ProbeResult:
-    command = f"sudo -u {shlex.quote(owner)} {shlex.quote(sys.executable)} -m z4j_fastapi doctor"
+    command = commands.as_user(owner, f"{commands.quote(sys.executable)} -m z4j_fastapi doctor")
     step = Step("Run the doctor as the service's user, or as root with --pid or --unit", command)
     return outcome("buffer.wrong_user", message, hint=step, details=details | {"owner": owner})

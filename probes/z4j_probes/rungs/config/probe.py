@@ -12,15 +12,15 @@ Leaves the endpoint, the decoded HMAC secret and the proxy.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shlex
 import ssl
 from pathlib import Path
 
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint, parse_endpoint
+from z4j_probes.portable import commands, errors, user
+from z4j_probes.portable.system import by_system
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
@@ -65,7 +65,7 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(budget_s):
             ca_problem = await in_daemon_thread(lambda: load_ca_file(settings)) if settings.ca_file else []
     except TimeoutError:  # a dead network mount
-        seen = f"findmnt -T {shlex.quote(settings.ca_file or '')}"
+        seen = commands.mount_of(settings.ca_file or "")
         step = Step("Check whether it is on a network mount that does not answer", seen)
         ca_problem = _ca_problem(settings, f"did not answer within {budget_s:.3g} s", step)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
@@ -99,7 +99,7 @@ def load_ca_file(settings: Settings) -> list[Problem]:
         reason = f"is not a PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
         return _ca_problem(settings, reason, _make_pem(path))
     except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        reason = errors.reason(exc) if isinstance(exc, OSError) else str(exc)
         return _ca_problem(settings, f"can't be read: {reason}", unreadable(settings, path, "Z4J_CA_FILE"))
     if not context.cert_store_stats()["x509"]:
         return _ca_problem(
@@ -115,20 +115,26 @@ def _glued(path: str, line: int) -> tuple[str, Step]:
 
 def _make_pem(path: str) -> tuple[Step, ...]:
     quoted, made, start = (
-        shlex.quote(path),
-        shlex.quote(f"{path}.pem"),
+        commands.quote(path),
+        commands.quote(f"{path}.pem"),
         Path(path).read_bytes()[:_START_BYTES],
     )
     form = "-inform der " if start[:2] == _DER else ""
-    convert = None
+    convert = None  # on Windows, certutil does what openssl does elsewhere
     if _PKCS7_PEM.search(start) or (form and _PKCS7_DER in start[:_PKCS7_WITHIN]):
-        convert = f"openssl pkcs7 {form}-print_certs -in {quoted} -out {made}"
+        unix = f"openssl pkcs7 {form}-print_certs -in {quoted} -out {made}"
+        convert = by_system(unix, unix, f"certutil -split -dump {quoted}")
     elif form:
-        convert = f"openssl x509 {form}-in {quoted} -out {made}"
+        unix = f"openssl x509 {form}-in {quoted} -out {made}"
+        convert = by_system(unix, unix, f"certutil -encode {quoted} {made}")
     if convert:
-        return Step("Convert it to PEM", convert), Step("Set the result", f"export Z4J_CA_FILE={made}")
+        return Step("Convert it to PEM", convert), Step(
+            "Set the result", commands.set_variable("Z4J_CA_FILE", made, is_quoted=True)
+        )
     return (
-        Step("Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one", f"file {quoted}"),
+        Step(
+            "Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one", commands.identify(path)
+        ),
     )
 
 
@@ -171,7 +177,7 @@ def _in_order(settings: Settings, endpoint: Endpoint, proxy: Proxy | None) -> Pr
     details = {
         "endpoint": endpoint.websocket_url,
         "proxy": proxy.authority if proxy else None,
-        "uid": os.geteuid(),
+        "uid": user.uid(),
     }
     return outcome("config.ok", message, details=details)
 

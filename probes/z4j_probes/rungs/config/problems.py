@@ -10,6 +10,7 @@ from typing import Any
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.given import Unusable
 from z4j_probes.labels import parse_labels
+from z4j_probes.portable import commands
 from z4j_probes.protocol import decode_secret
 from z4j_probes.protocol.commands import allowed_actions
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
@@ -133,7 +134,7 @@ def _missing(settings: Settings, attribute: str, meant: str | None) -> Problem:
         steps = set_missing(settings, attribute)
     if windows.marked(variable.name, settings.environ):
         message += ": the env file begins with a byte order mark (BOM), which became part of the name"
-        steps = (Step("Save the file as UTF-8 without BOM", r"sed -i '1s/^\xEF\xBB\xBF//' FILE"),)
+        steps = (Step("Save the file as UTF-8 without BOM", commands.without_mark("FILE")),)
     elif meant is not None:
         message += f", but {meant} is (did you mean {variable.name}?)"
         steps = (Step(f"Rename {meant} to {variable.name}"),)

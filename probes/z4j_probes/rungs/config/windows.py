@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 
+from z4j_probes.portable import commands
 from z4j_probes.redact import Secret
 from z4j_probes.result import Step
 from z4j_probes.settings import Settings
@@ -26,9 +26,9 @@ def convert(settings: Settings, attributes: Iterable[str]) -> Step:
     sources = [settings.sources.get(attribute) for attribute in attributes]
     files = [path for source in sources if source for path in (source.secret_file, source.env_file) if path]
     if not files:
-        return Step("Convert the file that sets them to Unix line ends", r"sed -i 's/\r$//' FILE")
-    named = " ".join(dict.fromkeys(map(shlex.quote, files)))
-    return Step("Convert the file to Unix line ends", rf"sed -i 's/\r$//' {named}")
+        command = commands.unix_line_ends(["FILE"])
+        return Step("Convert the file that sets them to Unix line ends", command)
+    return Step("Convert the file to Unix line ends", commands.unix_line_ends(dict.fromkeys(files)))
 
 
 def marked(variable: str, environ: Mapping[str, str]) -> bool:
@@ -44,8 +44,7 @@ def glued_line(pem: bytes) -> int | None:
 
 def separate(path: str, line: int) -> Step:
     """How to put the line break there."""
-    quoted = shlex.quote(path)
     return Step(
         f"Break line {line} of {path} between the two certificates",
-        rf"sed -i 's/-----\(-----BEGIN\)/-----\n\1/' {quoted}",
+        commands.break_between_certificates(path),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Iterable, Sequence
 
@@ -136,7 +135,7 @@ def _no_way(attempt: Attempt) -> str:
         return "no local address or port is free to connect from"
     if attempt.error == errno.EINVAL:
         return "a link-local address needs its interface, as in fe80::1%eth0"
-    text = os.strerror(attempt.error or 0)
+    text = attempt.reason
     if not attempt.routed:
         return f"{text} (this machine has no route)"
     if is_rejected(attempt):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
-import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from z4j_probes.address import Address
+from z4j_probes.portable import errors
 
 # RFC 8305 §5: how long one address is waited for before the next is tried beside it.
 ATTEMPT_DELAY_S = 0.25
@@ -47,14 +47,14 @@ class Attempt:
     @property
     def reason(self) -> str:
         """The outcome in words."""
-        return os.strerror(self.error) if self.error is not None else self.outcome.value
+        return errors.words(self.error) if self.error is not None else self.outcome.value
 
     def to_details(self) -> dict[str, object]:
         """JSON-ready."""
         return {
             "address": str(self.address),
             "outcome": self.outcome.value,
-            "error": None if self.error is None else os.strerror(self.error),
+            "error": None if self.error is None else errors.words(self.error),
             "duration_ms": round(self.duration_s * 1000, 1),
         }
 
@@ -139,7 +139,7 @@ class _Race:
             if self.winner is None:
                 self.winner, self.sock = address, sock
         except OSError as exc:
-            outcome, error = Outcome.FAILED, exc.errno
+            outcome, error = Outcome.FAILED, errors.number_of(exc)
         finally:
             if sock is not None and sock is not self.sock:
                 sock.close()
@@ -160,5 +160,5 @@ def has_route(address: Address) -> bool:
     except PermissionError:
         return True  # a firewall's word, not the routing table's
     except OSError as exc:
-        return exc.errno not in _NO_ROUTE
+        return errors.number_of(exc) not in _NO_ROUTE
     return True

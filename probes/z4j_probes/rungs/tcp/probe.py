@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import resource
 import socket
 import ssl
 import time
@@ -24,6 +23,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
+from z4j_probes.portable import commands, errors, limits
 from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy, no_proxy_hint, unread_proxy
 from z4j_probes.result import Advice, ProbeResult, Step
@@ -87,7 +87,7 @@ def _insecure(climb: Climb) -> ProbeResult:
         hint=(
             Step(
                 "Correct the address, if the brain runs on this machine",
-                f"getent ahosts {endpoint.host}",
+                commands.look_up(endpoint.host),
             ),
             set_url(f"https://{endpoint.authority}{endpoint.prefix}"),
         ),
@@ -194,9 +194,12 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
     if dialled.address is None:
         message += f" (the addresses of {dialled.host})" if len(found.attempts) > 1 else f" ({dialled.host})"
     if code == "tcp.no_descriptors":
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        message = f"this process can't open a socket: {message} (its limit is {limit} open files)"
-        headline = f"too many open files in this process (limit {limit})"
+        most = limits.limit("NOFILE")
+        if most is None:
+            message = f"this process can't open a socket: {message}"
+        else:
+            message = f"this process can't open a socket: {message} (its limit is {most.soft} open files)"
+            headline = f"too many open files in this process (limit {most.soft})"
     elif climb.proxy:
         # that the proxy can't be reached is one thing to fix, whatever the errno; details keep the cause
         details["cause"] = code
@@ -237,7 +240,7 @@ def _or_http_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
     other = "https_proxy" if variable.islower() else "HTTPS_PROXY"
     step = Step(
         f"Set {other}, if {variable} names the way out: only HTTPS_PROXY and ALL_PROXY are read",
-        f'export {other}="${variable}"',
+        commands.copy_variable(other, variable),
     )
     message = f"{failure.message}; {variable} is set, but not read for this connection"
     return replace(failure, message=message, steps=(step, *failure.steps))
@@ -251,13 +254,13 @@ def _or_no_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
 
 def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
     address = attempts[0].address
-    listening = f"ss -ltnp 'sport = :{address.port}'"
+    listening = commands.listening(address.port)
     if code == "tcp.refused":
         return Step("Start the brain, or correct the port. See what listens, on the brain's host", listening)
     if code == "tcp.timeout" and address.is_loopback:
         return Step("Restart the process that listens there and does not accept. Find it", listening)
     if code == "tcp.timeout":
-        trace = f"sudo traceroute -T -p {address.port} {address.ip}"
+        trace = commands.trace(address.ip, address.port)
         return (
             Step(f"Allow outgoing TCP to {address}, if it is the brain's address"),
             Step("See where packets are dropped", trace),
@@ -265,22 +268,22 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
     if code != "tcp.unreachable":
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
-        return Step("See what uses the local ports", "ss -s; sysctl net.ipv4.ip_local_port_range")
+        return Step("See what uses the local ports", commands.local_ports())
     if any(is_rejected(attempt) for attempt in attempts):
         return (
-            Step(f"Allow outgoing TCP to {address} in the firewall of this machine", "sudo nft list ruleset"),
+            Step(f"Allow outgoing TCP to {address} in the firewall of this machine", commands.firewall()),
             Step(
                 "If no rule here rejects it, find the firewall in between that does",
-                f"sudo traceroute -T -p {address.port} {address.ip}",
+                commands.trace(address.ip, address.port),
             ),
         )
     if all(attempt.routed for attempt in attempts):
         return (
-            Step(f"See whether a machine answers at {address.ip}", f"ip neigh show {address.ip}"),
+            Step(f"See whether a machine answers at {address.ip}", commands.neighbor(address.ip)),
             Step("Start it, or correct the address"),
         )
     return (
-        Step("See which route it takes", f"ip route get {address.ip}"),
+        Step("See which route it takes", commands.route(address.ip)),
         Step("Connect the network or the VPN"),
     )
 
@@ -306,7 +309,7 @@ def _no_tls(proxy: Proxy, exc: OSError) -> ProbeResult:
     if isinstance(exc, ssl.SSLCertVerificationError):
         why = f"its certificate does not verify: {exc.verify_message}"
     else:
-        why = getattr(exc, "reason", None) or exc.strerror or str(exc)
+        why = getattr(exc, "reason", None) or errors.reason(exc)
     return outcome(
         "tcp.proxy_unreachable",
         f"the proxy {proxy.authority} (from {proxy.variable}) accepted the connection, but TLS with it "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,8 @@ from typing import Any
 
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import server_name
+from z4j_probes.portable import commands, errors
+from z4j_probes.portable.system import by_system
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.hints import show_handshake
 from z4j_probes.rungs.tls.certificates import strict_faults
@@ -140,7 +143,7 @@ def _self_signed(evidence: Evidence) -> Words:
         steps = (
             install,
             Step("If this one is intended, save it, and compare its fingerprint with the server's", save),
-            Step("Trust it", 'export Z4J_CA_FILE="$PWD/brain.pem"'),
+            Step("Trust it", commands.set_variable("Z4J_CA_FILE", '"$PWD/brain.pem"', is_quoted=True)),
         )
     return f"the certificate of {evidence.endpoint.host} is self-signed{called}", steps
 
@@ -173,13 +176,23 @@ def _unknown_ca(evidence: Evidence) -> Words:
         return (
             f"{message} (that root has expired)",
             (
-                Step("Update the package ca-certificates, if its roots are old"),
+                Step(
+                    by_system(
+                        "Update the package ca-certificates, if its roots are old",
+                        "Update the system, if its roots are old",
+                        "Update the system, if its roots are old",
+                    )
+                ),
                 Step(f'If that fails, get the certificate of "{top.name}", and name it in Z4J_CA_FILE'),
             ),
         )
     if leaf.publicly_issued:
         return message, (
-            Step("Update the package ca-certificates", "sudo apt install --only-upgrade ca-certificates"),
+            by_system(
+                Step("Update the package ca-certificates", "sudo apt install --only-upgrade ca-certificates"),
+                Step("Update the system, if its roots are old", "softwareupdate --list"),
+                Step("Update the system's roots", "certutil -generateSSTFromWU roots.sst"),
+            ),
             Step(f'Otherwise get the root of "{top.issuer_name}", and name it in Z4J_CA_FILE'),
         )
     return (
@@ -261,8 +274,8 @@ def _closed(evidence: Evidence) -> Words:
     if evidence.alert is not None:
         alert = ALERTS.get(evidence.alert, str(evidence.alert))
         return f"{evidence.where} ended the handshake with the alert {alert}", None
-    number = getattr(evidence.error, "errno", None)
-    how = "reset" if number == 104 else "closed"
+    number = errors.number_of(evidence.error) if isinstance(evidence.error, OSError) else None
+    how = "reset" if number == errno.ECONNRESET else "closed"
     return f"{evidence.where} {how} the connection when it was greeted in TLS", None
 
 
@@ -271,9 +284,9 @@ def _timeout(evidence: Evidence) -> Words:
         f"{evidence.where} accepted the connection, but did not answer the TLS greeting {evidence.waited}"
     )
     if evidence.endpoint.is_loopback:
-        seen = f"ss -ltnp 'sport = :{evidence.endpoint.port}'"
+        seen = commands.listening(evidence.endpoint.port)
         return message, Step("Restart the process that listens there and does not answer. Find it", seen)
-    ping = f"ping -c 3 -M do -s 1400 {evidence.endpoint.host}"
+    ping = commands.ping_with(1400, evidence.endpoint.host)
     return message, (Step("Try from another network"), Step("See whether large packets arrive (MTU)", ping))
 
 
