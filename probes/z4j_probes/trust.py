@@ -1,8 +1,9 @@
 """The trust store: which certificate authorities the runtime believes, and which files they came from.
 
 Z4J_CA_FILE alone where it is named. Else SSL_CERT_FILE and SSL_CERT_DIR as OpenSSL reads them: each replaces
-the default of its kind. Else the operating system's (a company's own root is there) together with certifi's
-bundle (slim containers have no other).
+the default of its kind. Else the operating system's (a company's own root is there: OpenSSL's files, on
+Windows the certificate store, on macOS the keychains) together with certifi's bundle (slim containers have no
+other).
 
 OpenSSL stays silent about a file or directory that holds nothing. Here each source is counted, so that an
 empty store can be named for what it is.
@@ -10,6 +11,7 @@ empty store can be named for what it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
@@ -19,6 +21,7 @@ from dataclasses import dataclass, field
 
 from z4j_probes.acting_as import ActingAs
 from z4j_probes.portable import errors
+from z4j_probes.portable.roots import Roots, system_roots
 from z4j_probes.settings import Settings
 
 # Files that OpenSSL finds in a directory of certificates: a subject's hash, as `openssl rehash` links them.
@@ -83,11 +86,13 @@ def load_trust(settings: Settings) -> TrustStore:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-    sources = tuple(
+    sources = [
         _load(context, source, is_directory, settings.acting_as)
         for source, is_directory in _sources(settings)
-    )
-    return TrustStore(context, sources)
+    ]
+    if not any(source.named for source in sources):
+        sources += [_load_roots(context, found) for found in system_roots()]
+    return TrustStore(context, tuple(sources))
 
 
 def _sources(settings: Settings) -> Iterator[tuple[TrustSource, bool]]:
@@ -137,6 +142,14 @@ def _load(
     if count or source.origin == "certifi":  # certifi may well add nothing to the system's
         return TrustSource(source.origin, path, count)
     return TrustSource(source.origin, path, problem="it contains no certificate that OpenSSL can find")
+
+
+def _load_roots(context: ssl.SSLContext, roots: Roots) -> TrustSource:
+    before = context.cert_store_stats()["x509"]
+    for der in roots.certificates:
+        with contextlib.suppress(ssl.SSLError):  # one that OpenSSL can't read is no reason to lose the others
+            context.load_verify_locations(cadata=der)
+    return TrustSource("system", roots.place, context.cert_store_stats()["x509"] - before, roots.problem)
 
 
 def _count_hashed(directory: str) -> int:

@@ -44,6 +44,7 @@ from z4j_probes.acting_as import ActingAs
 from z4j_probes.doctor import Introduce
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
+from z4j_probes.portable.system import is_linux
 
 if TYPE_CHECKING:
     from z4j_fastapi.as_service.child import Service
@@ -207,11 +208,14 @@ class _Doctor:
     @contextmanager
     def _target(self) -> Iterator[Target]:
         """Whom the options name. It is looked up afresh each time: it may have restarted."""
+        pid, unit = self._options.pid, self._options.unit
+        if not is_linux():
+            option = "--pid" if unit is None else "--unit"
+            usage_error(f"{option} needs Linux: it reads /proc and enters namespaces")
         from z4j_fastapi.as_service.errors import CannotActAs
         from z4j_fastapi.as_service.process import process_to_act_as
         from z4j_fastapi.as_service.unit import unit_to_act_as
 
-        pid, unit = self._options.pid, self._options.unit
         try:
             with (
                 unit_to_act_as(unit)

@@ -166,6 +166,19 @@ def compare_resolvers(name: str, *, catalogue: bool = False) -> str:
     return f"{look_up(name)}; {ask_dns(name)}; {told}"
 
 
+def search_list() -> str:
+    """The domains that complete a name."""
+    return by_system(
+        "grep -E 'search|ndots' /etc/resolv.conf", "scutil --dns | grep search", "Get-DnsClientGlobalSetting"
+    )
+
+
+def start_resolver(service: str) -> str:
+    """Start the resolver of this machine again."""
+    macos = "sudo killall -HUP mDNSResponder"
+    return by_system(f"sudo systemctl restart {service}", macos, "Restart-Service Dnscache")
+
+
 def add_local_name(address: str, name: str, hosts_file: str) -> str:
     """Add a line to the hosts file."""
     unix = f"echo '{address} {name}' | sudo tee -a {hosts_file}"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from enum import Enum, auto
-from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -44,7 +42,6 @@ def is_windows() -> bool:
     return THIS is System.WINDOWS
 
 
-@cache
 def has_nsswitch() -> bool:
     """Whether the C library reads nsswitch.conf: glibc does, musl (Alpine) does not."""
-    return is_linux() and "musl" not in (sysconfig.get_config_var("HOST_GNU_TYPE") or "")
+    return is_linux() and "musl" not in getattr(sys.implementation, "_multiarch", "")

@@ -17,15 +17,15 @@ from z4j_probes.hostname import (
     server_name,
     shown,
 )
+from z4j_probes.portable import system as systems
+from z4j_probes.portable.name_servers import ResolverConfig, parse_resolv_conf
 from z4j_probes.rungs.dns.classify import System, classify, read_error
 from z4j_probes.rungs.dns.machine import HostsLine, Machine, hosts_lines, parse_nsswitch
 from z4j_probes.rungs.dns.nameservers import (
     Answer,
     Evidence,
-    ResolverConfig,
     Said,
     candidates,
-    parse_resolv_conf,
     read_reply,
 )
 from z4j_probes.rungs.dns.origin import trace
@@ -364,3 +364,52 @@ def test_why_a_name_resolved_late(
 def test_the_name_in_tls_has_no_zone_and_no_final_dot() -> None:
     assert server_name(parse_endpoint("https://[fe80::1%eth0]:8443")) == "fe80::1"
     assert server_name(parse_endpoint("https://brain.example.")) == "brain.example"
+
+
+LINUX, MACOS, WINDOWS = systems.System.LINUX, systems.System.MACOS, systems.System.WINDOWS
+
+
+@pytest.mark.parametrize(
+    ("on", "number", "expected"),
+    [
+        (LINUX, -2, System.NO_SUCH_NAME),  # EAI_NONAME
+        (LINUX, -5, System.NO_SUCH_NAME),  # EAI_NODATA
+        (LINUX, -3, System.TRY_AGAIN),
+        (LINUX, -4, System.TRY_AGAIN),  # EAI_FAIL
+        (MACOS, 8, System.NOT_FOUND),
+        (MACOS, 7, System.NO_SUCH_NAME),
+        (MACOS, 2, System.TRY_AGAIN),
+        (WINDOWS, 11001, System.NOT_FOUND),  # both EAI_NONAME and EAI_NODATA
+        (WINDOWS, 11004, System.NO_SUCH_NAME),
+        (WINDOWS, 11002, System.TRY_AGAIN),
+    ],
+)
+def test_each_systems_numbers_are_placed(on: systems.System, number: int, expected: System) -> None:
+    assert read_error(socket.gaierror(number, "its own words"), 0.1, on).system is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ((Said.NXDOMAIN,), "dns.nxdomain"),
+        ((Said.NO_ADDRESS,), "dns.no_address"),
+        ((Said.UNREACHABLE,), "dns.timeout"),
+        ((Said.SILENT, Said.UNREACHABLE), "dns.timeout"),
+        ((Said.SILENT, Said.NXDOMAIN), "dns.nxdomain"),
+    ],
+)
+def test_a_no_that_is_also_said_offline_is_one_only_where_a_name_server_has_spoken(
+    said: tuple[Said, ...], code: str
+) -> None:
+    assert classify(System.NOT_FOUND, evidence(*said)) == code
+
+
+def test_half_an_answer_that_musl_takes_for_none_is_named() -> None:
+    half = Answer("192.0.2.1", "brain.example", Said.ADDRESSES, ("192.0.2.7",), failed=("AAAA",))
+    seen = Evidence("brain.example", ("192.0.2.1",), answers=(half,))
+    assert classify(AGAIN, seen) == "dns.servfail"
+    failure = read_error(socket.gaierror(-3, "Try again"), 0.1, LINUX)
+    machine = Machine((), parse_nsswitch(""), has_hosts_file=True)
+    message, advice = explain("dns.servfail", Facts("brain.example", failure, seen, machine))
+    assert "answers A, but SERVFAIL for AAAA" in message
+    assert "nsswitch" not in f"{message} {advice}"

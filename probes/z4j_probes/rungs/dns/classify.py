@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from z4j_probes.portable import system as systems
 from z4j_probes.rungs.dns.nameservers import Evidence, Said
 
 
@@ -13,16 +14,20 @@ class System(Enum):
     """How the system resolver ended without an address."""
 
     NO_SUCH_NAME = auto()  # a definite no
+    NOT_FOUND = auto()  # macOS's and Windows' no, which they also say while there is no network
     TRY_AGAIN = auto()  # it could not find out
     SILENT = auto()  # it had not ended when the time was up
     BROKEN = auto()  # the call itself failed: no descriptors, no memory
 
 
+# What getaddrinfo says where there is no such name or address (netdb.h, winsock2.h).
 _DEFINITE = {
-    getattr(socket, name)
-    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY", "EAI_FAMILY")
-    if hasattr(socket, name)
+    systems.System.LINUX: {-2, -5, -6, -9},  # EAI_NONAME, EAI_NODATA, EAI_FAMILY, EAI_ADDRFAMILY
+    systems.System.MACOS: {8, 7, 5, 1},
+    systems.System.WINDOWS: {11001, 11004, 10047},  # WSAHOST_NOT_FOUND, WSANO_DATA, WSAEAFNOSUPPORT
 }
+# Of these, the one that macOS and Windows also say where they could ask no one.
+_OFFLINE_TOO = {systems.System.MACOS: {8}, systems.System.WINDOWS: {11001}}
 
 # The catalogue's code for each word; which comes first depends on how the system resolver ended.
 _CODES = {
@@ -61,12 +66,15 @@ class Failure:
     waited_s: float
 
 
-def read_error(exc: OSError, waited_s: float) -> Failure:
-    """Place what getaddrinfo raised."""
+def read_error(exc: OSError, waited_s: float, on: systems.System | None = None) -> Failure:
+    """Place what getaddrinfo raised, on this system unless another one is named."""
+    on = on or systems.THIS
     text = exc.strerror or str(exc)
     if not isinstance(exc, socket.gaierror):
         return Failure(System.BROKEN, text, waited_s)
-    definite = exc.errno in _DEFINITE
+    if exc.errno in _OFFLINE_TOO.get(on, ()):
+        return Failure(System.NOT_FOUND, text, waited_s)
+    definite = exc.errno in _DEFINITE[on]
     return Failure(System.NO_SUCH_NAME if definite else System.TRY_AGAIN, text, waited_s)
 
 
@@ -74,6 +82,11 @@ def classify(system: System, evidence: Evidence) -> str:
     """The code for a name that did not resolve."""
     if system is System.BROKEN:
         return "dns.system_failure"
+    if system is System.NOT_FOUND:
+        has_spoken = any(answer.spoke for answer in evidence.answers)
+        system = System.NO_SUCH_NAME if has_spoken else System.TRY_AGAIN
+    if system is System.TRY_AGAIN and any(a.failed for a in evidence.saying(Said.ADDRESSES)):
+        return "dns.servfail"  # musl takes the failure of one record type for that of the name
     if evidence.problem or not evidence.servers:
         return "dns.timeout" if system is System.SILENT and not evidence.problem else "dns.no_resolver"
     if system is not System.NO_SUCH_NAME and any(answer.unanswered for answer in evidence.answers):

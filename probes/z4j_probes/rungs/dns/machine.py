@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_probes.hostname import ascii_name
+from z4j_probes.portable.name_servers import hosts_file
 
-HOSTS_FILE = Path("/etc/hosts")
 NSSWITCH_FILE = Path("/etc/nsswitch.conf")
 # What the C library does without the file, or without the line (nsswitch.conf(5)).
 _DEFAULT_ORDER = ("files", "dns")
@@ -76,7 +76,7 @@ class Machine:
 
 def read_machine(host: str) -> Machine:
     """What the files say now, of this host. Reads from a disk: call it in a thread."""
-    hosts, nsswitch = _read(HOSTS_FILE), _read(NSSWITCH_FILE)
+    hosts, nsswitch = _read(hosts_file()), _read(NSSWITCH_FILE)
     return Machine(hosts_lines(hosts or "", host), parse_nsswitch(nsswitch or ""), hosts is not None)
 
 

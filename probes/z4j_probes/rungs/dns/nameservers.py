@@ -7,24 +7,19 @@ of it. dnspython does the wire, and is imported only here, only when somebody as
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from z4j_probes.hostname import ascii_name
+from z4j_probes.portable import errors
+from z4j_probes.portable.name_servers import ResolverConfig, read_config, where
 from z4j_probes.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     import dns.edns
     import dns.message
-
-RESOLV_CONF = Path("/etc/resolv.conf")
-# resolver(5): MAXNS and MAXDNSRCH; what stands beyond them is not used by the C library either.
-_SERVERS_MAX = 3
-_SEARCH_MAX = 6
 
 
 class Said(StrEnum):
@@ -57,26 +52,13 @@ _STRENGTH = (
 
 
 @dataclass(frozen=True, slots=True)
-class ResolverConfig:
-    """resolv.conf, as far as it matters here. `servers` are address and port."""
-
-    servers: tuple[tuple[str, int], ...] = ()
-    search: tuple[str, ...] = ()
-    ndots: int = 1
-    options: tuple[str, ...] = ()
-
-    def may_search(self, host: str) -> bool:
-        """Whether the search list can complete this name; a final dot rules it out."""
-        return bool(self.search) and not host.endswith(".")
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """What one server said of one name; `note` is the error behind `unreachable`.
 
     `unanswered` are the record types to which it said nothing: a server that drops AAAA alone makes the
-    C library wait as long as a dead one. `alias` is where a CNAME leads, `filtered` why a server withholds an
-    answer (RFC 8914).
+    C library wait as long as a dead one. `failed` are those that it answered with SERVFAIL: where that is
+    AAAA alone, glibc takes the A record, and musl (Alpine) fails. `alias` is where a CNAME leads, `filtered`
+    why a server withholds an answer (RFC 8914).
     """
 
     server: str
@@ -87,6 +69,7 @@ class Answer:
     unanswered: tuple[str, ...] = ()
     alias: str = ""
     filtered: str = ""
+    failed: tuple[str, ...] = ()
 
     @property
     def spoke(self) -> bool:
@@ -132,6 +115,7 @@ class Evidence:
                 | ({"addresses": list(a.addresses)} if a.addresses else {})
                 | ({"note": a.note} if a.note else {})
                 | ({"unanswered": list(a.unanswered)} if a.unanswered else {})
+                | ({"failed": list(a.failed)} if a.failed and a.said is not Said.SERVFAIL else {})
                 | ({"alias": a.alias} if a.alias else {})
                 | ({"filtered": a.filtered} if a.filtered else {})
                 for a in self.answers
@@ -147,41 +131,10 @@ class Evidence:
         }
 
 
-def parse_resolv_conf(text: str, own_domain: str = "") -> ResolverConfig:
-    """The servers, the search list and ndots; the last of `search` and `domain` wins, as in resolver(5)."""
-    servers: list[tuple[str, int]] = []
-    search: tuple[str, ...] = (own_domain,) if own_domain else ()
-    ndots, options = 1, list[str]()
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) < 2 or words[0][0] in "#;":
-            continue
-        if words[0] == "nameserver":
-            servers.append((words[1], 53))
-        elif words[0] in ("search", "domain"):
-            search = tuple(word.rstrip(".") for word in words[1:] if word.strip("."))
-        elif words[0] == "options":
-            options += words[1:]
-            for option in words[1:]:
-                name, _, value = option.partition(":")
-                if name == "ndots" and value.isdigit():
-                    ndots = int(value)
-    return ResolverConfig(tuple(servers[:_SERVERS_MAX]), search[:_SEARCH_MAX], ndots, tuple(options))
-
-
-def read_config() -> ResolverConfig:
-    """This machine's. OSError where the file can't be read; a missing one is a config without servers."""
-    try:
-        text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ResolverConfig()
-    return parse_resolv_conf(text, socket.gethostname().partition(".")[2])
-
-
-def read_config_or_none() -> ResolverConfig | None:
+def read_config_or_none(host: str) -> ResolverConfig | None:
     """The same for a look that is not worth a failure: None where the file can't be read."""
     try:
-        return read_config()
+        return read_config(host)
     except OSError:
         return None
 
@@ -199,9 +152,9 @@ async def ask(host: str, timeout_s: float, *, searching: bool = True) -> Evidenc
     """Ask every name server of this machine about the name; never raises for what the network does."""
     name = ascii_name(host).rstrip(".")
     try:
-        config = await in_daemon_thread(_prepare)
+        config = await in_daemon_thread(lambda: _prepare(name))
     except OSError as exc:
-        return Evidence(name, problem=f"{RESOLV_CONF} can't be read: {exc.strerror}")
+        return Evidence(name, problem=f"{where()} can't be read: {exc.strerror}")
     names = candidates(host, config) if searching else (name,)
     servers = tuple(_label(*server) for server in config.servers)
     answers = await asyncio.gather(
@@ -237,10 +190,10 @@ def _label(server: str, port: int) -> str:
     return server if port == 53 else f"{server}:{port}"
 
 
-def _prepare() -> ResolverConfig:
+def _prepare(host: str) -> ResolverConfig:
     import dns.asyncquery  # noqa: F401 - tens of milliseconds, which the event loop need not wait
 
-    return read_config()
+    return read_config(host)
 
 
 async def _ask_one(server: str, port: int, name: str, timeout_s: float) -> Answer:
@@ -250,8 +203,9 @@ async def _ask_one(server: str, port: int, name: str, timeout_s: float) -> Answe
     addresses = tuple(address for answer in both for address in answer.addresses)
     note = next((answer.note for answer in both if answer.said is said), "")
     unanswered = tuple(k for k, answer in zip(kinds, both, strict=True) if answer.said is Said.SILENT)
+    failed = tuple(k for k, answer in zip(kinds, both, strict=True) if answer.said is Said.SERVFAIL)
     alias, filtered = (next((v for a in both if (v := getattr(a, n))), "") for n in ("alias", "filtered"))
-    return Answer(_label(server, port), name, said, addresses, note, unanswered, alias, filtered)
+    return Answer(_label(server, port), name, said, addresses, note, unanswered, alias, filtered, failed)
 
 
 async def _query(server: str, port: int, name: str, kind: str, timeout_s: float) -> Answer:
@@ -275,7 +229,9 @@ async def _query(server: str, port: int, name: str, kind: str, timeout_s: float)
     except (TimeoutError, dns.exception.Timeout):
         return Answer(server, name, Said.SILENT)
     except (OSError, EOFError) as exc:
-        return Answer(server, name, Said.UNREACHABLE, note=getattr(exc, "strerror", None) or str(exc))
+        return Answer(
+            server, name, Said.UNREACHABLE, note=errors.reason(exc) if isinstance(exc, OSError) else str(exc)
+        )
     except (dns.exception.DNSException, ValueError) as exc:
         return Answer(server, name, Said.SERVFAIL, note=f"{type(exc).__name__}: {exc}")
     return read_reply(server, name, reply)

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
+from z4j_probes.portable import commands
+from z4j_probes.portable.name_servers import hosts_file
+from z4j_probes.portable.system import by_system
 from z4j_probes.result import Step
-from z4j_probes.rungs.dns.machine import HOSTS_FILE, Machine, read_machine
+from z4j_probes.rungs.dns.machine import Machine, read_machine
 from z4j_probes.threads import in_daemon_thread
 
 if TYPE_CHECKING:
@@ -81,8 +84,9 @@ def trace(host: str, addresses: Sequence[str], machine: Machine, evidence: Evide
     if lines:
         if found & known:
             return None
-        source = f"from {HOSTS_FILE} line {lines[0].number}"
-        step = Step(f"Correct or remove it in {HOSTS_FILE}. See the line", f"grep -nw {host} {HOSTS_FILE}")
+        source = f"from {hosts_file()} line {lines[0].number}"
+        see = commands.find_name(host, str(hosts_file()))
+        step = Step(f"Correct or remove it in {hosts_file()}. See the line", see)
         return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
     completed = _completed(evidence, found)
     if completed:
@@ -90,7 +94,8 @@ def trace(host: str, addresses: Sequence[str], machine: Machine, evidence: Evide
         return Origin(host, tuple(addresses), source, said, _dot(host, completed), is_expected=expected)
     if not machine.sources.is_usual and not found & known and said:
         source = f"from another source of nsswitch.conf ({machine.sources})"
-        step = Step("See which source knows the name", f"getent -s files hosts {host}; getent ahosts {host}")
+        see = f"getent -s files hosts {host}; getent ahosts {host}"  # only Linux has such sources
+        step = Step("See which source knows the name", see)
         return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
     if loopback and (found & known or not evidence.answers) and not machine.hosts and not is_private(host):
         step = Step("Allow the name in the DNS filter, or correct its record, if the brain runs elsewhere")
@@ -127,7 +132,12 @@ def _dot(host: str, completed: str) -> Step:
     if "." not in name:  # it lives by the search list
         return Step(f"Write {completed}, or the right full name, in Z4J_BRAIN_URL")
     return Step(
-        f"End the host in Z4J_BRAIN_URL with a dot ({name}.), or set ndots to 1 in resolv.conf (Kubernetes: "
-        "dnsConfig), so that the search list is tried last. See what it is",
-        "grep -E 'search|ndots' /etc/resolv.conf",
+        f"End the host in Z4J_BRAIN_URL with a dot ({name}.)"
+        + by_system(
+            ", or set ndots to 1 in resolv.conf (Kubernetes: dnsConfig), so that the search list is tried "
+            "last. See what it is",
+            ", so that the search list is not tried. See what it is",
+            ", so that the search list is not tried. See what it is",
+        ),
+        commands.search_list(),
     )

@@ -23,6 +23,7 @@ from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_nowhere, is_private, malformed, shown
+from z4j_probes.portable import commands, errors
 from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.proxy import no_proxy_hint
 from z4j_probes.result import ProbeResult, Status, Step
@@ -105,7 +106,7 @@ async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) 
     try:
         climb.addresses = await resolve(host, port)
     except OSError as exc:  # an interface after the % that this machine does not have
-        message = f"{host} is not an address that this machine can use: {exc.strerror or exc}"
+        message = f"{host} is not an address that this machine can use: {errors.reason(exc)}"
         headline = f"no such interface here: {host}"
         return outcome("dns.invalid_name", message, details=details, headline=headline)
     details["addresses"] = [address.ip for address in climb.addresses]
@@ -210,7 +211,7 @@ def _on_this_machine(host: str, listed: str, details: dict[str, Any]) -> ProbeRe
     message = f"{host} → {listed}, which is this machine"
     hint = Step(
         "Allow the name in the DNS filter, or correct its record, if the brain runs elsewhere. See it",
-        f"dig {ascii_name(host)}",
+        commands.ask_dns(ascii_name(host)),
     )
     found = outcome("dns.sinkhole", message, hint=hint, details=details, headline=message)
     return replace(found, status=Status.WARN)
@@ -253,7 +254,7 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     from z4j_probes.rungs.dns.nameservers import read_config_or_none
     from z4j_probes.rungs.dns.origin import can_be_local, find_origin
 
-    machine, config = await in_daemon_thread(lambda: (read_machine(host), read_config_or_none()))
+    machine, config = await in_daemon_thread(lambda: (read_machine(host), read_config_or_none(host)))
     is_slow = "waited_s" in details
     searching = config is not None and config.may_search(ascii_name(host))
     if is_slow or can_be_local(machine, searching=searching):
@@ -285,7 +286,7 @@ async def _note_brain(climb: Climb) -> dict[str, Any]:
     except TimeoutError:
         return {"brain_addresses": "no answer"}
     except OSError as exc:
-        return {"brain_addresses": exc.strerror or str(exc)}
+        return {"brain_addresses": errors.reason(exc)}
     return {"brain_addresses": [address.ip for address in known]}
 
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from z4j_probes.hostname import ascii_name
+from z4j_probes.portable import commands
+from z4j_probes.portable.name_servers import RESOLV_CONF, where
+from z4j_probes.portable.system import is_linux
 from z4j_probes.result import Step
-from z4j_probes.rungs.dns.nameservers import RESOLV_CONF, Evidence
+from z4j_probes.rungs.dns.nameservers import Evidence
 
 # RES_TIMEOUT: after this the C library asks again.
 _SECOND_TRY_S = 5.0
-_SEE = "time getent ahosts"
 
 
 def explain_slow(host: str, waited_s: float, evidence: Evidence | None) -> tuple[str, tuple[Step, ...]]:
     """The reason as a clause, and what to do."""
-    see = Step("See how long it takes", f"{_SEE} {ascii_name(host)}")
+    see = Step("See how long it takes", commands.time_look_up(ascii_name(host)))
     if evidence is None:
         return "the system resolver was slow", (see,)
     mute = {a.server: a.unanswered for a in evidence.answers if a.unanswered}
     if mute:
         server, kinds = next(iter(mute.items()))
         what = f"{server} did not answer" + (f" for {kinds[0]}" if len(kinds) == 1 else "")
-        correct = f"Remove {server} from {RESOLV_CONF}, or open UDP and TCP port 53 to it"
+        correct = f"Remove {server} from {where()}, or open UDP and TCP port 53 to it"
         if len(kinds) == 1:
-            correct = f"Have {server} answer {kinds[0]} queries, or use another name server in {RESOLV_CONF}"
+            correct = f"Have {server} answer {kinds[0]} queries, or use another name server in {where()}"
         return what, (Step(correct), see)
-    if waited_s >= _SECOND_TRY_S * 0.9 and "single-request-reopen" not in evidence.options:
+    if is_linux() and waited_s >= _SECOND_TRY_S * 0.9 and "single-request-reopen" not in evidence.options:
         again = "asked again after 5 s" if waited_s < _SECOND_TRY_S * 1.9 else "asked again twice"
         reopen = Step(
             f"Add an option to {RESOLV_CONF} (Kubernetes: dnsConfig.options): a NAT or firewall loses one of "

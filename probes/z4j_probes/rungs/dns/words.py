@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from z4j_probes.hostname import ascii_name, shown
+from z4j_probes.portable import commands
+from z4j_probes.portable.name_servers import RESOLV_CONF, hosts_file, where
+from z4j_probes.portable.system import by_system, has_nsswitch
 from z4j_probes.result import Advice, Step
 from z4j_probes.rungs.dns.classify import Failure, System
-from z4j_probes.rungs.dns.machine import HOSTS_FILE, NSSWITCH_FILE, Machine
-from z4j_probes.rungs.dns.nameservers import RESOLV_CONF, Answer, Evidence, Said
+from z4j_probes.rungs.dns.machine import NSSWITCH_FILE, Machine
+from z4j_probes.rungs.dns.nameservers import Answer, Evidence, Said
 
 Words = tuple[str, Advice | None]
 # Docker Desktop makes this name, and Docker on Linux does when it is asked to.
@@ -34,7 +36,7 @@ class Facts:
 
     @property
     def query(self) -> str:
-        return shlex.quote(ascii_name(self.host))
+        return commands.quote(ascii_name(self.host))
 
 
 def explain(code: str, facts: Facts) -> Words:
@@ -43,7 +45,11 @@ def explain(code: str, facts: Facts) -> Words:
 
 
 def _no_resolver(facts: Facts) -> Words:
-    why = facts.evidence.problem or f"{RESOLV_CONF} names no name server"
+    why = facts.evidence.problem or by_system(
+        f"{RESOLV_CONF} names no name server",
+        "no network service names a name server",
+        "no network adapter names a name server",
+    )
     message = f"can't look up {facts.name}: {why}"
     if facts.host.rstrip(".").lower() == "localhost":
         return f"{message}, and {_no_localhost(facts.machine)}", _write_localhost()
@@ -78,11 +84,11 @@ def _system_failure(facts: Facts) -> Words:
     addresses = ", ".join(dict.fromkeys(address for answer in found for address in answer.addresses))
     message = f"{_asked(_servers(found))} knows {facts.name} as {addresses}, but the system resolver {end}"
     see = f"grep hosts: {NSSWITCH_FILE}; getent ahosts {facts.query}"
-    if not machine.sources.asks_dns:
+    if has_nsswitch() and not machine.sources.asks_dns:
         return f"{message} ({machine.sources})", Step(
             f"Add dns to the hosts line of {NSSWITCH_FILE}. See the line, and what it finds", see
         )
-    stop = machine.sources.stop_before_dns
+    stop = machine.sources.stop_before_dns if has_nsswitch() else None
     if stop:
         return f"{message} ({machine.sources})", Step(
             f"Remove {stop}, which ends each look-up before DNS is asked, from {NSSWITCH_FILE}. See the line",
@@ -92,11 +98,11 @@ def _system_failure(facts: Facts) -> Words:
         server = evidence.mute_over_tcp[0]
         return f"{message}: it asks by TCP (use-vc), and {server} does not answer by TCP", Step(
             f"Remove the option use-vc from {RESOLV_CONF}, or open TCP port 53 to {server}. Try it",
-            f"dig +tcp @{server} {facts.query}",
+            commands.ask_dns(facts.query, server=server, options="+tcp"),
         )
     return message, Step(
         "Restart the local resolver or cache. See where the answers differ",
-        f"getent ahosts {facts.query}; dig {facts.query}; grep hosts: {NSSWITCH_FILE}",
+        commands.compare_resolvers(facts.query),
     )
 
 
@@ -116,7 +122,10 @@ def _nxdomain(facts: Facts) -> Words:
         return (
             f"{facts.name} is an alias (CNAME) of {dangling.alias}, which does not exist (NXDOMAIN from "
             f"{dangling.server})",
-            Step("Correct the CNAME record, or restore its target. See the chain", f"dig {facts.query}"),
+            Step(
+                "Correct the CNAME record, or restore its target. See the chain",
+                commands.ask_dns(facts.query),
+            ),
         )
     others = [name for name in dict.fromkeys(answer.name for answer in denied) if name != evidence.name]
     too = f", nor does {' or '.join(others)}" if others else ""
@@ -135,9 +144,15 @@ def _not_in_dns(host: str, facts: Facts) -> Advice | None:
         return _write_localhost()
     if host.endswith(".local"):
         return (
-            Step(
-                "Install mDNS for the system resolver, on a network that has it",
-                "sudo apt install libnss-mdns",
+            *(
+                (
+                    Step(
+                        "Install mDNS for the system resolver, on a network that has it",
+                        "sudo apt install libnss-mdns",
+                    ),
+                )
+                if has_nsswitch()
+                else ()
             ),
             Step("If that fails (containers have no mDNS), use a name in DNS, or the address"),
         )
@@ -151,12 +166,15 @@ def _not_in_dns(host: str, facts: Facts) -> Advice | None:
 
 
 def _no_localhost(machine: Machine) -> str:
-    return f"{HOSTS_FILE} does not {'have' if machine.has_hosts_file else 'exist to have'} the name"
+    return f"{hosts_file()} does not {'have' if machine.has_hosts_file else 'exist to have'} the name"
 
 
 def _write_localhost() -> tuple[Step, ...]:
     return (
-        Step(f"Add the name to {HOSTS_FILE}", f"echo '127.0.0.1 localhost' | sudo tee -a {HOSTS_FILE}"),
+        Step(
+            f"Add the name to {hosts_file()}",
+            commands.add_local_name("127.0.0.1", "localhost", str(hosts_file())),
+        ),
         Step("If that fails (a read-only image), write 127.0.0.1 instead of localhost in Z4J_BRAIN_URL"),
     )
 
@@ -171,25 +189,36 @@ def _no_address(facts: Facts) -> Words:
     alias = next((a.alias for a in who if a.alias), "")
     if alias:
         message = f"{facts.name} is an alias (CNAME) of {alias}, which has no A or AAAA record ({servers})"
-        return message, Step("Correct the CNAME record, or what it leads to", f"dig {facts.query}")
+        return message, Step("Correct the CNAME record, or what it leads to", commands.ask_dns(facts.query))
     return f"{facts.name} exists, but has no A or AAAA record ({servers})", (
         Step("Add an A or AAAA record for the name, or correct the name in Z4J_BRAIN_URL"),
         Step(
             "If it has one with a private address, exempt the name from the router's DNS rebind protection. "
             "Compare with another name server",
-            f"dig {facts.query}; dig @SERVER {facts.query}",
+            f"{commands.ask_dns(facts.query)}; {commands.ask_dns(facts.query, server='SERVER')}",
         ),
     )
 
 
 def _servfail(facts: Facts) -> Words:
+    half = next((a for a in facts.evidence.saying(Said.ADDRESSES) if a.failed), None)
+    if half:
+        kind, other = half.failed[0], "A" if half.failed[0] == "AAAA" else "AAAA"
+        return (
+            f"{facts.name} did not resolve: name server {half.server} answers {other}, but SERVFAIL for "
+            f"{kind}, which this system's resolver takes for no answer at all",
+            Step(
+                f"Have the name server answer {kind} queries, if with no record. See what it says",
+                commands.ask_dns(facts.query, server=half.server, options=f"-t {kind}"),
+            ),
+        )
     who = list(facts.evidence.saying(Said.SERVFAIL))
     filtered = next((a for a in who if a.filtered), None)
     if filtered:
         return _withheld(facts, filtered)
     return _refused_or_failed(facts, Said.SERVFAIL), Step(
         "Ask without DNSSEC: if that answers, fix DNSSEC, and else the zone's own servers",
-        f"dig +cd {facts.query}",
+        commands.ask_dns(facts.query, options="+cd"),
     )
 
 
@@ -229,27 +258,26 @@ def _silence(mute: list[str], evidence: Evidence) -> str:
 
 def _reach(mute: list[str], facts: Facts) -> Advice:
     server, _, port = mute[0].partition(":") if mute[0].count(":") == 1 else (mute[0], "", "53")
-    other = "" if port == "53" else f" -p {port}"
     others = [name for name in facts.evidence.servers if name not in mute]
     if facts.evidence.is_local_stub and not others:
         service = "systemd-resolved" if server == _SYSTEMD_STUB else "the resolver that listens there"
         start = (
-            "sudo systemctl restart systemd-resolved"
+            commands.start_resolver("systemd-resolved")
             if server == _SYSTEMD_STUB
-            else f"ss -lnup 'sport = :{port}'"
+            else commands.listening(port, kind="udp")
         )
         return (
             Step(f"Start {service}, on this machine", start),
             Step(
                 f"In a container, where nothing can listen at {server}, name a server of the network in "
-                f"{RESOLV_CONF} (docker run --dns ADDRESS, or dns: in Compose)"
+                f"{where()} (docker run --dns ADDRESS, or dns: in Compose)"
             ),
         )
-    remove = f", or remove it from {RESOLV_CONF}" if others else ""
+    remove = f", or remove it from {where()}" if others else ""
     return Step(
-        f"Open UDP and TCP port {port} to {server}{remove or f', or name another server in {RESOLV_CONF}'}. "
+        f"Open UDP and TCP port {port} to {server}{remove or f', or name another server in {where()}'}. "
         "See whether it answers",
-        f"dig{other} @{server} {facts.query}",
+        commands.ask_dns(facts.query, server=server, port=port),
     )
 
 
