@@ -16,7 +16,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 ENGINE_PACKAGES := icinga2-bin nagios4-core sudo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test systemd slow coverage fault-table demo pictures docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test systemd slow coverage fault-table demo windows pictures docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,10 @@ fault-table: setup compiled brain apt ## Run the fault matrix, record what the d
 
 demo: .demo/.ready ## See the doctor pass, then fail, against a dev brain on this machine
 	@PATH="$(CURDIR)/.demo/bin:$$PATH" docs/demo.sh
+
+windows: setup ## Run the package on Windows' CPython under Wine, and write docs/platforms.md (needs root)
+	@.ci/windows-root $(BIN)/python
+	@$(BIN)/python -m tests.windows
 
 pictures: setup ## Draw docs/pictures from what the doctor prints
 	@PYTHONPATH=. $(BIN)/python docs/pictures.py

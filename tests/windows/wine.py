@@ -1,0 +1,65 @@
+"""Programs of Windows' CPython, in the root directory that .ci/windows-root makes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+HERE = Path(__file__).parents[2]
+ROOT = HERE / ".windows" / "root"
+_PYTHON = "/win/python/python.exe"
+# Mounts in a namespace of their own: nothing of this is left behind.
+_ENTER = """
+mount --bind "$1" "$2/z4j" && mount --bind /proc "$2/proc" && mount --bind /dev "$2/dev" || exit 99
+root=$2; shift 2; exec chroot "$root" "$@"
+"""
+Done = subprocess.CompletedProcess[str]
+_QUIET = "error: XDG_RUNTIME_DIR is invalid or not set in the environment."
+
+
+def start(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start python.exe with these arguments."""
+    command = [*_enter(environ or {}), "wine", _PYTHON, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _enter(environ: Mapping[str, str]) -> list[str]:
+    given = {"HOME": "/root", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "WINEDEBUG": "-all", **environ}
+    return [
+        "unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "enter", str(HERE), str(ROOT),
+        "env", "-i", *(f"{name}={value}" for name, value in given.items()),
+    ]  # fmt: skip
+
+
+def run(
+    *arguments: str, environ: Mapping[str, str] | None = None, timeout_s: float = 90.0
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    process = start(*arguments, environ=environ)
+    out, err = process.communicate(timeout=timeout_s)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err.replace(f"{_QUIET}\n", ""))
+
+
+@contextlib.contextmanager
+def server() -> Iterator[None]:
+    """Keep Wine's server while this is entered: else each program would start it anew."""
+    _wineserver("-p600")
+    try:
+        yield
+    finally:
+        _wineserver("-k")
+
+
+def _wineserver(option: str) -> None:
+    command = [*_enter({}), "wineserver", option]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End it at once, as the task manager does: Wine gives TerminateProcess for SIGKILL."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(30)
