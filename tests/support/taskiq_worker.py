@@ -33,15 +33,7 @@ async def running_taskiq(
     """A worker of a `stream` or a `list` that runs until the block is left; it and its processes end then."""
     if not INTERPRETER.exists():
         unavailable("taskiq-redis is not installed: run `make taskiq`")
-    variables = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "TEST_QUEUE": QUEUE,
-        "REDIS_URL": redis_url,
-        "TEST_RUNS": str(directory / "runs"),
-        "TEST_BROKER": kind,
-        "Z4J_HOME": str(directory / "z4j"),
-        **environment,
-    }
+    variables = _variables(directory, redis_url, environment, kind)
     options = ["--workers", str(workers), "--max-async-tasks", str(at_once), "--max-prefetch", "0"]
     options += ["--shutdown-timeout", "2", "--wait-tasks-timeout", "1"]
     log = directory / f"taskiq-{time.monotonic_ns()}.log"
@@ -62,6 +54,34 @@ async def running_taskiq(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         await worker.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_scheduler(
+    directory: Path, redis_url: str, environment: Mapping[str, str], *, kind: str = "stream"
+) -> AsyncIterator[Program]:
+    """`taskiq scheduler` with the labels and a ListRedisScheduleSource, until the block is left."""
+    command = ["-m", "taskiq", "scheduler", "tests.support.taskiq_broker:scheduler"]
+    variables = _variables(directory, redis_url, environment, kind)
+    log = directory / "taskiq-scheduler.log"
+    scheduler = await Program.start(log, str(INTERPRETER), *command, environ=variables)
+    try:
+        yield scheduler
+    finally:
+        scheduler.process.kill()
+        await scheduler.process.wait()
+
+
+def _variables(directory: Path, redis_url: str, environment: Mapping[str, str], kind: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "TEST_QUEUE": QUEUE,
+        "REDIS_URL": redis_url,
+        "TEST_RUNS": str(directory / "runs"),
+        "TEST_BROKER": kind,
+        "Z4J_HOME": str(directory / "z4j"),
+        **environment,
+    }
 
 
 def runs(directory: Path) -> list[str]:

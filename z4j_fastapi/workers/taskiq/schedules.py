@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _DECLARED_LABEL = "schedule"
 KEPT_S = 180 * 24 * 3600
 """How long Redis keeps what was counted, and what was sent."""
 COUNTED_WITHIN_S = 3.0
+FOUND_EVERY_S = 60.0
+"""How often a worker that only counts looks which schedules there are."""
 _KEY_LENGTH = 12
 
 _Runs = Mapping[str, tuple[int, datetime | None]]
@@ -76,6 +79,8 @@ class Schedules(ScheduleSource):
         self._next_runs = NextRuns()
         self._counting: set[asyncio.Future[None]] = set()
         self._by_content: dict[str, str] = {}
+        self._keys: frozenset[str] = frozenset()
+        self._found_s = -FOUND_EVERY_S
 
     @property
     def has_any(self) -> bool:
@@ -126,12 +131,18 @@ class Schedules(ScheduleSource):
             content = digest(
                 [message.task_name, repr(list(message.args)), repr(sorted(message.kwargs.items()))]
             )
-            counting = asyncio.ensure_future(self._count(self._by_content.get(content, schedule_id)))
+            counting = asyncio.ensure_future(self._count(schedule_id, content))
             self._counting.add(counting)
             counting.add_done_callback(self._counting.discard)
 
-    async def _count(self, key: str) -> None:
+    async def _count(self, schedule_id: str, content: str) -> None:
         with contextlib.suppress(Exception):  # without Redis the worker has other worries
+            if time.monotonic() - self._found_s > FOUND_EVERY_S:  # another process shows them, perhaps
+                await self._found()
+            # an id of LabelScheduleSource is another one after each start of the scheduler
+            key = self._by_content.get(content, schedule_id)
+            if key not in self._keys:
+                return
             async with redis_of(self._broker, COUNTED_WITHIN_S) as redis:
                 await redis.hincrby(self._runs_key, f"count:{key}", 1)
                 await redis.hset(self._runs_key, f"last:{key}", datetime.now(UTC).isoformat())
@@ -170,6 +181,7 @@ class Schedules(ScheduleSource):
                         getattr(task, "interval", None),
                         task.time,
                     )
+        self._keys, self._found_s = frozenset(found), time.monotonic()
         return found
 
     @property
