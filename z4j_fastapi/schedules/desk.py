@@ -69,6 +69,8 @@ async def open_desk(
         with contextlib.suppress(StorageError, RuntimeError, TimeoutError):
             is_known = await _within(knows, READS_WITHIN_S)
     if not source.has_any and not is_known:
+        if memory is not None:
+            memory.close()
         return None
     once = None if directory is None else CommandMemory(directory)
     return ScheduleDesk(

@@ -36,10 +36,11 @@ class ScheduleMemory(SharedFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / FILE_NAME, _SCHEMA)
+        self._file = directory / FILE_NAME
 
     def knows(self, owner: str) -> bool:
-        """Whether a brain may show schedules of this owner."""
-        return bool(self.rows_of(owner))
+        """Whether a brain may show schedules of this owner. Makes no file."""
+        return self._file.exists() and bool(self.rows_of(owner))
 
     def rows_of(self, owner: str) -> list[dict[str, Any]]:
         """What was sent last of an owner."""
