@@ -217,7 +217,8 @@ class DeskSession:
 
     async def _run_now(self, key: str, task_id: str, deadline_s: float) -> Outcome:
         try:
-            await self._desk.run_now(key, task_id, max(1.0, deadline_s - time.monotonic()))
+            within_s = max(1.0, deadline_s - ACKNOWLEDGED_WITHIN_S - time.monotonic())
+            await self._desk.run_now(key, task_id, within_s)
         except Refused as exc:
             return refused(exc)
         except Failed as exc:
