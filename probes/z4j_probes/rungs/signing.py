@@ -146,8 +146,9 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
     details = {"clock_offset_s": round(offset_s, 3)} | heard.error | (closed.details() if closed else {})
     seen = [error_text(heard.error)] if heard.error else []
     seen += [f"of a frame that it sent, {heard.objection}"] if heard.objection else []
-    seen += [str(closed)] if closed else [f"not acknowledged within {heard.waited_s:.3g} s"]
-    message = f"{climb.endpoint.host} did not accept a signed frame: {', and '.join(seen)}"
+    seen += [str(closed)] if closed else []
+    message = f"{climb.endpoint.host} did not acknowledge a signed frame"
+    message += f": {', and '.join(seen)}" if seen else f" within {heard.waited_s:.3g} s"
     if code == "signing.clock_skew":
         message = f"{_clocks(offset_s)}, so signed frames are refused ({closed})"
     elif code == "signing.secret_wrong":
