@@ -26,11 +26,18 @@ MAY_IMPORT_ONLY = {
     "z4j_probes": {"z4j_probes"},
     "z4j_probes.errors": set[str](),
     "z4j_probes.invocation": set[str](),
+    "z4j_probes.replace_file": {"z4j_probes.portable"},
     "z4j_probes.result": set[str](),
+    "z4j_probes.size": set[str](),
     "z4j_probes.codes": {"z4j_probes.codes", "z4j_probes.portable", "z4j_probes.result"},
     "z4j_probes.portable": {"z4j_probes.portable"},
     "z4j_probes.protocol": {"z4j_probes.protocol", "z4j_probes.errors"},
-    "z4j_probes.storage": {"z4j_probes.storage", "z4j_probes.errors", "z4j_probes.portable"},
+    "z4j_probes.storage": {
+        "z4j_probes.storage",
+        "z4j_probes.errors",
+        "z4j_probes.portable",
+        "z4j_probes.replace_file",
+    },
     "z4j_fastapi.agent": {
         "z4j_fastapi.agent",
         "z4j_fastapi.buffer",
@@ -47,7 +54,12 @@ MAY_IMPORT_ONLY = {
         "z4j_probes",
     },
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
-    "z4j_fastapi.reports": {"z4j_fastapi.reports", "z4j_probes.invocation", "z4j_probes.result"},
+    "z4j_fastapi.reports": {
+        "z4j_fastapi.reports",
+        "z4j_probes.invocation",
+        "z4j_probes.result",
+        "z4j_probes.size",
+    },
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.signals", "z4j_probes"},
     "z4j_fastapi.inventory": {"z4j_fastapi.inventory", "z4j_fastapi.as_service", "z4j_probes"},
 }

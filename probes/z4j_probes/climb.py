@@ -78,7 +78,7 @@ class LiveSession:
 class Climb:
     """The state of one climb, released on exit unless `detach` handed the session over.
 
-    `introduce` makes the hello that `auth` sends.
+    `make_hello` makes the hello that `auth` sends.
     """
 
     endpoint: Product[Endpoint] = Product()  # config
@@ -100,9 +100,9 @@ class Climb:
     verifier: Product[FrameVerifier] = Product()  # signing
     pending: Product[tuple[dict[str, Any], ...]] = Product()  # signing
 
-    def __init__(self, settings: Settings, introduce: Callable[[Climb], Awaitable[Hello]]) -> None:
+    def __init__(self, settings: Settings, make_hello: Callable[[Climb], Awaitable[Hello]]) -> None:
         self.settings = settings
-        self.introduce = introduce
+        self.make_hello = make_hello
         self.started_at = datetime.now(UTC)
         self.started_s = time.monotonic()
         self._stack = AsyncExitStack()

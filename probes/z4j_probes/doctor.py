@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from z4j_probes.climb import Climb
-from z4j_probes.doctor_hello import introduce_doctor, introduce_second_doctor
+from z4j_probes.doctor_hello import doctor_hello, second_doctor_hello
 from z4j_probes.ladder import Ladder
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import CloseCode, Hello
@@ -19,7 +19,7 @@ from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult, Report
 from z4j_probes.settings import Settings
 
-Introduce = Callable[[Climb], Awaitable[Hello]]
+MakeHello = Callable[[Climb], Awaitable[Hello]]
 
 
 class Observer(Protocol):
@@ -48,15 +48,15 @@ class _LooksAway:
 class MakeLadder(Protocol):
     """Makes the ladder of one climb, from settings that it may load afresh."""
 
-    def __call__(self, *, introduce: Introduce) -> Ladder:
+    def __call__(self, *, make_hello: MakeHello) -> Ladder:
         """With that hello."""
 
 
 async def examine(registry: Registry, settings: Settings) -> Report:
     """What a doctor finds with these settings, within the default budgets."""
 
-    def make_ladder(*, introduce: Introduce) -> Ladder:
-        return Ladder(registry, settings, introduce=introduce)
+    def make_ladder(*, make_hello: MakeHello) -> Ladder:
+        return Ladder(registry, settings, make_hello=make_hello)
 
     return await Examination(make_ladder).run()
 
@@ -70,12 +70,12 @@ class Examination:
     def __init__(self, make_ladder: MakeLadder, observer: Observer | None = None) -> None:
         self._make_ladder = make_ladder
         self._observer: Observer = observer or _LooksAway()
-        self._begin(introduce_doctor)
+        self._begin(doctor_hello)
 
     async def run(self) -> Report:
         """Climb, release everything, and report; climb again where another doctor took the worker id over."""
         if not await self._climb(until_replaced=True):
-            self._begin(introduce_second_doctor)
+            self._begin(second_doctor_hello)
             await self._climb()
         return self.report()
 
@@ -83,8 +83,8 @@ class Examination:
         """What is known by now."""
         return self._ladder.report(self._state, self._results, interrupted=interrupted)
 
-    def _begin(self, introduce: Introduce) -> None:
-        self._ladder = self._make_ladder(introduce=introduce)
+    def _begin(self, make_hello: MakeHello) -> None:
+        self._ladder = self._make_ladder(make_hello=make_hello)
         self._state = self._ladder.start()
         self._results: list[ProbeResult] = []
         self._observer.head(self._ladder.report(self._state, ()))

@@ -20,17 +20,17 @@ from z4j_probes.threads import in_daemon_thread
 MAX_HOST_LENGTH = 96
 
 
-async def introduce_doctor(climb: Climb) -> Hello:
+async def doctor_hello(climb: Climb) -> Hello:
     """The doctor's hello."""
-    return await _introduce(climb, "")
+    return await _make_hello(climb, "")
 
 
-async def introduce_second_doctor(climb: Climb) -> Hello:
+async def second_doctor_hello(climb: Climb) -> Hello:
     """The doctor's hello with its pid in the id, for a climb after another doctor took the first one's id."""
-    return await _introduce(climb, f".{os.getpid()}")
+    return await _make_hello(climb, f".{os.getpid()}")
 
 
-async def _introduce(climb: Climb, suffix: str) -> Hello:
+async def _make_hello(climb: Climb, suffix: str) -> Hello:
     settings = climb.settings
     service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
     # Without a directory (the buffer probe failed or was left out) the id is still the same at each run.

@@ -40,7 +40,7 @@ class Ladder:
     """Climbs a registry's probes with one set of settings.
 
     `excluded` maps probes that will not run to what excluded them (see `selection.select`). `timeout_s` is
-    the budget of each probe (None: the probe's own default), `budget_s` that of the whole climb. `introduce`
+    the budget of each probe (None: the probe's own default), `budget_s` that of the whole climb. `make_hello`
     makes the hello that `auth` sends; without one it is the doctor's. With `look_closer`, probes that pass
     also look for what is worth a warning (`Probe.look_closer`): the doctor asks for it, an agent does not.
     """
@@ -50,7 +50,7 @@ class Ladder:
         registry: Registry,
         settings: Settings,
         *,
-        introduce: Callable[[Climb], Awaitable[Hello]] | None = None,
+        make_hello: Callable[[Climb], Awaitable[Hello]] | None = None,
         excluded: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         budget_s: float = RUN_BUDGET_S,
@@ -59,7 +59,7 @@ class Ladder:
     ) -> None:
         self.registry = registry
         self.settings = settings
-        self._introduce = introduce
+        self._make_hello = make_hello
         self._excluded = dict(excluded or {})
         self._timeout_s = timeout_s
         self._budget_s = budget_s
@@ -69,11 +69,11 @@ class Ladder:
 
     def start(self) -> Climb:
         """A fresh climb, to be used as an async context manager."""
-        if self._introduce is None:
-            from z4j_probes.doctor_hello import introduce_doctor
+        if self._make_hello is None:
+            from z4j_probes.doctor_hello import doctor_hello
 
-            self._introduce = introduce_doctor
-        return Climb(self.settings, self._introduce)
+            self._make_hello = doctor_hello
+        return Climb(self.settings, self._make_hello)
 
     async def climb(self, climb: Climb) -> AsyncGenerator[ProbeResult, None]:
         """Run the probes; yield one result each, in the registry's order, as soon as it is known.

@@ -207,7 +207,7 @@ async def test_a_worker_with_a_double_takes_another_name_and_says_so_once(
         second = agent_of(brain, tmp_path / "b", credentials)
         same = "host.web.0.12345678"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("z4j_fastapi.agent.hello.Introduction.worker_id", lambda *_: same)
+            patch.setattr("z4j_fastapi.agent.hello.AgentProfile.worker_id", lambda *_: same)
             async with first, second:
                 await brain.seen.until(
                     lambda: any(str(h.worker_id).startswith(f"{same}.") for h in brain.seen.hellos),

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.agents import closed_port
-from tests.support.climbs import SECRET
+from tests.support.ladders import SECRET
 from tests.support.namespaces import ROOT, python_environ
 from tests.support.programs import unavailable
 from z4j_fastapi.devbrain import DevBrain

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import command, document, environment, install_plugin, on_terminal, run, unmounted
-from tests.support.climbs import SECRET
+from tests.support.ladders import SECRET
 
 pytestmark = pytest.mark.component
 

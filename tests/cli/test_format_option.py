@@ -11,7 +11,7 @@ import pytest
 from lxml import etree
 
 from tests.support.cli import document, run
-from tests.support.climbs import SECRET, TOKEN
+from tests.support.ladders import SECRET, TOKEN
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.reports import FORMATS
 

@@ -9,7 +9,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.support.cli import run
-from tests.support.climbs import SECRET
+from tests.support.ladders import SECRET
 from z4j_fastapi import cli
 
 pytestmark = pytest.mark.component

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.brain_thread import brain_elsewhere
 from tests.support.cli import PATIENCE_S, command, environment, run
-from tests.support.climbs import SECRET
+from tests.support.ladders import SECRET
 from z4j_probes.env_file import parse_envfile
 
 pytestmark = pytest.mark.component

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cli
-from tests.support.climbs import SECRET, TOKEN
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.namespaces import ROOT
 
 pytestmark = pytest.mark.component

@@ -75,7 +75,7 @@ async def upgraded(
         yield websocket
 
 
-async def introduce(
+async def make_hello(
     websocket: ClientConnection, credentials: Credentials, worker_id: str | None = "web-1.web.0"
 ) -> BareAgent:
     """Say hello and take the answer."""
@@ -94,7 +94,7 @@ async def online(
 ) -> AsyncIterator[BareAgent]:
     """A live session."""
     async with upgraded(brain, credentials.token, ssl_context) as websocket:
-        yield await introduce(websocket, credentials, worker_id)
+        yield await make_hello(websocket, credentials, worker_id)
 
 
 async def close_code(websocket: ClientConnection) -> int | None:

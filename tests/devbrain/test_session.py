@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.devbrain.bare_agent import close_code, event, hello, introduce, online, upgraded
+from tests.devbrain.bare_agent import close_code, event, hello, make_hello, online, upgraded
 from z4j_fastapi.devbrain import DevBrain, Limits
 from z4j_probes.protocol import FrameSigner, decode_secret, unsigned_frame
 
@@ -234,7 +234,7 @@ async def test_secrets_of_two_projects_differ_and_do_not_mix() -> None:
         assert decode_secret(ours.hmac_secret) != decode_secret(theirs.hmac_secret)
         assert ours.hmac_secret == brain.mint("web-2").hmac_secret
         async with upgraded(brain, theirs.token) as websocket:
-            agent = await introduce(websocket, ours)
+            agent = await make_hello(websocket, ours)
             await agent.send("heartbeat", {})
             assert await close_code(websocket) == 4403
 

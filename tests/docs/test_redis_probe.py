@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cli
-from tests.support.climbs import SECRET, TOKEN
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.redis import running_redis
 
 pytestmark = pytest.mark.component

@@ -18,7 +18,7 @@ from tests.faults.scenarios.config import USER
 from tests.faults.scenarios.proxy import PASSWORD
 from tests.faults.stage import UPGRADE, Stage
 from tests.support.certificates import authority, issue
-from tests.support.climbs import TOKEN
+from tests.support.ladders import TOKEN
 from tests.support.nginx import Nginx, certificate_lines
 from tests.support.programs import unavailable
 from z4j_probes import Step

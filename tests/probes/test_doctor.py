@@ -11,7 +11,7 @@ import pytest
 from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
 from z4j_probes import Ladder, ProbeResult, Report, Settings, default_registry
 from z4j_probes.codes import outcome
-from z4j_probes.doctor import Examination, Introduce, examine, was_replaced
+from z4j_probes.doctor import Examination, MakeHello, examine, was_replaced
 
 REPLACED = Misbehaviour(close_at_first_signed=Close(4002, "replaced by a newer connection"))
 
@@ -59,8 +59,8 @@ async def test_a_doctor_that_is_replaced_climbs_again_with_an_id_of_its_own(
     registry, watching = default_registry(), Watching(brain)
     brain.misbehaviour = REPLACED
 
-    def make_ladder(*, introduce: Introduce) -> Ladder:
-        return Ladder(registry, settings, introduce=introduce)
+    def make_ladder(*, make_hello: MakeHello) -> Ladder:
+        return Ladder(registry, settings, make_hello=make_hello)
 
     report = await Examination(make_ladder, watching).run()
     assert report.ok
@@ -81,8 +81,8 @@ async def test_a_second_doctor_that_is_replaced_too_says_so(brain: DevBrain, set
 
 
 def test_an_interrupted_examination_reports_what_is_known(settings: Settings) -> None:
-    def make_ladder(*, introduce: Introduce) -> Ladder:
-        return Ladder(default_registry(), settings, introduce=introduce)
+    def make_ladder(*, make_hello: MakeHello) -> Ladder:
+        return Ladder(default_registry(), settings, make_hello=make_hello)
 
     report = Examination(make_ladder).report(interrupted=True)
     assert report.exit_code == 130

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.support.climbs import ladder, nobody, settings
+from tests.support.ladders import ladder, no_hello, settings
 from z4j_fastapi.agent.agent import PREFLIGHT_BUDGET_S
 from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status, Step, outcome, select
 from z4j_probes import ladder as ladder_module
@@ -143,7 +143,7 @@ async def test_reading_what_nobody_left_is_named() -> None:
 async def test_an_excluded_probe_has_its_row_with_what_excluded_it() -> None:
     registry = Registry([rung("a"), rung("b", needs="a"), rung("c", needs="b")])
     excluded = select(registry, skip=["b"])
-    report = await Ladder(registry, settings(), introduce=nobody, excluded=excluded).run()
+    report = await Ladder(registry, settings(), make_hello=no_hello, excluded=excluded).run()
     assert [(r.code, r.message) for r in report.results[1:]] == [
         ("b.skipped", "not run: excluded by --skip"),
         ("c.skipped", "not run: b is excluded by --skip"),
@@ -220,7 +220,7 @@ async def test_what_did_not_pass_is_not_looked_at_closer(code: str) -> None:
 
 async def test_an_agent_looks_no_closer() -> None:
     registry = Registry([rung("a", closer=finds_something_odd)])
-    report = await Ladder(registry, settings(), introduce=nobody, look_closer=False).run()
+    report = await Ladder(registry, settings(), make_hello=no_hello, look_closer=False).run()
     assert [result.code for result in report.results] == ["a.ok"]
 
 
@@ -262,19 +262,19 @@ async def test_a_probe_has_its_own_budget_unless_one_is_asked_for(
     timeout_s: float | None, taken_s: float
 ) -> None:
     registry = Registry([replace(rung("a", forever), budget_s=0.2)])
-    (result,) = (await Ladder(registry, settings(), introduce=nobody, timeout_s=timeout_s).run()).results
+    (result,) = (await Ladder(registry, settings(), make_hello=no_hello, timeout_s=timeout_s).run()).results
     assert result.message == f"the a check did not end within {taken_s:g} s"
 
 
 async def test_the_whole_climbs_budget_caps_that_of_a_probe() -> None:
     registry = Registry([replace(rung("a", forever), budget_s=60.0)])
-    (result,) = (await Ladder(registry, settings(), introduce=nobody, budget_s=0.05).run()).results
+    (result,) = (await Ladder(registry, settings(), make_hello=no_hello, budget_s=0.05).run()).results
     assert result.code == "a.timeout"
 
 
 async def test_the_whole_climb_has_a_budget_too() -> None:
     probes = [rung("a", forever), rung("b", forever, after="a"), rung("c", forever, after="b")]
-    climbing = Ladder(Registry(probes), settings(), introduce=nobody, timeout_s=5.0, budget_s=0.1)
+    climbing = Ladder(Registry(probes), settings(), make_hello=no_hello, timeout_s=5.0, budget_s=0.1)
     started = time.monotonic()
     report = await climbing.run()
     assert [r.code for r in report.results] == ["a.timeout", "b.timeout", "c.timeout"]
@@ -410,8 +410,8 @@ async def test_a_ladder_can_be_climbed_again_from_scratch() -> None:
 
 async def test_strict_makes_a_warning_red() -> None:
     registry = Registry([rung("a", giving("a.odd"))])
-    lenient = await Ladder(registry, settings(), introduce=nobody).run()
-    strict = await Ladder(registry, settings(), introduce=nobody, strict=True).run()
+    lenient = await Ladder(registry, settings(), make_hello=no_hello).run()
+    strict = await Ladder(registry, settings(), make_hello=no_hello, strict=True).run()
     assert (lenient.exit_code, strict.exit_code) == (0, 1)
 
 
@@ -421,7 +421,7 @@ async def test_every_result_has_its_duration() -> None:
 
 
 async def test_a_probe_for_which_no_time_is_left_says_so() -> None:
-    late = Ladder(Registry([rung("a", forever)]), settings(), introduce=nobody, budget_s=0.0)
+    late = Ladder(Registry([rung("a", forever)]), settings(), make_hello=no_hello, budget_s=0.0)
     (result,) = (await late.run()).results
 
     assert result.code == "a.timeout"

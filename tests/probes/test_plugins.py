@@ -36,7 +36,7 @@ def _point(name: str, attribute: str) -> EntryPoint:
 
 
 async def _results(*points: EntryPoint) -> dict[str, ProbeResult]:
-    ladder = Ladder(add_plugins(Registry(), points), Settings(), introduce=lambda climb: None)  # type: ignore[arg-type,return-value]
+    ladder = Ladder(add_plugins(Registry(), points), Settings(), make_hello=lambda climb: None)  # type: ignore[arg-type,return-value]
     return {result.name: result for result in (await ladder.run()).results}
 
 

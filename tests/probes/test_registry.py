@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.climbs import nobody, settings
+from tests.support.ladders import no_hello, settings
 from z4j_probes import (
     Climb,
     Code,
@@ -80,7 +80,7 @@ async def test_while_it_is_climbed_a_registrys_codes_are_known_by_name() -> None
 
         rows = (Code("plugged.bad", title, remedy=f"mend {title}"),)
         plugged = Probe("plugged", "?", (), run, "plugged.bad", codes=rows)
-        return Ladder(Registry([plugged]), settings(), introduce=nobody)
+        return Ladder(Registry([plugged]), settings(), make_hello=no_hello)
 
     one, other = await asyncio.gather(saying("the one").run(), saying("the other").run())
     assert [(r.message, r.hint) for r in one.results] == [("the one", "mend the one")]

@@ -10,7 +10,7 @@ import certifi
 import pytest
 
 from tests.support.certificates import authority
-from tests.support.climbs import settings
+from tests.support.ladders import settings
 from z4j_probes import Settings
 from z4j_probes.acting_as import ActingAs
 from z4j_probes.trust import load_trust

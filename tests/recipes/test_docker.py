@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.climbs import SECRET, TOKEN
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.programs import Program, free_port
 from tests.support.recipes import document, recipe
 

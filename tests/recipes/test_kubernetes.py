@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.agents import closed_port
-from tests.support.climbs import SECRET, TOKEN
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.recipes import document
 from z4j_fastapi import Z4JAgent
 from z4j_fastapi.devbrain import DevBrain

@@ -20,7 +20,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 
-from tests.support.climbs import SECRET
+from tests.support.ladders import SECRET
 from z4j_fastapi import reports
 
 # Far more than any command takes: a test that reaches it has found a hang.

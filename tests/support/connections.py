@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from tests.support.climbs import nobody, settings
+from tests.support.ladders import no_hello, settings
 from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
@@ -48,7 +48,7 @@ def ladder_to(
     lower = dns.PROBE if addresses is None else Probe("dns", "", ("config",), resolved, "dns.timeout")
     registry = Registry((Probe("config", "", (), config, "config.ok"), lower, tcp.PROBE))
     return Ladder(
-        registry, given or settings(), introduce=nobody, timeout_s=timeout_s, look_closer=look_closer
+        registry, given or settings(), make_hello=no_hello, timeout_s=timeout_s, look_closer=look_closer
     )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from z4j_fastapi.agent.description import describe
 from z4j_fastapi.agent.events import EventEncoder, EventKind
-from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.hello import AgentProfile
 from z4j_fastapi.agent.host import monkey_patching, reloader_that_watches
 from z4j_fastapi.agent.status import AgentStatus, State, StatusBoard
 from z4j_fastapi.agent.thread import AgentThread
@@ -105,7 +105,7 @@ class Z4JAgent:
             commands=None if commands is None else _choice(commands),
             read_files=False,
         )
-        introduction = Introduction(
+        profile = AgentProfile(
             role,
             framework,
             _names(engines),
@@ -134,7 +134,7 @@ class Z4JAgent:
         self._preflight_budget_s = usable.get("preflight", PREFLIGHT_BUDGET_S)
         self._shutdown_budget_s = usable.get("shutdown", SHUTDOWN_BUDGET_S)
         self._commanded = engine
-        self._introduction = introduction.with_engine(engine, settings.commands)
+        self._profile = profile.with_engine(engine, settings.commands)
         self._engine = engine.name if engine else _names(engines)[0] if engines else framework
         self._board = StatusBoard()
         self._thread: AgentThread | None = None
@@ -164,7 +164,7 @@ class Z4JAgent:
         return describe(
             self.status,
             self.settings,
-            self._introduction,
+            self._profile,
             started_at=self._started_at,
             latency=self._board.latency,
             missed=self._board.missed,
@@ -236,7 +236,7 @@ class Z4JAgent:
             return self
         thread = AgentThread(
             self._settings,
-            self._introduction,
+            self._profile,
             board,
             bounds=self._bounds,
             preflight_budget_s=self._preflight_budget_s,

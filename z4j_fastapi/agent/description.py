@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.hello import AgentProfile
 from z4j_fastapi.agent.status import AgentStatus
 from z4j_fastapi.agent.traffic import LATENCY_BOUNDS, Latency
 from z4j_probes import Settings, __version__
@@ -20,7 +20,7 @@ FORMAT = "z4j.agent/1"
 def describe(
     status: AgentStatus,
     settings: Settings,
-    introduction: Introduction,
+    profile: AgentProfile,
     *,
     started_at: datetime,
     latency: Latency,
@@ -40,9 +40,9 @@ def describe(
         "slot": slot,
         "version": __version__,
         "started_at": started_at.isoformat(timespec="seconds"),
-        "role": introduction.role,
-        "framework": introduction.framework,
-        "engines": list(introduction.engines),
+        "role": profile.role,
+        "framework": profile.framework,
+        "engines": list(profile.engines),
         **{name: shown[name] for name in ("brain_url", "project_id", "agent_name")},
         **status.to_dict(),
         "missed": missed,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from z4j_probes.portable import files, flags
+from z4j_probes.replace_file import replace_file
 
 FILE_NAME = "frame-size"
 # A number of bytes has fewer digits.
@@ -34,7 +34,4 @@ def remember_frame_size(state_directory: Path | None, identity: str, size: int |
         if size is None:
             path.unlink(missing_ok=True)
         elif recall_frame_size(state_directory, identity) != size:
-            # no fsync: after a power cut a damaged file counts as none
-            own = path.with_name(f".{FILE_NAME}-{os.getpid()}")
-            own.write_text(str(size))
-            files.replace(own, path)
+            replace_file(path, str(size).encode())  # a damaged one counts as none

@@ -26,7 +26,7 @@ _SUFFIX_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Introduction:
+class AgentProfile:
     """The parts that stay the same for the life of an agent."""
 
     role: str = "web"
@@ -36,7 +36,7 @@ class Introduction:
     capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     runtime_features: tuple[str, ...] = ()
 
-    def with_engine(self, engine: Engine | None, commands: str) -> Introduction:
+    def with_engine(self, engine: Engine | None, commands: str) -> AgentProfile:
         """The same, with what the owner lets a brain ask of this engine: nothing at all with "none"."""
         tokens = offered(engine, commands)
         if engine is None or tokens is None:
@@ -49,7 +49,7 @@ class Introduction:
         """What can be asked of this process."""
         return Offer(self.engines, self.schedulers, self.capabilities)
 
-    def with_schedules(self, owner: str, *, may_run: bool) -> Introduction:
+    def with_schedules(self, owner: str, *, may_run: bool) -> AgentProfile:
         """The same, with the worker's own schedules, which a brain may then ask for."""
         return replace(
             self,

@@ -20,7 +20,7 @@ from z4j_fastapi.agent.delivery import Delivery
 from z4j_fastapi.agent.files import SettingsFiles
 from z4j_fastapi.agent.frame_size import recall_frame_size, remember_frame_size
 from z4j_fastapi.agent.gauges import Gauges
-from z4j_fastapi.agent.hello import Introduction, last_hello
+from z4j_fastapi.agent.hello import AgentProfile, last_hello
 from z4j_fastapi.agent.outage import Outage, sentence
 from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
@@ -67,7 +67,7 @@ class Supervisor:
         self,
         registry: Registry,
         settings: Settings,
-        introduction: Introduction,
+        profile: AgentProfile,
         *,
         identity: str,
         directory: StateDirectory | None,
@@ -85,7 +85,7 @@ class Supervisor:
         """Those that the settings come from."""
         self.keeps_events = True
         """False once settings are so broken that no later start would look for events in this place."""
-        self._introduction = introduction
+        self._profile = profile
         self._identity = identity
         self._state_directory = directory
         self._buffer = buffer
@@ -103,7 +103,7 @@ class Supervisor:
         self.rejections = Rejections()
         self.traffic = Traffic()
         home = None if directory is None else directory.path
-        self._peers = Peers(home, identity, introduction.offer, commands.act_for_another, commands.is_running)
+        self._peers = Peers(home, identity, profile.offer, commands.act_for_another, commands.is_running)
         commands.peers = self._peers
         self._delivery = Delivery(recall_frame_size(self._directory, identity))
         self._outage = Outage()
@@ -212,7 +212,7 @@ class Supervisor:
         ladder = Ladder(
             self._registry,
             self.settings,
-            introduce=self._introduce,
+            make_hello=self._make_hello,
             budget_s=RUN_BUDGET_S,
             look_closer=False,
         )
@@ -249,9 +249,9 @@ class Supervisor:
             self._buffer.close()  # before the host goes on: `emit` is not to promise what nothing keeps
         self._board.change(State.DISABLED, code, reason, report=report)
 
-    async def _introduce(self, climb: Climb) -> Hello:
-        offer = await self._peers.introduction()
-        return self._introduction.hello(climb.settings, self._worker_id, self._started_at, offer)
+    async def _make_hello(self, climb: Climb) -> Hello:
+        offer = await self._peers.profile()
+        return self._profile.hello(climb.settings, self._worker_id, self._started_at, offer)
 
     async def _live(self, live: LiveSession, report: Report) -> None:
         self._session = Session(
@@ -387,7 +387,7 @@ class Supervisor:
         chosen = self._state_directory
         # by the directory that was asked for: a worker is the same one while that can't be used
         directory = (chosen.requested or chosen.path) if chosen else None
-        return self._introduction.worker_id(self._buffer.slot, directory, self._identity)
+        return self._profile.worker_id(self._buffer.slot, directory, self._identity)
 
     def _note_replacement(self) -> None:
         now_s = time.monotonic()

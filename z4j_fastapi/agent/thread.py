@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from z4j_fastapi.agent.hello import Introduction
+from z4j_fastapi.agent.hello import AgentProfile
 from z4j_fastapi.agent.status import State, StatusBoard
 from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log, traceback_text
@@ -57,7 +57,7 @@ class AgentThread:
     def __init__(
         self,
         settings: Settings,
-        introduction: Introduction,
+        profile: AgentProfile,
         board: StatusBoard,
         *,
         bounds: Bounds,
@@ -70,7 +70,7 @@ class AgentThread:
         host_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._settings = settings
-        self._introduction = introduction
+        self._profile = profile
         self._board = board
         self._bounds = bounds
         self._preflight_budget_s = preflight_budget_s
@@ -250,13 +250,13 @@ class AgentThread:
         desk = await open_desk(
             self._settings, self._engine, self._host_loop, directory, commands.record, self._safe
         )
-        introduction = self._introduction
+        profile = self._profile
         if desk is not None:
-            introduction = introduction.with_schedules(desk.owner, may_run=desk.may_run)
+            profile = profile.with_schedules(desk.owner, may_run=desk.may_run)
         self._supervisor = supervisor = Supervisor(
             default_registry(),
             self.settings,
-            introduction,
+            profile,
             identity=opened.identity,
             directory=opened.directory,
             buffer=opened.buffer,

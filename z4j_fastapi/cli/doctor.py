@@ -41,7 +41,7 @@ from z4j_probes import (
     select,
 )
 from z4j_probes.acting_as import ActingAs
-from z4j_probes.doctor import Introduce
+from z4j_probes.doctor import MakeHello
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
 from z4j_probes.portable.system import is_linux
@@ -260,13 +260,13 @@ class _Doctor:
             return bytes.fromhex(self._act_as(target.service, act)["bundle"])
 
     def _ladder(
-        self, *, introduce: Introduce, budget_s: float | None = None, acting_as: ActingAs | None = None
+        self, *, make_hello: MakeHello, budget_s: float | None = None, acting_as: ActingAs | None = None
     ) -> Ladder:
         options = self._options
         return Ladder(
             self._registry,
             replace(options.load_settings(), acting_as=acting_as),
-            introduce=introduce,
+            make_hello=make_hello,
             excluded=self._excluded,
             timeout_s=options.timeout_s,
             budget_s=self._budget_s(budget_s),

@@ -13,10 +13,11 @@ from z4j_fastapi.cli.output import emit
 from z4j_fastapi.cli.streams import stdout_encoding
 from z4j_fastapi.cli.versions import versions
 from z4j_fastapi.reports.table import can_encode
-from z4j_fastapi.reports.text import amount, in_ascii, printable
+from z4j_fastapi.reports.text import in_ascii, printable
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Settings, __version__
 from z4j_probes.portable import user
+from z4j_probes.size import amount
 from z4j_probes.storage import requested_directory
 from z4j_probes.variables import VARIABLES
 

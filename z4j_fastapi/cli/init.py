@@ -18,7 +18,7 @@ from z4j_fastapi.cli.streams import stdout_encoding
 from z4j_fastapi.reports.printers import PlainPrinter
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Ladder, Settings, default_registry
-from z4j_probes.doctor import Introduce
+from z4j_probes.doctor import MakeHello
 from z4j_probes.invocation import MODULE, as_started
 from z4j_probes.variables import VARIABLES
 
@@ -91,8 +91,8 @@ def _check(values: dict[str, str]) -> int:
     """What the doctor finds with these values in this environment; its exit status."""
     others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in values}
 
-    def make_ladder(*, introduce: Introduce, **_: Any) -> Ladder:
-        return Ladder(default_registry(), Settings.load(environ=others | values), introduce=introduce)
+    def make_ladder(*, make_hello: MakeHello, **_: Any) -> Ladder:
+        return Ladder(default_registry(), Settings.load(environ=others | values), make_hello=make_hello)
 
     width = shutil.get_terminal_size().columns
     printer = PlainPrinter(emit, width=width, verbose=False, encoding=stdout_encoding())

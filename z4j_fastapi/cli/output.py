@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +13,7 @@ from z4j_fastapi.cli import EXIT_INTERNAL, EXIT_USAGE
 from z4j_fastapi.cli.streams import write_stdout
 from z4j_fastapi.reports.text import printable
 from z4j_fastapi.signals import interruptible
-from z4j_probes.portable import files
+from z4j_probes.replace_file import replace_file
 
 
 def usage_error(message: str) -> NoReturn:
@@ -70,7 +69,8 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
             with interruptible():  # nobody may be reading there
                 path.write_bytes(data)
         else:
-            _replace(path.resolve(), data, mode)
+            target = path.resolve()
+            replace_file(target, data, mode=_mode_of(target) if mode is None else mode)
     except OSError as exc:
         note(f"error: can't write {path}: {exc.strerror or exc}")
         raise SystemExit(EXIT_INTERNAL) from None
@@ -92,18 +92,9 @@ def append_file(path: Path, text: str) -> None:
         raise SystemExit(EXIT_INTERNAL) from None
 
 
-def _replace(path: Path, data: bytes, mode: int | None) -> None:
-    if mode is None:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            files.set_mode(descriptor, name, mode)
-        files.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+def _mode_of(path: Path) -> int:
+    """That of the file, or what the umask lets a new one have."""
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
 
 
 def _umask() -> int:

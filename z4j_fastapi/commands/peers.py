@@ -99,7 +99,7 @@ class Peers:
             async with self._socket:
                 await asyncio.Event().wait()
 
-    async def introduction(self) -> Offer:
+    async def profile(self) -> Offer:
         """What to say in a hello that is about to leave."""
         self._said = self._offer.joined([peer.offer for peer in await self._others()])
         self._said_s = time.monotonic()

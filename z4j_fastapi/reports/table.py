@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from z4j_fastapi.reports.text import amount, in_ascii, printable, shorten, step_lines, wrap
+from z4j_fastapi.reports.text import in_ascii, printable, shorten, step_lines, wrap
 from z4j_fastapi.reports.wording import (
     SETTINGS,
     closing_word,
@@ -22,6 +22,7 @@ from z4j_fastapi.reports.wording import (
     took,
 )
 from z4j_probes.result import ProbeResult, Report, Status
+from z4j_probes.size import amount
 
 # Lines longer than this are hard to read, however wide the terminal is.
 _WIDEST = 110

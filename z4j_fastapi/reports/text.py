@@ -74,13 +74,3 @@ def sentence(step: Step) -> str:
     if step.command:
         return f"{step.text}:"
     return step.text if step.text.endswith((".", "!", "?", ":")) else f"{step.text}."
-
-
-def amount(size_bytes: float) -> str:
-    """A number of bytes for people."""
-    unit = "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size_bytes < 1024:
-            break
-        size_bytes, unit = size_bytes / 1024, larger
-    return f"{size_bytes:.3g} {unit}" if size_bytes < 1000 else f"{size_bytes:.0f} {unit}"

@@ -62,8 +62,8 @@ def compare_project(configured: str, reported: str) -> bool | None:
 
 
 async def run(climb: Climb) -> ProbeResult:
-    """Introduce whoever climbs, and read the brain's answer."""
-    climb.hello = await climb.introduce(climb)
+    """Send the hello, and read the brain's answer."""
+    climb.hello = await climb.make_hello(climb)
     sent_at, sent_s = utc_now(), time.monotonic()
     await say(climb, climb.hello.frame(now=sent_at))
     answer = await hear(climb)
@@ -220,5 +220,5 @@ PROBE = Probe(
     run=naming_origin(run),
     timeout_code="auth.no_reply",
     waits_for=lambda climb: f"handshake with {climb.endpoint.authority}",
-    after=("buffer",),  # who introduces itself has its worker id from the state directory
+    after=("buffer",),  # the hello has its worker id from the state directory
 )

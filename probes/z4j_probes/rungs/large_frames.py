@@ -183,7 +183,7 @@ async def _usual_only(climb: Climb) -> Flight | None:
     """
     from z4j_probes.rungs import built_in
 
-    async with Climb(climb.settings, climb.introduce) as again:
+    async with Climb(climb.settings, climb.make_hello) as again:
         if climb.has("directory"):
             again.directory = climb.directory
         for probe in built_in():

@@ -6,16 +6,14 @@ changes nothing there. Kept in `<state>/<identity>/hello.json`, mode 0600; it ho
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from z4j_probes.portable import files, flags
+from z4j_probes.replace_file import replace_file
 from z4j_probes.storage.directory import private_directory
 from z4j_probes.storage.faults import storage_error
 
@@ -40,16 +38,7 @@ def remember_hello(state_directory: Path, identity: str, hello: LastHello) -> No
     directory = private_directory(state_directory, identity)
     text = json.dumps(asdict(hello), indent=1, sort_keys=True)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{FILE_NAME}-", dir=directory)
-        try:
-            # No fsync: after a power cut a damaged file counts as none, and the next handshake mends it.
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            files.replace(name, directory / FILE_NAME)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        replace_file(directory / FILE_NAME, text.encode())
     except OSError as exc:
         raise storage_error(exc, f"can't write {directory / FILE_NAME}") from exc
 

@@ -6,8 +6,8 @@ import uuid
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import UPGRADE, Stage
-from tests.support.climbs import SECRET, TOKEN
 from tests.support.http_peers import text_frame, upgrading
+from tests.support.ladders import SECRET, TOKEN
 from z4j_fastapi.devbrain import Close, DevBrain, Limits, Misbehaviour
 from z4j_probes.protocol import CloseCode
 

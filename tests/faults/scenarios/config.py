@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import Stage
 from tests.support.certificates import authority
-from tests.support.climbs import BRAIN_URL, SECRET, TOKEN
+from tests.support.ladders import BRAIN_URL, SECRET, TOKEN
 
 USER = 4242
 """A user without an entry in passwd, as containers are given."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, Stage
-from tests.support.climbs import SECRET, TOKEN
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.netlab import HOSTS, NetLab
 
 RESOLVER = "192.0.2.53"

@@ -7,9 +7,9 @@ import asyncio
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, Stage
 from tests.support.certificates import authority, issue, server_context
-from tests.support.climbs import SECRET, TOKEN
 from tests.support.connections import closed_port, reset
 from tests.support.http_peers import Behaviour, Peer, answering, silent
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.netlab import NetLab
 from tests.support.programs import program
 

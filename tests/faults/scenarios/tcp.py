@@ -6,8 +6,8 @@ import socket
 
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, BRAIN_IP6, Stage
-from tests.support.climbs import SECRET, TOKEN
 from tests.support.connections import black_hole, closed_port
+from tests.support.ladders import SECRET, TOKEN
 
 
 def dialling(address: str, *, words: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Case:

@@ -7,9 +7,9 @@ import asyncio
 from tests.faults.scenario import Case, scenario
 from tests.faults.stage import BRAIN_IP, Stage
 from tests.support.certificates import Issued, issue
-from tests.support.climbs import SECRET, TOKEN
 from tests.support.connections import reset
 from tests.support.http_peers import Peer, greeting, silent
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.nginx import certificate_lines
 from tests.support.programs import Program, free_port, program
 

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.footing import climbed, probe, settings_for
 from tests.support.http_peers import close_frame, peer, text_frame, upgrading
+from tests.support.ladders import climbed, probe, settings_for
 from z4j_fastapi.devbrain import Close, Credentials, DevBrain, Misbehaviour
 from z4j_probes.result import ProbeResult, Status
 from z4j_probes.rungs.auth import classify, compare_project

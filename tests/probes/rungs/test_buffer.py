@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.climbs import climb_to, ladder, settings
+from tests.support.ladders import climb_to, ladder, settings
 from tests.support.namespaces import run_python_with_mount
 from z4j_fastapi.buffer import SetAside
 from z4j_probes import ProbeResult, Settings, Status, StorageError

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from tests.support.certificates import authority
-from tests.support.climbs import BRAIN_URL, SECRET, TOKEN, climb_to, ladder, settings
+from tests.support.ladders import BRAIN_URL, SECRET, TOKEN, climb_to, ladder, settings
 from tests.support.programs import program
 from z4j_probes import ProbeResult, Settings, Status, Step
 from z4j_probes.rungs.config import probe as config

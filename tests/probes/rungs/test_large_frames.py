@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.footing import climbed, probe, settings_for
+from tests.support.ladders import climbed, probe, settings_for
 from tests.support.message_limit import gateway
 from z4j_fastapi.devbrain import NEVER, DevBrain, Misbehaviour
 from z4j_fastapi.devbrain.state import Limits

@@ -14,7 +14,7 @@ import uvloop
 from z4j_fastapi.devbrain import Close, DevBrain, Misbehaviour
 from z4j_probes import Ladder, Report, Settings, Status, default_registry
 from z4j_probes.doctor import was_replaced
-from z4j_probes.doctor_hello import introduce_second_doctor
+from z4j_probes.doctor_hello import second_doctor_hello
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def test_a_second_doctor_leaves_the_first_one_alone(brain: DevBrain, setti
     first = Ladder(default_registry(), settings)
     async with first.start() as climb:
         assert all([result.ok async for result in first.climb(climb)])
-        second = await Ladder(default_registry(), settings, introduce=introduce_second_doctor).run()
+        second = await Ladder(default_registry(), settings, make_hello=second_doctor_hello).run()
         assert second.ok
         await brain.wait_for_workers(1)
         assert brain.online_workers == (climb.hello.worker_id,)

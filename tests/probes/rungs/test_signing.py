@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.footing import BUDGET_S, climbed, footing, probe, settings_for
 from tests.support.hostile_relay import hostile_relay
+from tests.support.ladders import BUDGET_S, climbed, from_websocket_up, probe, settings_for
 from z4j_fastapi.devbrain import NEVER, Close, Credentials, DevBrain, Misbehaviour
 from z4j_probes.errors import FrameRejected, ProtocolError
 from z4j_probes.ladder import Ladder
@@ -171,7 +171,7 @@ async def between_hello_and_acknowledgement(
     brain: DevBrain, settings: Settings, act: Any, *, timeout_s: float = BUDGET_S, look_closer: bool = True
 ) -> Any:
     """Let the brain do something before it acknowledges; the climb's results and its pending frames."""
-    ladder = Ladder(footing(), settings, timeout_s=timeout_s, look_closer=look_closer)
+    ladder = Ladder(from_websocket_up(), settings, timeout_s=timeout_s, look_closer=look_closer)
     async with ladder.start() as climb:
 
         async def results() -> dict[str, ProbeResult]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.support.climbs import settings
 from tests.support.connect_proxy import ConnectProxy, connect_proxy, hangs, resets, says, tunnels
 from tests.support.connections import address, black_hole, climbed, closed_port, ladder_to
+from tests.support.ladders import settings
 from z4j_probes import ProbeResult, Settings
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.http_response import Answer

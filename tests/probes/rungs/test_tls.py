@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import CLIENT, Issued, authority, issue, server_context, weak_key
-from tests.support.climbs import climb_to, ladder, settings
 from tests.support.connect_proxy import Answering, ConnectProxy, connect_proxy
+from tests.support.ladders import climb_to, ladder, settings
 from tests.support.tls_servers import TlsServer, tls_server
 from z4j_probes import ProbeResult, Status
 from z4j_probes.rungs.config import probe as config

@@ -12,7 +12,6 @@ import pytest
 import trustme
 
 from tests.support.certificates import authority, issue, server_context
-from tests.support.footing import climbed, probe, settings_for
 from tests.support.http_peers import (
     answering,
     asking_for_client_certificate,
@@ -25,6 +24,7 @@ from tests.support.http_peers import (
     text_frame,
     upgrading,
 )
+from tests.support.ladders import climbed, probe, settings_for
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.http_response import Answer, parse_answer

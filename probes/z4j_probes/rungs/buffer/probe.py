@@ -31,6 +31,7 @@ from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.settings import Settings
+from z4j_probes.size import amount
 from z4j_probes.storage import (
     StateDirectory,
     choose,
@@ -144,7 +145,7 @@ def verdict_on(
         "uid": uid,
     }
     low = free_bytes < LOW_SPACE_BYTES
-    space = f"{'only ' if low else ''}{_amount(free_bytes)} free"
+    space = f"{'only ' if low else ''}{amount(free_bytes)} free"
     if chosen.relocated:
         details |= {"reason": chosen.reason, "reason_code": chosen.code, "refused": chosen.refused}
         reasons = f"{chosen.reason}; {chosen.refused}" if chosen.refused else chosen.reason
@@ -304,15 +305,6 @@ def _found_damaged(path: Path, start: bytes, *, uid: int | None, unit: ServiceUn
             "uid": uid,
         },
     )
-
-
-def _amount(size_bytes: int) -> str:
-    amount, unit = float(size_bytes), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
 
 
 PROBE = Probe(
