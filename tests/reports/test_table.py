@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from tests.support.certificates import authority, issue, server_context
 from tests.support.cli import on_terminal, run
 from tests.support.connections import closed_port
+from tests.support.ladders import SECRET, TOKEN
 from tests.support.reports import (
     NAMES,
     expired_certificate,
@@ -250,6 +252,26 @@ def test_on_a_terminal_rows_are_colored_and_keep_to_its_width(tmp_path: Path, co
     assert re.search(r"not run +buffer, dns, tcp, tls, websocket, auth, signing", shown)
     lines = [line.rpartition("\r")[2] for line in shown.replace("\r\n", "\n").split("\n")]
     assert max(len(line) for line in lines if "explain" not in line) <= columns
+
+
+@pytest.mark.component
+@pytest.mark.parametrize(("scheme", "probe"), [("https", "tls"), ("http", "websocket")])
+def test_a_terminal_shows_which_check_waits_and_for_how_long(tmp_path: Path, scheme: str, probe: str) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        given = {"Z4J_BRAIN_URL": url, "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+        _, seen = on_terminal("doctor", "--timeout", "3", home=tmp_path, columns=100, env=given)
+
+    waiting = re.findall(r"^ *[⠀-⣿] (\w+) .*127\.0\.0\.1.* (\d) of 3 s *$", lines_drawn(seen), re.MULTILINE)
+    assert (probe, "2") in waiting
+    assert {name for name, _ in waiting} == {probe}
+
+
+def lines_drawn(seen: bytes) -> str:
+    """Every state of every line that a terminal was given."""
+    return re.sub(r"[\r\n]+", "\n", ESCAPE.sub(b"", seen).decode())
 
 
 @pytest.mark.component
