@@ -335,3 +335,14 @@ async def root_would_make_the_directory_of_a_service(stage: Stage) -> Case:
     home.mkdir(mode=0o700)
     os.chown(home, USER, USER)
     return Case(await plain(stage, Z4J_HOME=str(home / "z4j")), words=(str(home / "z4j"),))
+
+
+@scenario(
+    "buffer.unexpected",
+    "a sandbox that forbids threads",
+    "a sandbox forbids it",
+    hint=("20.10.10", "seccomp=unconfined"),
+)
+async def a_sandbox_forbids_threads(stage: Stage) -> Case:
+    """a seccomp filter lets clone3 fail with EPERM, as Docker before 20.10.10 does: no limit is near"""
+    return Case(await plain(stage), handicap=("clone3=no",))
