@@ -186,11 +186,14 @@ def status_pictures(terminal: str) -> dict[str, str]:
     text = terminal.replace("\r\n", "\n").strip("\n").replace(sys.executable, "python")
     text = text.replace(f"host {socket.gethostname()}", "host shop-1").replace("user root", "user app")
     text = re.sub(r"http://127\.0\.0\.1:\d+", "https://brain.example", text).replace("0.0.0+dev", "1.13.0")
-    # the same everywhere: numbers of processes in their order, and for how long they are online
-    numbers = sorted({int(pid) for pid in re.findall(r"(?:process |m |[✓!] )(47\d\d)\b", text)})
+    # the same everywhere: the numbers of processes, by their place, for how long they are online, and what a
+    # worker has said of itself so far
+    numbers = dict.fromkeys(re.findall(r"(?:process |m |[✓!] )(47\d\d)\b", text))
     for index, number in enumerate(numbers):
-        text = text.replace(str(number), f"48{index:02}")
+        text = text.replace(number, f"48{index:02}")
     text = re.sub(r"online +\d+ (s|min)", lambda m: "online" + "3 min".rjust(len(m[0]) - 6), text)
+    told = re.compile(r"(task +online +3 min)( +\d+)( +\d+)( +(?:\d+ s|\d+ min|-))(?= +0 +0)")
+    text = told.sub(lambda m: f"{m[1]}{'0':>{len(m[2])}}{m[3]}{'8 s':>{len(m[4])}}", text)
     return {f"status-{theme}": drawn("status", theme, text, "status") for theme in THEMES}
 
 

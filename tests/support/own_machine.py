@@ -1,6 +1,7 @@
 """A machine of a test's own, as far as processes and temporary directories go: other tests have agents, too.
 
-The script runs with a /proc in which only its own processes are, and with an empty /tmp and /var/tmp.
+The script runs with a /proc in which only its own processes are, of no systemd unit, and with an empty /tmp
+and /var/tmp.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def on_own_machine(
     budget_s: float = _BUDGET_S,
 ) -> Any:
     """What the script prints last, as JSON. Skips where namespaces are not permitted."""
-    command = [program("unshare"), "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private"]
-    command += ["sh", "-c", _OWN, "sh"]
+    command = [program("unshare"), "--mount", "--pid", "--cgroup", "--fork", "--mount-proc"]
+    command += ["--propagation", "private", "sh", "-c", _OWN, "sh"]
     permitted = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if permitted.returncode != 0:
         unavailable(f"no namespaces: {permitted.stderr.strip()}")

@@ -43,7 +43,7 @@ class StatusWriter:
         file = self._file_in(directory)
         is_due = time.monotonic() - self._written_s >= WRITE_EVERY_S
         is_news = any(said[name] != self._written.get(name) for name in _STATE)
-        if file.is_there and not is_news and (not is_due or said == self._written):
+        if not is_news and not (is_due and (said != self._written or not file.is_there)):
             return
         self._written_s = time.monotonic()  # also where it fails: a disk that is full stays so for a while
         with contextlib.suppress(StorageError):

@@ -37,6 +37,7 @@ from z4j_probes import (
     Report,
     SelectionError,
     Settings,
+    Status,
     default_registry,
     select,
 )
@@ -131,7 +132,6 @@ class _Doctor:
             return self._with_worker(report, sys.executable)
 
         interpreter = sys.executable
-
         # here: where the service is, this program's files need not be
         from z4j_fastapi.as_service.finding import older_secret
         from z4j_fastapi.as_service.process import family_of
@@ -140,7 +140,7 @@ class _Doctor:
         with self._target() as target:
             if target.service is not None and self._options.worker is not None:
                 interpreter = interpreter_of(target.service.pid)
-            rows = () if target.finding is None else (target.finding,)
+            rows = [] if target.finding is None else [target.finding]
             service = target.service
             if service is None:
                 ladder = Ladder(self._registry, self._options.with_labels(Settings()))
@@ -157,7 +157,8 @@ class _Doctor:
                 said = self._act_as(service, act)
                 report = Report.from_dict(said["report"])
                 if said["changed"]:
-                    rows = (*rows, older_secret(service.pid, service.unit, said["changed"]))
+                    older = older_secret(service.pid, service.unit, said["changed"])
+                    rows = [*(row for row in rows if row.status is not Status.PASS), older]
             config = dict(report.config)
             if target.remarks:
                 config["remarks"] = [*config.get("remarks", ()), *target.remarks]
