@@ -245,6 +245,26 @@ def test_a_doctor_ends_with_the_process_that_started_it_unless_it_was_told_to_go
         os.kill(pid, signal.SIGTERM)
 
 
+def test_a_status_that_is_watched_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    watching = command("status", "--watch", "0.1", "--json")
+    shell = subprocess.Popen(
+        [program("sh"), "-c", '"$@" & echo $!; wait', "sh", *watching],
+        env=environment(tmp_path, {"Z4J_HOME": str(tmp_path)}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert shell.stdout is not None
+    pid = int(shell.stdout.readline())
+    assert shell.stdout.readline(), "it has begun"
+    watched = os.pidfd_open(pid)
+    shell.kill()
+    gone, _, _ = select.select([watched], [], [], PATIENCE_S)
+    os.close(watched)
+    shell.stdout.close()
+    shell.wait()
+    assert gone
+
+
 def test_an_interrupted_run_says_what_it_was_waiting_for(tmp_path: Path) -> None:
     plugin = install_plugin(tmp_path / "site", "waiting", HANGING)
     env = SETTINGS | plugin | {"Z4J_HMAC_SECRET": "A" * 43, "Z4J_TOKEM": "a warning of a bystander"}

@@ -17,7 +17,7 @@ from z4j_fastapi.cli.options import LONGEST_S
 from z4j_fastapi.cli.output import check_target, emit, invalid, note, usage_error, write_file
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.inventory.survey import Survey, survey
-from z4j_fastapi.signals import interruptible
+from z4j_fastapi.signals import end_with_parent, interruptible
 from z4j_probes import Settings
 
 FORMATS = ("table", "json", "openmetrics")
@@ -38,6 +38,7 @@ class StatusOptions:
 def run(options: StatusOptions) -> int:
     """Do what the options say; the exit status."""
     _check(options)
+    end_with_parent()
     told: set[str] = set()
     while True:
         started_s = time.monotonic()
