@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from z4j_fastapi.workers.examination.finding import Asked, Finding
 from z4j_probes import ProbeResult, Settings
 from z4j_probes.codes import outcome
+from z4j_probes.portable import processes
 from z4j_probes.storage import identity
 
 WITHIN_S = 30.0
@@ -87,8 +87,7 @@ def _ask(interpreter: str, asked: Asked, within_s: float) -> Finding:
         try:
             answer, _ = process.communicate(text, timeout=within_s)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            processes.kill_group(process)
             process.communicate()
             return _failed(f"importing {asked.target} did not end within {within_s:g} s")
     with contextlib.suppress(ValueError, TypeError):

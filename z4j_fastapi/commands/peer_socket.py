@@ -23,6 +23,7 @@ from typing import Any, Self
 from z4j_fastapi.buffer import forks
 from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import flags, user
 from z4j_probes.storage import private_directory
 
 DIRECTORY = "peers"
@@ -183,7 +184,7 @@ def _is_own_user(writer: asyncio.StreamWriter) -> bool:
     connection = writer.get_extra_info("socket")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
-    return bool(uid == os.geteuid())
+    return bool(uid == user.uid())
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
@@ -206,7 +207,7 @@ def _short(directory: Path) -> Iterator[str]:
     if len(os.fsencode(directory)) + 1 + len(f".{2**22}-{8 * 'f'}{SUFFIX}") < MAX_PATH:
         yield str(directory)
         return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(directory, flags.READ | flags.DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}"
     finally:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from z4j_fastapi.inventory.metrics import OPENMETRICS, PROMETHEUS, render
-from z4j_fastapi.inventory.rows import AgentRow, user_name
+from z4j_fastapi.inventory.rows import AgentRow
+from z4j_probes.portable import user
 from z4j_probes.storage import read_status_files
 
 
@@ -39,5 +40,5 @@ def rows_beside(description: Mapping[str, Any]) -> list[AgentRow]:
                     rows.append(row)
     where = directory if isinstance(directory, str) else ""
     facts: dict[str, str] = {"directory": where, "state_directory": os.path.dirname(where)}
-    facts["user"] = user_name(os.geteuid())
+    facts["user"] = user.name()
     return [replace(row, **facts) for row in (own, *rows) if row is not None]  # type: ignore[arg-type]

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import stat
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from z4j_fastapi.as_service.child import Service, World, act_as
 from z4j_fastapi.as_service.errors import CannotActAs
 from z4j_fastapi.inventory.processes import Process
 from z4j_fastapi.inventory.rows import user_name
 from z4j_probes import Settings
+from z4j_probes.portable import flags, user
 from z4j_probes.storage import identities, read_status_files, relocated, requested_directory
 from z4j_probes.threads import within
 
 # A home directory on a mount that does not answer must not hold up the others.
 BUDGET_S = 5.0
-_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +66,14 @@ def find_places(settings: Settings, processes: Iterable[Process]) -> list[Place]
     """This user's; as root, those of all users that processes name, or that are in a home directory."""
     places, own = _Places(), _own_world()
     named = requested_directory(settings.home, settings.environ)
-    places.add(os.geteuid(), own, None, named, settings.environ.get("TMPDIR", ""))
-    if os.geteuid() == 0:
-        for user in pwd.getpwall():
-            directory = os.path.join(user.pw_dir, ".z4j")
-            if os.path.lexists(directory) or _has_relocated(user.pw_uid):
-                places.add(user.pw_uid, own, None, directory, "")
+    places.add(user.uid() or 0, own, None, named, settings.environ.get("TMPDIR", ""))
+    if user.is_root():
+        for uid, home in user.homes():
+            directory = os.path.join(home, ".z4j")
+            if os.path.lexists(directory) or _has_relocated(uid):
+                places.add(uid, own, None, directory, "")
     for process in processes:
-        if process.uid != os.geteuid() and os.geteuid() != 0:
+        if process.uid != user.uid() and not user.is_root():
             continue
         seen_by = None if process.world == own else process
         places.add(
@@ -92,8 +89,10 @@ def read_place(place: Place) -> Reading:
     """What the live agents in a place say."""
     found: Mapping[str, Any]
     try:
-        if place.uid == os.geteuid() and place.seen_by is None:
-            found = within(BUDGET_S, lambda: _look(place.directories, place.temporary, follow=place.uid != 0))
+        if place.uid == (user.uid() or 0) and place.seen_by is None:
+            found = within(
+                BUDGET_S, lambda: _look(place.directories, place.temporary, follow=not user.is_root())
+            )
         else:
             found = _look_as(place)
     except TimeoutError:
@@ -108,17 +107,16 @@ def read_place(place: Place) -> Reading:
 
 def _look_as(place: Place) -> Mapping[str, Any]:
     """The same as another user, or below another root: in a child process that has only what it needs."""
+    from z4j_fastapi.as_service.child import Service, World, act_as  # which need Linux, as this does
+
     root = None
     if place.seen_by is not None:
-        root = os.open(f"/proc/{place.seen_by.pid}/root", _PLACE)
-    try:
-        group = pwd.getpwuid(place.uid).pw_gid
-    except KeyError:
-        group = 65534
+        root = os.open(f"/proc/{place.seen_by.pid}/root", flags.PLACE)
+    group = user.group_of(place.uid)
     service = Service(
         name=user_name(place.uid),
         uid=place.uid,
-        gid=group,
+        gid=65534 if group is None else group,
         groups=(),
         environ={},
         world=World(root=root, is_foreign=root is not None),
@@ -159,10 +157,7 @@ def _directory_of(process: Process) -> str | None:
     environ = process.environ
     home = environ.get("HOME", "")
     if not os.path.isabs(home):
-        try:
-            home = pwd.getpwuid(process.uid).pw_dir
-        except KeyError:
-            home = ""
+        home = user.home_of(process.uid) or ""
     asked = environ.get("Z4J_HOME", "")
     if not asked:
         return os.path.join(home, ".z4j") if home else None
@@ -178,8 +173,6 @@ def _has_relocated(uid: int) -> bool:
 
 
 def _own_world() -> str:
-    if sys.platform != "linux":
-        return ""
     try:
         return f"{os.readlink('/proc/self/ns/mnt')} {os.readlink('/proc/self/ns/pid')}"
     except OSError:

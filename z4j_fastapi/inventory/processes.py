@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from z4j_probes import Step
+from z4j_probes.portable import processes
 from z4j_probes.systemd_unit import unit_in
 
 # Any of these is a sign that somebody means the process to have an agent.
@@ -229,13 +229,12 @@ def _examine(pid: int) -> Process | None:
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     argv = [os.fsdecode(word) for word in (place / "cmdline").read_bytes().split(b"\0") if word]
     started_ticks = int((place / "stat").read_bytes().rpartition(b")")[2].split()[19])
-    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / os.sysconf("SC_CLK_TCK")
     return Process(
         pid=pid,
         inside=int(status.get("NSpid", str(pid)).split()[-1]),
         uid=int(status["Uid"].split()[1]),
         parent=int(status["PPid"]),
-        age_s=age_s,
+        age_s=processes.age_s(started_ticks),
         program=program_of(argv),
         environ=environ,
         unit=unit_in((place / "cgroup").read_text()) or "",

@@ -7,13 +7,13 @@ not said.
 from __future__ import annotations
 
 import contextlib
-import pwd
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from z4j_probes import Status
+from z4j_probes.portable import user
 
 _FORMAT = "z4j.agent/"
 # An agent whose batches nothing acknowledges for so long is online in name only.
@@ -151,10 +151,7 @@ class AgentRow:
 
 def user_name(uid: int) -> str:
     """The user's name; the number of one that has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    return user.name_of(uid) or f"uid {uid}"
 
 
 class _Said:

@@ -15,6 +15,7 @@ from z4j_fastapi.inventory.processes import Process, Unwired, find_processes, fi
 from z4j_fastapi.inventory.rows import AgentRow, user_name
 from z4j_probes import Settings, Status, __version__
 from z4j_probes.codes import lookup
+from z4j_probes.portable import user
 from z4j_probes.systemd_unit import unit_in
 
 SCHEMA = "z4j.status/1"
@@ -72,7 +73,7 @@ def survey(settings: Settings) -> Survey:
     return Survey(
         at=datetime.now(UTC),
         host=gethostname(),
-        user=user_name(os.geteuid()),
+        user=user.name(),
         agents=tuple(rows),
         unwired=tuple(find_unwired(processes, {row.pid for row in rows})),
         unreadable=tuple(dict.fromkeys(unreadable)),

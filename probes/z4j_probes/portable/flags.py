@@ -8,6 +8,8 @@ CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)  # Python's descriptors are not inher
 NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)  # on Windows, making a link takes a privilege
 NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 NOCTTY: int = getattr(os, "O_NOCTTY", 0)
+PLACE: int = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | CLOEXEC
+"""To be there needs no right to list what is in it (Linux)."""
 DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
 _BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows translates line ends
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -24,7 +23,8 @@ def user_home(environ: Mapping[str, str]) -> str | None:
     """An absolute path; None for a user without one, as OpenShift and `docker run --user 12345` make them."""
     home = named_home(environ) or ""
     if not os.path.isabs(home):
-        home = _entry() or ""
+        number = user.uid()
+        home = "" if number is None else user.home_of(number) or ""
     return home if os.path.isabs(home) else None
 
 
@@ -35,13 +35,3 @@ def temporary_directories(environ: Mapping[str, str]) -> list[str]:
     else:
         named = [environ.get("TMPDIR", ""), *_TEMPORARY]
     return list(dict.fromkeys(path for path in named if os.path.isabs(path)))
-
-
-def _entry() -> str | None:
-    number = user.uid()
-    if sys.platform != "win32" and number is not None:
-        with contextlib.suppress(ImportError, KeyError):
-            import pwd
-
-            return pwd.getpwuid(number).pw_dir
-    return None

@@ -80,7 +80,7 @@ def ring_after(seconds: float, answer: Handler | None = None) -> None:
     while _timers:
         _timers.pop().cancel()
     if seconds:
-        timer = threading.Timer(seconds, lambda: _thread.interrupt_main(ALARM))
+        timer = threading.Timer(seconds, lambda: _thread.interrupt_main(signal.Signals(ALARM)))
         timer.daemon = True
         _timers.append(timer)
         timer.start()

@@ -56,6 +56,12 @@ def full() -> str:
     return f"uid {number}" if name is None else f"{name} (uid {number})"
 
 
+def name() -> str:
+    """The name alone: `app`, or `uid 12345` for one that has none."""
+    number = uid()
+    return _login() if number is None else name_of(number) or f"uid {number}"
+
+
 def name_of(number: int) -> str | None:
     """The name of a uid; None for one without an entry, as containers have."""
     if sys.platform != "win32":
@@ -64,6 +70,36 @@ def name_of(number: int) -> str | None:
 
             return pwd.getpwuid(number).pw_name
     return None
+
+
+def group_of(number: int) -> int | None:
+    """The primary group of a uid; None for one without an entry."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ImportError, KeyError):
+            import pwd
+
+            return pwd.getpwuid(number).pw_gid
+    return None
+
+
+def home_of(number: int) -> str | None:
+    """The home of a uid; None for one without an entry."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ImportError, KeyError):
+            import pwd
+
+            return pwd.getpwuid(number).pw_dir
+    return None
+
+
+def homes() -> list[tuple[int, str]]:
+    """The uid and home of each user that the system lists; none where users have no number."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ImportError):
+            import pwd
+
+            return [(entry.pw_uid, entry.pw_dir) for entry in pwd.getpwall()]
+    return []
 
 
 def _login() -> str:

@@ -8,17 +8,19 @@ has its number by now. It holds no secret.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import stat
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from z4j_probes.portable import files, flags, locks
+from z4j_probes.portable.fork import at_fork
+from z4j_probes.portable.listing import Directory, open_directory
 from z4j_probes.storage.faults import storage_error
 
 # Far above what an agent says of itself; a file beyond it is not one of ours.
@@ -30,9 +32,6 @@ _TRIES = 5
 
 _FILE_NAME = re.compile(r"status-(\d{1,4})\.json")
 _IDENTITY = re.compile(r"[0-9a-f]{12}")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# O_NONBLOCK, so that a FIFO of that name can't hold a reader up.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class StatusFile:
@@ -64,14 +63,15 @@ class StatusFile:
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(new)
-            descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = files.open_shared(new, flags.CREATE)
             try:
-                with contextlib.suppress(OSError):  # a file system without locks: `_is_held` says what then
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks.try_lock(descriptor)  # on a file system without locks, `_is_held` says what then
                 # no fsync: after a power cut there is no process that it could be about
                 with open(descriptor, "wb", closefd=False) as file:
                     file.write(json.dumps(document).encode())
-                os.replace(new, self.path)
+                if not files.RENAMES_OPEN_FILES:
+                    self._close()
+                files.replace(new, self.path)
             except BaseException:
                 os.close(descriptor)
                 with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ def _disown() -> None:
     _open.clear()
 
 
-os.register_at_fork(after_in_child=_disown)
+at_fork(in_child=_disown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ class FoundStatus:
 
 def identities(state_directory: Path) -> list[Path]:
     """The directories in a state directory that are an identity's; OSError where it can't be listed."""
-    with _opened(state_directory, _DIRECTORY) as descriptor:
-        names = sorted(name for name in os.listdir(descriptor) if _IDENTITY.fullmatch(name))
+    with open_directory(state_directory) as opened:
+        names = sorted(name for name in opened.names() if _IDENTITY.fullmatch(name))
     return [state_directory / name for name in names[:MAX_FILES]]
 
 
@@ -134,46 +134,35 @@ def read_status_files(directory: Path) -> list[FoundStatus]:
     OSError where the directory can't be listed. What is no file of ours is passed over.
     """
     found = []
-    with _opened(directory, _DIRECTORY) as descriptor:
-        matches = [match for name in os.listdir(descriptor) if (match := _FILE_NAME.fullmatch(name))]
+    with open_directory(directory) as opened:
+        matches = [match for name in opened.names() if (match := _FILE_NAME.fullmatch(name))]
         for match in sorted(matches, key=lambda match: int(match[1]))[:MAX_FILES]:
             with contextlib.suppress(OSError, ValueError, RecursionError):
-                document = _read(match[0], descriptor)
+                document = _read(match[0], opened)
                 if isinstance(document, dict):
                     found.append(FoundStatus(directory / match[0], int(match[1]), document))
     return found
 
 
-def _read(name: str, directory: int) -> Any:
+def _read(name: str, directory: Directory) -> Any:
     """The JSON in a file that its process still holds; None where it does not."""
     for _ in range(_TRIES):
-        with _opened(name, _FILE, directory) as descriptor:
+        with directory.opened(name) as descriptor:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
                 return None
             document = json.loads(os.read(descriptor, MAX_BYTES))
             if _is_held(descriptor, document):
                 return document
-            if os.path.samestat(status, os.stat(name, dir_fd=directory, follow_symlinks=False)):
+            if os.path.samestat(status, directory.stat(name)):
                 return None
     return None
 
 
 def _is_held(descriptor: int, document: Any) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks: the number of the process is all that there is
-        pid = document.get("pid") if isinstance(document, dict) else None
-        return isinstance(pid, int) and os.path.exists(f"/proc/{pid}")
-    return False
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path, flags: int, directory: int | None = None) -> Iterator[int]:
-    descriptor = os.open(path, flags, dir_fd=directory)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    held = locks.is_held(descriptor)
+    if held is not None:
+        return held
+    # a file system without locks: the number of the process is all that there is
+    pid = document.get("pid") if isinstance(document, dict) else None
+    return isinstance(pid, int) and os.path.exists(f"/proc/{pid}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 from z4j_fastapi.workers.examination.finding import Asked, Finding
 from z4j_fastapi.workers.examination.target import NotImported, load
+from z4j_probes.portable import loop
 
 
 def main() -> None:
@@ -36,12 +36,12 @@ def _examine(found: Any, asked: Asked) -> Finding:
         from z4j_fastapi.workers.examination import taskiq
 
         if taskiq.is_taskiq(found):
-            return asyncio.run(taskiq.examine(found, asked))
+            return loop.run(taskiq.examine(found, asked))
     if "arq" in sys.modules:
         from z4j_fastapi.workers.examination import arq
 
         if arq.is_arq(found):
-            return asyncio.run(arq.examine(found, asked))
+            return loop.run(arq.examine(found, asked))
     kind = type(found).__name__
     raise NotImported(f"{asked.target} is neither arq settings nor a taskiq broker, but of type {kind}")
 
