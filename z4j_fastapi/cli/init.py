@@ -19,7 +19,7 @@ from z4j_fastapi.reports.printers import PlainPrinter
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Ladder, Settings, default_registry
 from z4j_probes.doctor import MakeHello
-from z4j_probes.invocation import MODULE, as_started
+from z4j_probes.invocation import program
 from z4j_probes.variables import VARIABLES
 
 # Only its owner may read it: it contains the token.
@@ -103,7 +103,6 @@ def _check(values: dict[str, str]) -> int:
 
 def _ways_to_read(output: Path) -> str:
     path, whole = shlex.quote(str(output)), output.resolve()
-    doctor = as_started(f"{MODULE} doctor --env-file {path}")
     return f"""\
 Wrote {output} (mode 0600). How a service reads it:
   uvicorn     uvicorn main:app --env-file {path}
@@ -111,5 +110,6 @@ Wrote {output} (mode 0600). How a service reads it:
   Docker      docker run --env-file {path} IMAGE
   Kubernetes  kubectl create secret generic z4j --from-env-file={path}
               and in the container: envFrom: [{{secretRef: {{name: z4j}}}}]
-Check it at any time: {doctor}
+Check it at any time:
+  {program()} doctor --env-file {path}
 """

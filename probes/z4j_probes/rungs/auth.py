@@ -197,9 +197,8 @@ def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
 def _compare_without_proxy(climb: Climb) -> Step:
     """How a token that is wrong is told from one that a proxy takes out: a brain has both for unknown."""
     return Step(
-        "If a new token is rejected too, a proxy in front of the brain drops the Authorization header: let "
-        "it pass that on (nginx: proxy_set_header Authorization $http_authorization;). To tell which, run "
-        "the doctor against the brain's own port, on its host",
+        "If a new token is rejected too, a proxy drops the Authorization header (nginx: add proxy_set_header "
+        "Authorization $http_authorization;). To check without the proxy, run on the brain's host",
         "python -m z4j_fastapi doctor --brain-url http://127.0.0.1:7700",
     )
 
