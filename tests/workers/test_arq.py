@@ -75,9 +75,16 @@ async def at_work(worker: Worker) -> AsyncIterator[ArqRedis]:
         tasks, jobs = worker.tasks, worker.job_tasks
         await until(lambda: all(t.done() or j in jobs for j, t in tasks.items()), "no job was being stored")
     finally:
-        await worker.close()
-        await asyncio.wait({running})
+        await stopped(worker, running)
         await pool.aclose()
+
+
+async def stopped(worker: Worker, running: asyncio.Task[None]) -> None:
+    """End a worker as arq does, its loop first: what asks Redis when the pool is closed connects anew."""
+    if worker.main_task is not None:
+        worker.main_task.cancel()
+    await asyncio.wait({running})
+    await worker.close()
 
 
 async def enqueue(pool: ArqRedis, name: str, *args: Any, **kwargs: Any) -> Job:

@@ -17,7 +17,7 @@ from arq.worker import Worker, func
 
 from tests.support.agents import closed_port, until
 from tests.support.task_events import events_of, kinds, last_event
-from tests.workers.test_arq import WAIT_S, Context, at_work, enqueue, forever
+from tests.workers.test_arq import WAIT_S, Context, at_work, enqueue, forever, stopped
 from z4j_fastapi import State, Z4JAgent
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.workers.arq import abort, z4j_worker
@@ -389,8 +389,7 @@ async def test_the_running_workers_serializer_is_used_not_that_of_its_pool(
         assert [args for _, args, _ in worker.ctx["runs"]] == [("no",), ("no",)]
         await until(lambda: not worker.tasks, "the worker was idle")
     finally:
-        await worker.close()
-        await asyncio.wait({running})
+        await stopped(worker, running)
 
 
 async def test_purging_takes_what_waits_and_what_is_deferred_and_leaves_what_runs(
