@@ -21,6 +21,11 @@ import sys
 from importlib.abc import InspectLoader
 from types import CodeType
 
+# Not what loads a framework or a brain: that takes most of the time, and neither of them needs it.
+_PACKAGES = (
+    "z4j_probes",
+    *(f"z4j_fastapi.{name}" for name in ("agent", "as_service", "buffer", "cli", "commands", "reports")),
+)
 # fcntl(2) with F_SETLK, F_SETLKW and their open-file-description forms
 _LOCKING = (6, 7, 37, 38)
 _FCNTL = {"x86_64": 72, "aarch64": 25}
@@ -35,11 +40,11 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
 
 def load_everything() -> None:
-    """Import what the project imports late."""
-    for package in ("z4j_probes", "z4j_fastapi"):
+    """Import what a doctor and an agent import late."""
+    for package in _PACKAGES:
         module = importlib.import_module(package)
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
-            if ".workers" not in found.name and not found.name.endswith("__main__"):
+            if not found.name.endswith(("__main__", ".dev_brain")):
                 importlib.import_module(found.name)
     import typer
 
