@@ -53,6 +53,13 @@ MAY_IMPORT_ONLY = {
         "z4j_fastapi.log",
         "z4j_probes",
     },
+    "z4j_fastapi.buffer": {"z4j_fastapi.buffer", "z4j_fastapi.log", "z4j_probes"},
+    "z4j_fastapi.commands": {
+        "z4j_fastapi.commands",
+        "z4j_fastapi.buffer",
+        "z4j_fastapi.log",
+        "z4j_probes",
+    },
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_probes.protocol", "z4j_probes.errors"},
     "z4j_fastapi.reports": {
         "z4j_fastapi.reports",
@@ -81,6 +88,12 @@ MAY_BE_IMPORTED_ONLY_BY = {
     "z4j_fastapi.agent.thread": {"z4j_fastapi.agent.agent"},
     "z4j_fastapi.as_service": {"z4j_fastapi.as_service", "z4j_fastapi.cli", "z4j_fastapi.inventory"},
     "z4j_fastapi.cli": {"z4j_fastapi.cli", "z4j_fastapi.__main__"},
+    "z4j_fastapi.commands": {
+        "z4j_fastapi.commands",
+        "z4j_fastapi.agent",
+        "z4j_fastapi.schedules",
+        "z4j_fastapi.workers",
+    },
     "z4j_fastapi.devbrain": {"z4j_fastapi.devbrain", "z4j_fastapi.cli"},
     "z4j_fastapi.inventory": {
         "z4j_fastapi.inventory",
