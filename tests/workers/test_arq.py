@@ -71,9 +71,6 @@ async def at_work(worker: Worker) -> AsyncIterator[ArqRedis]:
     running = asyncio.create_task(worker.async_run())
     try:
         yield pool
-        # arq's close raises CancelledError while it stores what became of a job
-        tasks, jobs = worker.tasks, worker.job_tasks
-        await until(lambda: all(t.done() or j in jobs for j, t in tasks.items()), "no job was being stored")
     finally:
         await stopped(worker, running)
         await pool.aclose()
@@ -84,6 +81,9 @@ async def stopped(worker: Worker, running: asyncio.Task[None]) -> None:
     if worker.main_task is not None:
         worker.main_task.cancel()
     await asyncio.wait({running})
+    # arq's close raises CancelledError while it stores what became of a job
+    tasks, jobs = worker.tasks, worker.job_tasks
+    await until(lambda: all(t.done() or j in jobs for j, t in tasks.items()), "no job was being stored")
     await worker.close()
 
 
