@@ -357,6 +357,8 @@ def test_nothing_is_green_of_a_unit_that_systemd_does_not_start(machine: Machine
         ("d*.service", "without wildcards"),
         ("masked", "masked"),
         ("nowhere", "no unit of that name"),
+        ("42", "no unit of that name"),
+        ("0123456789abcdef0123456789abcdef", "no unit of that name"),
         ("getty@", "valid"),
         ("", "not the name of a service"),
         ("/srv", "not the name of a service"),

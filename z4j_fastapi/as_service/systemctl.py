@@ -12,7 +12,7 @@ import pwd
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from z4j_fastapi.as_service.errors import CannotActAs, NotAService
 
@@ -97,9 +97,12 @@ def find(name: str) -> Unit:
     NotAService where systemd knows none or it is something else, CannotActAs where it can't be asked.
     """
     _refuse_other_names(name)
-    unit = show(name)
+    # systemctl takes a bare number for a job's, and 32 hexadecimal digits for an invocation's
+    asked = name if name.endswith(".service") else f"{name}.service"
+    unit = show(asked)
     if unit.get("LoadState") == "not-found":
-        unit = _of_a_user(name) or unit
+        unit = _of_a_user(asked) or unit
+    unit = replace(unit, name=name)
     if unit.get("LoadState") == "not-found":
         raise NotAService(f"--unit {name}: systemd has no unit of that name")
     if not unit.get("Id").endswith(".service"):
@@ -170,10 +173,12 @@ def systemctl(
         ) from None
 
 
-def journal_of(unit: str) -> tuple[str, ...]:
+def journal_of(unit: str, manager: int | None = None) -> tuple[str, ...]:
     """What systemd itself logged of a unit lately: the path that was the matter is often only there."""
+    # a user's manager writes to the system's journal, with fields of its own
+    of_unit = [f"--unit={unit}"] if manager is None else [f"USER_UNIT={unit}", f"_UID={manager}"]
     try:
-        done = _run("journalctl", "--quiet", "--output=cat", "--lines=20", f"--unit={unit}")
+        done = _run("journalctl", "--quiet", "--output=cat", "--lines=20", *of_unit)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return ()
     return tuple(line.partition(": ")[2] or line for line in done.stdout.splitlines())

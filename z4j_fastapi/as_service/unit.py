@@ -54,7 +54,7 @@ def unit_to_act_as(name: str) -> Iterator[Target]:
     require_root("--unit")
     unit = find(name)
     if finding.is_refused(unit):
-        journal = journal_of(unit.get("Id"))
+        journal = journal_of(unit.get("Id"), unit.manager)
         yield Target(None, finding.cannot_start(unit, finding.refusal(unit, journal), journal=journal))
         return
     service = _running(unit)
