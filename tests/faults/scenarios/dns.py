@@ -58,7 +58,7 @@ async def the_name_has_only_a_txt_record(stage: Stage) -> Case:
     RESOLVER,
     "did not answer",
     hint=("port 53", RESOLVER),
-    timeout_s=2.0,
+    timeout_s=3.0,
 )
 async def port_53_is_dropped(stage: Stage) -> Case:
     """an nftables rule drops what goes to port 53"""
@@ -73,7 +73,7 @@ async def port_53_is_dropped(stage: Stage) -> Case:
     "192.0.2.77",
     "did not answer",
     hint=("192.0.2.77",),
-    timeout_s=2.0,
+    timeout_s=3.0,
 )
 async def the_name_server_is_of_another_network(stage: Stage) -> Case:
     """resolv.conf names an address where no machine is, as after a VPN went down"""
