@@ -181,6 +181,7 @@ async def test_a_schedule_that_can_not_run_here_is_left_unanswered_and_is_an_err
     async with DevBrain() as brain, agent_of(brain, tmp_path, engine=engine) as agent:
         command = await fire(brain, "unknown")
         await until(lambda: agent.status.commands.get("unanswered") == 1, "it was counted")
+        await until(lambda: any(r.levelno == logging.ERROR for r in caplog.records), "it was logged")
         (said,) = [r for r in caplog.records if r.levelno == logging.ERROR]
         assert "command.unknown_task" in said.getMessage()
         engine.functions = {**engine.functions, "unknown": note}

@@ -104,6 +104,7 @@ async def test_heartbeats_go_on_while_redis_is_silent_and_no_old_depth_is_repeat
     brain: DevBrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gauges, "EVERY_S", 0.2)
+    monkeypatch.setattr(gauges, "SILENT_EVERY_S", 1.0)
     monkeypatch.setattr(gauges, "ANSWERS_S", 0.5)
     monkeypatch.setattr(gauges, "OLD_S", 2.0)
     async with running_redis(tmp_path) as url, arq_worker(brain, url, health_check_interval=3600) as arq:
@@ -114,13 +115,14 @@ async def test_heartbeats_go_on_while_redis_is_silent_and_no_old_depth_is_repeat
             beats, began_s = len(brain.seen.heartbeats), time.monotonic()
             await asyncio.sleep(SILENCE_S)
             heard = brain.seen.heartbeats[beats:]
-            assert len(heard) > 0.5 * (time.monotonic() - began_s) / 0.1
+            assert len(heard) > 0.2 * (time.monotonic() - began_s) / 0.1  # of a busy machine
             assert "arq.queue_depths" not in heard[-1].payload["adapter_health"]
         finally:
             os.kill(pid, signal.SIGCONT)
         await brain.seen.until(
             lambda: "arq.queue_depths" in brain.seen.heartbeats[-1].payload["adapter_health"],
             "the depth is told again",
+            timeout_s=START_S,
         )
 
 
