@@ -19,19 +19,23 @@ from z4j_probes import StorageError
 from z4j_probes.storage import StatusFile
 
 WRITE_EVERY_S = 5.0
-# What may not wait.
-_STATE = ("state", "since", "code", "reason", "buffer_fault", "worker_id")
 
 
 class StatusWriter:
-    """Of one agent, which says of itself what `describe` gives. For the housekeeper's thread only."""
+    """Of one agent, of which `describe` gives what is said. All but `changed` is for the housekeeper."""
 
     def __init__(self, buffer: EventBuffer, describe: Callable[[], Mapping[str, Any]]) -> None:
         self._buffer = buffer
         self._describe = describe
         self._file: StatusFile | None = None
         self._written: Mapping[str, Any] = {}
-        self._written_s = 0.0
+        self._looked_s = 0.0
+        self._is_news = True
+
+    def changed(self) -> None:
+        """There is what may not wait: another state. From any thread."""
+        self._is_news = True
+        self._buffer.wake_housekeeper()
 
     def tend(self) -> None:
         """Write what is new, if it is time for that; remove the file where the buffer is closed."""
@@ -39,16 +43,16 @@ class StatusWriter:
         if self._buffer.closed or directory is None:
             self._remove()
             return
-        said = self._describe()
-        file = self._file_in(directory)
-        is_due = time.monotonic() - self._written_s >= WRITE_EVERY_S
-        is_news = any(said[name] != self._written.get(name) for name in _STATE)
-        if not is_news and not (is_due and (said != self._written or not file.is_there)):
+        now_s = time.monotonic()
+        if not self._is_news and now_s - self._looked_s < WRITE_EVERY_S:
             return
-        self._written_s = time.monotonic()  # also where it fails: a disk that is full stays so for a while
+        self._is_news, self._looked_s = False, now_s  # also where it fails: a full disk stays so for a while
+        said, file = self._describe(), self._file_in(directory)
+        if said == self._written and file.is_there:
+            return
+        self._written = said
         with contextlib.suppress(StorageError):
             file.write({**said, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
-        self._written = said
 
     def _file_in(self, directory: Path) -> StatusFile:
         """The file of the slot, which may move to another directory or number."""

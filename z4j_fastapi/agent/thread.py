@@ -235,7 +235,7 @@ class AgentThread:
             self._opened = await open_buffer(self._settings, budget_s, self._bounds)
             self._status_writer = StatusWriter(self._opened.buffer, self._describe)
             self._opened.buffer.look = self._keep_house
-            self._board.changed = self._opened.buffer.wake_housekeeper
+            self._board.changed = self._status_writer.changed
         opened = self._opened
         opened.buffer.release_all()  # what an earlier life had on its way
         self.buffer = opened.buffer  # whatever the rest of a start comes to

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -44,9 +44,12 @@ def run(options: StatusOptions) -> int:
         started_s = time.monotonic()
         try:
             with interruptible():  # a home directory may not answer
-                found = survey(Settings.load(env_file=options.env_file))
+                settings = Settings.load(env_file=options.env_file)
+                found = survey(settings)
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
+        lost = [f"{one.path}: {one.reason}" for one in settings.unreadable if one.attribute == "env_file"]
+        found = replace(found, unreadable=(*lost, *found.unreadable))
         for text in found.unreadable:
             if text not in told:
                 told.add(text)
