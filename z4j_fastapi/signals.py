@@ -7,7 +7,6 @@ whose `sudo` was killed would wait on.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -36,13 +35,7 @@ def end_with_parent() -> None:
 
     Not under nohup, which says that it is to go on.
     """
-    parent = os.getppid()
-
-    def look(number: int, frame: FrameType | None) -> None:
-        if os.getppid() != parent:  # else it was only the thread of it that started us
-            _terminate(signal.SIGTERM, frame)
-
-    signals.tell_when_parent_is_gone(look)
+    signals.tell_when_parent_is_gone(lambda number, frame: _terminate(signal.SIGTERM, frame))
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).parents[2]
 ROOT = HERE / ".windows" / "root"
@@ -24,7 +26,7 @@ _QUIET = "error: XDG_RUNTIME_DIR is invalid or not set in the environment."
 def start(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start python.exe with these arguments."""
     command = [*_enter(environ or {}), "wine", _PYTHON, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
 
 
 def _enter(environ: Mapping[str, str]) -> list[str]:
@@ -39,9 +41,19 @@ def run(
     *arguments: str, environ: Mapping[str, str] | None = None, timeout_s: float = 90.0
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    process = start(*arguments, environ=environ)
-    out, err = process.communicate(timeout=timeout_s)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err.replace(f"{_QUIET}\n", ""))
+    # into files: Wine's own services keep what they inherit open, and a pipe would never end
+    with _text_file() as out, _text_file() as err:
+        command = [*_enter(environ or {}), "wine", _PYTHON, *arguments]
+        status = subprocess.run(command, stdout=out, stderr=err, timeout=timeout_s, check=False).returncode
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().replace(f"{_QUIET}\n", ""))
+    return subprocess.CompletedProcess(arguments, status, *texts)
+
+
+def _text_file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # Windows writes its code page
 
 
 @contextlib.contextmanager

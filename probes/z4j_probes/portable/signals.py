@@ -88,13 +88,21 @@ def ring_after(seconds: float, answer: Handler | None = None) -> None:
 
 def tell_when_parent_is_gone(answer: Handler) -> None:
     """Have PARENT_GONE come then, for `answer` (Linux). Not under nohup, which says that this is to go on."""
-    if sys.platform != "linux" or PARENT_GONE is None or os.getppid() <= 1:
+    if sys.platform != "linux" or PARENT_GONE is None:
+        return
+    parent = os.getppid()
+    if parent <= 1:
         return
     hang_up = getattr(signal, "SIGHUP", None)
     if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_IGN:
         return
+
+    def look(number: int, frame: FrameType | None) -> None:
+        if os.getppid() != parent:  # else it was only the thread of it that started us
+            answer(number, frame)
+
     with contextlib.suppress(OSError, AttributeError):
         import ctypes
 
-        signal.signal(PARENT_GONE, answer)
+        signal.signal(PARENT_GONE, look)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, PARENT_GONE, 0, 0, 0)
