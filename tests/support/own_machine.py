@@ -21,7 +21,7 @@ AGENT = """
 import asyncio, sys
 from z4j_fastapi import Z4JAgent
 async def main():
-    async with Z4JAgent(role=sys.argv[1]) as agent:
+    async with Z4JAgent(role=sys.argv[1], preflight_budget_s=30) as agent:
         agent.emit("task.sent", task_id="1")
         print(agent.status.state, flush=True)
         await asyncio.to_thread(sys.stdin.read)
