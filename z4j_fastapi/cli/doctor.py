@@ -131,6 +131,9 @@ class _Doctor:
             report = climb_once(partial(self._ladder, budget_s=budget_s))
             return self._with_worker(report, sys.executable)
 
+        if not is_linux():
+            option = "--pid" if self._options.unit is None else "--unit"
+            usage_error(f"{option} needs Linux: it reads /proc and enters namespaces")
         interpreter = sys.executable
         # here: where the service is, this program's files need not be
         from z4j_fastapi.as_service.finding import older_secret
@@ -210,9 +213,6 @@ class _Doctor:
     def _target(self) -> Iterator[Target]:
         """Whom the options name. It is looked up afresh each time: it may have restarted."""
         pid, unit = self._options.pid, self._options.unit
-        if not is_linux():
-            option = "--pid" if unit is None else "--unit"
-            usage_error(f"{option} needs Linux: it reads /proc and enters namespaces")
         from z4j_fastapi.as_service.errors import CannotActAs
         from z4j_fastapi.as_service.process import process_to_act_as
         from z4j_fastapi.as_service.unit import unit_to_act_as
