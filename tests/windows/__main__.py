@@ -109,14 +109,14 @@ async def dev_brain_serves() -> str:
             await asyncio.sleep(0.5)
             done = await _z4j("doctor", "--env-file", "C:\\dev.env")
             if done.returncode == 0:
-                return "serves; a doctor with its env file is green"
+                return "serves; a doctor with its env file passes"
         raise AssertionError(done.stdout + done.stderr)
     finally:
         wine.kill(brain)
 
 
 async def agents_deliver() -> str:
-    """Two processes, slots 0 and 1; then a kill with events that only the disk has."""
+    """Two processes, buffer files 0 and 1; then a kill with events that only the disk has."""
     async with DevBrain() as brain:
         settings = _settings(brain)
         first, second = (wine.start("-c", _APP, str(port), environ=settings) for port in (18881, 18882))
@@ -141,15 +141,16 @@ async def agents_deliver() -> str:
             wine.kill(third)
             wine.kill(second)
         count = len(brain.seen.events)
-    return f"slots 0 and 1, 400 of 400; killed with 50 buffered and restarted: {count} of 450, same worker id"
+    seen = f"{count} of 450, same worker id"
+    return f"buffer files 0 and 1, 400 of 400; killed with 50 buffered and restarted: {seen}"
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("import", starts),
     ("`--help`, `explain`, `probes`, `info`", needs_no_brain),
-    ("doctor, green", doctor_is_green),
+    ("doctor, all passed", doctor_is_green),
     ("doctor, TLS", doctor_is_green_over_tls),
-    ("doctor, red", doctor_is_red),
+    ("doctor, failures", doctor_is_red),
     ("options of systemd and /proc", needs_linux),
     ("`dev-brain`", dev_brain_serves),
     ("agents in two uvicorns", agents_deliver),
