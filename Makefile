@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 BRAIN_VERSION := 1.13.0
 TASKIQ_REDIS_VERSION := 1.2.4
-# One worker a core; overridable, e.g. `make test PYTEST_ARGS="-n 2 tests/rungs"`.
-PYTEST_ARGS ?= -n auto
+# Two workers a core, since half of a test's time is waiting; overridable: `make test PYTEST_ARGS="-n 1 tests/cli"`.
+PYTEST_ARGS ?= -n $(shell expr 2 '*' "$$(nproc 2> /dev/null || echo 2)")
 PIP := -m pip --disable-pip-version-check --no-input -qq
 # What the fault matrix breaks on purpose, a browser for the pages, and the programs of docs/operations.md that
 # start within seconds. Tests whose component is missing say so and skip.

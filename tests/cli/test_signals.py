@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ from tests.support.programs import program, unavailable
 pytestmark = pytest.mark.component
 
 __all__ = ["open_path"]
+
+
+@pytest.fixture(autouse=True)
+def hears_of_hangups() -> Iterator[None]:
+    """Also where the tests run under nohup, which programs inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def children(pid: int) -> list[int]:
