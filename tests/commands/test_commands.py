@@ -120,28 +120,38 @@ async def test_what_a_task_says_is_answered_as_its_events_are(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("action", "arguments", "code"),
+    ("action", "arguments", "code", "remedy"),
     [
-        ("rate_limit", {}, "command.unsupported"),
-        ("no_such_thing", {}, "command.unsupported"),
-        ("purge_queue", {"queue": "jobs", "force": True}, "command.not_allowed"),
-        ("restart_worker", {"worker_name": "w"}, "command.not_allowed"),
-        ("submit_task", {"task_name": "unknown"}, "command.unknown_task"),
-        ("retry_task", {"task_id": "gone"}, "command.result_not_kept"),
-        ("cancel_task", {"task_id": "1", "engine": "rq"}, "command.no_worker_here"),
-        ("cancel_task", {"task_id": "1\r\n2"}, "command.unsupported"),
-        ("cancel_task", {"task_id": "x" * 201}, "command.unsupported"),
-        ("cancel_task", {"task_id": {"a": 1}}, "command.unsupported"),
-        ("dlq.list", {"cursor": "not mine"}, "invalid dead-letter cursor"),
+        ("rate_limit", {}, "command.unsupported", "has no rate limits."),
+        ("pool_grow", {}, "command.unsupported", "Make the change where the worker is configured"),
+        ("no_such_thing", {}, "command.unsupported", "Upgrade the agent if a newer version has it"),
+        ("purge_queue", {"queue": "jobs", "force": True}, "command.not_allowed", "Add it to Z4J_COMMANDS"),
+        ("restart_worker", {"worker_name": "w"}, "command.not_allowed", "Add it to Z4J_COMMANDS"),
+        (
+            "submit_task",
+            {"task_name": "unknown"},
+            "command.unknown_task",
+            "Add the task to this worker's functions",
+        ),
+        ("retry_task", {"task_id": "gone"}, "command.result_not_kept", "keep results for longer"),
+        ("cancel_task", {"task_id": "1", "engine": "rq"}, "command.no_worker_here", "Use a token of its own"),
+        ("cancel_task", {"task_id": "1\r\n2"}, "command.unsupported", "Correct it, and send it again"),
+        ("cancel_task", {"task_id": "x" * 201}, "command.unsupported", "Correct it, and send it again"),
+        ("cancel_task", {"task_id": {"a": 1}}, "command.unsupported", "Correct it, and send it again"),
+        ("bulk_retry", {"task_ids": ["gone", "too"]}, "command.result_not_kept", "keep results for longer"),
+        ("dlq.list", {"cursor": "not mine"}, "invalid dead-letter cursor", "Load the list again"),
     ],
 )
 async def test_a_refusal_says_why_and_what_to_do(
-    tmp_path: Path, engine: AsyncioEngine, action: str, arguments: dict[str, Any], code: str
+    tmp_path: Path, engine: AsyncioEngine, action: str, arguments: dict[str, Any], code: str, remedy: str
 ) -> None:
     async with DevBrain() as brain, agent_of(brain, tmp_path, engine=engine) as agent:
         refused = await brain.command(action, **arguments)
         assert refused["status"] == "failed"
         assert code in refused["error"]
+        assert remedy in refused["error"]
+        # the general advice of a code is not given where it does not help
+        assert ("where the worker is configured" in refused["error"]) is (action == "pool_grow")
         assert agent.status.commands["refused"] == 1
         assert RUNS == []
 

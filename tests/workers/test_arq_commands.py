@@ -346,7 +346,7 @@ async def test_a_job_without_a_kept_result_is_not_retried(brain: DevBrain, arq: 
     await arq.is_refused("command.result_not_kept", "retry_task", task_id="never")
     waiting = await arq.enqueue("note", _defer_by=HOUR_S)
     error = await arq.is_refused("command.result_not_kept", "retry_task", task_id=waiting.job_id)
-    assert "it has not ended" in error
+    assert "it has not ended. Wait for its end" in error
 
 
 async def test_fifty_failed_jobs_are_retried_in_bulk_once_each(brain: DevBrain, arq: AtWork) -> None:

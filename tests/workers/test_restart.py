@@ -62,7 +62,7 @@ async def test_what_starts_a_worker_again_shows_in_its_environment(
 
 
 async def test_a_worker_that_nothing_starts_again_goes_on() -> None:
-    with pytest.raises(Refused, match="nothing shows"):
+    with pytest.raises(Refused, match="nothing is known"):
         await restart_this_process()
 
 

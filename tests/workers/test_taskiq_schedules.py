@@ -75,7 +75,7 @@ async def test_one_is_run_with_its_own_arguments_and_never_with_its_label() -> N
     (key,) = await rows_of(schedules)
     await schedules.run_now(key, "t-1")
     assert RUNS == [((), {"what": "n"})]
-    with pytest.raises(Refused, match="no such schedule"):
+    with pytest.raises(Refused, match="no longer has this schedule"):
         await schedules.run_now("gone", "t-2")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from z4j_fastapi.commands.engine import Engine, Failed, NewTask, Refused, Retry
+from z4j_fastapi.commands.policy import unknown_action
 from z4j_probes.protocol import answers, timestamp
 from z4j_probes.protocol.commands import (
     BulkRetry,
@@ -83,21 +84,27 @@ async def act(
             await engine.restart(worker_name)
             return {"worker_name": worker_name, "restarting": True}
         case None:
-            raise Refused("command.unsupported", f"this agent does not know the command {command.action}")
+            raise unknown_action(command.action)
 
 
 async def _bulk_retry(engine: Engine, new_id: str, task_ids: tuple[str, ...]) -> Mapping[str, Any]:
-    refusals: dict[str, str] = {}
+    refusals: dict[str, Refused | Failed] = {}
     for number, task_id in enumerate(task_ids):
         try:
             await engine.retry(Retry(task_id, f"{new_id}-{number}" if len(task_ids) > 1 else new_id))
         except (Refused, Failed) as exc:
-            refusals[task_id] = answers.one_line(str(exc), _REFUSAL_LENGTH)
+            refusals[task_id] = exc
     done = len(task_ids) - len(refusals)
     if not done:
-        first = next(iter(refusals.values()), "")
-        raise Failed(f"none of {len(task_ids)} tasks could be retried: {first}")
-    told = dict(list(refusals.items())[:_TOLD_REFUSALS])
+        first = next(iter(refusals.values()))
+        message = f"none of {len(task_ids)} tasks could be retried: {first}"
+        if isinstance(first, Refused) and not any(isinstance(exc, Failed) for exc in refusals.values()):
+            raise Refused(first.code, message, first.remedy)
+        raise Failed(message)
+    told = {
+        task_id: answers.one_line(str(exc), _REFUSAL_LENGTH)
+        for task_id, exc in list(refusals.items())[:_TOLD_REFUSALS]
+    }
     return {"retried": done, "failed": len(refusals), "errors": told}
 
 

@@ -24,7 +24,7 @@ from z4j_fastapi.commands.act import act, new_task_id
 from z4j_fastapi.commands.engine import Engine, Failed, Refused
 from z4j_fastapi.commands.job import Job, Origin
 from z4j_fastapi.commands.memory import CommandMemory, Remembered
-from z4j_fastapi.commands.outcome import Outcome, Verdict, refused, unknown
+from z4j_fastapi.commands.outcome import Outcome, Verdict, malformed, refused, unknown
 from z4j_fastapi.commands.peers import PASSED_ON, ActedOn, Ids, Peers
 from z4j_fastapi.commands.policy import allowed, objection
 from z4j_fastapi.commands.record import Record, Told
@@ -193,7 +193,9 @@ class Dispatcher:
         ):
             job.why_not, why_not = why_not, None
         if why_not is None and self._draining:
-            why_not = Refused("command.no_worker_here", "this worker is stopping")
+            why_not = Refused(
+                "command.no_worker_here", "this worker is stopping", "Send the command again later"
+            )
         if why_not is None and len(self._waiting) >= MAX_WAITING:
             why_not = Refused("command.busy", f"{MAX_WAITING} commands wait already")
         if why_not is not None:
@@ -399,7 +401,8 @@ class Dispatcher:
             future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except RuntimeError:
             coroutine.close()
-            raise Refused("command.no_worker_here", "the worker's event loop has ended") from None
+            cause = "the worker's event loop has ended"
+            raise Refused("command.no_worker_here", cause, "Send the command again later") from None
         async with asyncio.timeout(max(0.0, job.deadline_s - time.monotonic())):
             return await asyncio.wrap_future(future)
 
@@ -439,19 +442,19 @@ class Dispatcher:
         return outcome.verdict is not Verdict.REFUSED or not job.is_fire
 
     def _refuse_malformed(
-        self, command_id: str, malformed: MalformedCommand, waiter: asyncio.Future[ActedOn] | None
+        self, command_id: str, exc: MalformedCommand, waiter: asyncio.Future[ActedOn] | None
     ) -> None:
-        outcome = refused(Refused("command.unsupported", f"the command is malformed: {malformed}"))
-        answered = malformed.action != Action.FIRE
+        outcome = malformed(exc)
+        answered = exc.action != Action.FIRE
         if waiter is not None:
             waiter.set_result((outcome, answered))
         elif answered:
-            payload = answers.result("failed", malformed.claim_token, error=outcome.error)
-            acknowledgement = answers.acknowledgement(malformed.claim_token)
+            payload = answers.result("failed", exc.claim_token, error=outcome.error)
+            acknowledgement = answers.acknowledgement(exc.claim_token)
             expires_s = time.monotonic() + _MALFORMED_S
             self._queue_reply(Reply(command_id, "command_ack", acknowledgement, expires_s))
             self._queue_reply(Reply(command_id, "command_result", payload, expires_s))
-        self._record.ended(Told(malformed.action, command_id), outcome, 0.0, answered=answered)
+        self._record.ended(Told(exc.action, command_id), outcome, 0.0, answered=answered)
 
     def _acknowledge(self, job: Job) -> None:
         job.acknowledged = True

@@ -58,12 +58,14 @@ __all__ = [
 class Refused(Exception):
     """Nothing was done. `code` is one of the catalogue's `command.*`.
 
-    The message is a cause in one clause.
+    The message is a cause in one clause. `remedy` is what to do, in one sentence without its period; None
+    where the catalogue's fits, empty where the message says it.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, remedy: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.remedy = remedy
 
 
 class Failed(Exception):
@@ -75,7 +77,7 @@ class InvalidCursor(Refused):
 
     def __init__(self) -> None:
         # a brain that finds these words answers its client 422, and 502 otherwise
-        super().__init__("command.unsupported", "invalid dead-letter cursor")
+        super().__init__("command.unsupported", "invalid dead-letter cursor", "Load the list again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class Engine(Protocol):
     """The schedules that the framework runs by itself, where it has a way to do so."""
 
     def why_not(self, action: Action) -> str:
-        """Why an action is not among `actions`, in one clause."""
+        """Why an action is not among `actions`, and what to change, in one clause."""
         return f"{self.name} can't do {action} with this worker's settings"
 
     async def submit(self, task: NewTask) -> None:
@@ -222,4 +224,4 @@ class Engine(Protocol):
 
 
 def _unsupported(what: str) -> Refused:
-    return Refused("command.unsupported", f"this worker's engine can't {what}")
+    return Refused("command.unsupported", f"this worker's engine can't {what}", "")

@@ -44,7 +44,7 @@ class Outcome:
 
 def refused(why: Refused) -> Outcome:
     """Nothing was done: the cause, and what to do about it."""
-    return Outcome(Verdict.REFUSED, why.code, error=_with_remedy(why.code, str(why)))
+    return Outcome(Verdict.REFUSED, why.code, error=_with_remedy(why.code, str(why), why.remedy))
 
 
 def unknown(cause: str) -> Outcome:
@@ -53,9 +53,16 @@ def unknown(cause: str) -> Outcome:
     return Outcome(Verdict.UNKNOWN, code, error=_with_remedy(code, cause))
 
 
-def _with_remedy(code: str, cause: str) -> str:
-    try:
-        remedy = lookup(code).remedy
-    except KeyError:  # an engine's own code
-        remedy = ""
-    return f"{code}: {cause}. {remedy[:1].upper()}{remedy[1:]}".strip()
+def malformed(why: Exception) -> Outcome:
+    """Nothing was done: the command itself can't be read."""
+    remedy = "Correct it, and send it again"
+    return refused(Refused("command.unsupported", f"the command is malformed: {why}", remedy))
+
+
+def _with_remedy(code: str, cause: str, remedy: str | None = None) -> str:
+    if remedy is None:
+        try:
+            remedy = lookup(code).remedy
+        except KeyError:  # an engine's own code
+            remedy = ""
+    return f"{code}: {cause}. {remedy}".strip()

@@ -23,16 +23,23 @@ def objection(command: Command, engine: Engine | None, choice: Collection[str]) 
     if engine is None:
         return Refused("command.no_worker_here", "this process has no worker that could act on a command")
     if command.action in _IMPOSSIBLE:
-        return Refused("command.unsupported", _IMPOSSIBLE[command.action])
+        remedy = "" if command.action == "rate_limit" else None
+        return Refused("command.unsupported", _IMPOSSIBLE[command.action], remedy)
     if command.request is None:
-        return Refused("command.unsupported", f"this agent does not know the command {command.action}")
+        return unknown_action(command.action)
     if command.engine not in (None, engine.name):
         return Refused("command.no_worker_here", f"this process has a worker of {engine.name} only")
     if command.action not in engine.actions:
-        return Refused("command.unsupported", engine.why_not(Action(command.action)))
+        return Refused("command.unsupported", engine.why_not(Action(command.action)), "")
     if command.action not in choice:
         return Refused("command.not_allowed", f"the owner of this agent does not allow {command.action}")
     return None
+
+
+def unknown_action(action: str) -> Refused:
+    """A newer brain's, or a mistake."""
+    remedy = "Upgrade the agent if a newer version has it"
+    return Refused("command.unsupported", f"this agent does not know the command {action}", remedy)
 
 
 def allowed(choice: str) -> frozenset[Action]:

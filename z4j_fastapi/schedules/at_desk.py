@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from z4j_fastapi.commands.engine import Failed, Refused
-from z4j_fastapi.commands.outcome import Outcome, Verdict, refused, unknown
+from z4j_fastapi.commands.outcome import Outcome, Verdict, malformed, refused, unknown
 from z4j_fastapi.commands.record import Told
 from z4j_fastapi.log import log
 from z4j_fastapi.schedules.desk import ScheduleDesk
@@ -36,7 +36,7 @@ ACKNOWLEDGED_WITHIN_S = 20.0
 ACTIVATED_WITHIN_S = 30.0
 """A brain asks for the schedules within a moment of the handshake, or not at all in this session."""
 MAX_WAITING = 64
-_ELSEWHERE = "a schedule is changed where it is declared"
+_ELSEWHERE = ("this schedule is declared in the worker's code or source", "Change it there")
 
 Send = Callable[[str, Mapping[str, Any], str | None], Awaitable[None]]
 """Signs and sends one frame: its type, its payload, its id."""
@@ -117,7 +117,7 @@ class DeskSession:
                 outcome, again = await self._mutate(payload["parameters"], command, deadline_s)
             elif command.action == CONTROL:
                 # after a refusal the brain 1.13.0 takes no snapshot any more; after silence it does
-                outcome = refused(Refused("command.unsupported", _ELSEWHERE))
+                outcome = refused(Refused("command.unsupported", *_ELSEWHERE))
             else:
                 await self._acknowledge(command)
                 outcome = await self._resync()
@@ -176,15 +176,17 @@ class DeskSession:
         if publication is None or mutation.stream != publication.stream:
             raise Refused("command.no_worker_here", "this session does not tell the brain of the schedules")
         if mutation.operation != "trigger":
-            raise Refused("command.unsupported", _ELSEWHERE)
+            raise Refused("command.unsupported", *_ELSEWHERE)
         if not self._desk.may_run:
             raise Refused("command.not_allowed", f"the owner of this agent does not allow {MUTATE}")
         rows = await self._desk.rows()
         row = None if rows is None else rows.get(mutation.key)
         if row is None:
-            raise Refused("command.unknown_task", "the worker has no such schedule now")
+            cause = "the worker no longer has this schedule"
+            raise Refused("command.unknown_task", cause, "Reload the page")
         if not mutation.fits(row):
-            raise Refused("command.unsupported", "the schedule has changed since it was looked at")
+            cause = "the schedule has changed since it was looked at"
+            raise Refused("command.unsupported", cause, "Reload the page, and try again")
         once = self._desk.once
         if once is None:
             raise Refused("buffer.unwritable", "without a disk only what may be done twice is done")
@@ -266,16 +268,16 @@ class DeskSession:
     async def _acknowledge(self, command: Command) -> None:
         await self._send("command_ack", answers.acknowledgement(command.claim_token), command.id)
 
-    async def _refuse_malformed(self, command_id: str, malformed: MalformedCommand) -> None:
-        outcome = refused(Refused("command.unsupported", f"the command is malformed: {malformed}"))
-        if malformed.action == MUTATE:
+    async def _refuse_malformed(self, command_id: str, exc: MalformedCommand) -> None:
+        outcome = malformed(exc)
+        if exc.action == MUTATE:
             await self._send(
                 "command_result",
-                answers.result("failed", malformed.claim_token, error=outcome.error),
+                answers.result("failed", exc.claim_token, error=outcome.error),
                 command_id,
             )
-        answered = malformed.action == MUTATE
-        self._desk.record.ended(Told(malformed.action, command_id), outcome, 0.0, answered=answered)
+        answered = exc.action == MUTATE
+        self._desk.record.ended(Told(exc.action, command_id), outcome, 0.0, answered=answered)
 
 
 async def _until(event: asyncio.Event, deadline_s: float) -> None:

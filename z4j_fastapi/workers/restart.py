@@ -36,7 +36,7 @@ async def restart_this_process() -> None:
     """Send this process SIGTERM in a moment; Refused where nothing would start it again."""
     restarts = what_restarts()
     if restarts is None:
-        raise Refused("command.unsupported", "nothing shows that would start this worker again")
+        raise Refused("command.unsupported", "nothing is known that would start this worker again")
     if restarts == "systemd":
         await asyncio.to_thread(_ask_systemd)
     asyncio.get_running_loop().call_later(_END_AFTER_S, os.kill, os.getpid(), signal.SIGTERM)

@@ -10,7 +10,7 @@ CODES = (
         "the worker has no task of this name",
         causes=(
             "the schedule's task name is misspelled, or the task was renamed",
-            "another service of the project has the task: give each service a token and an engine of its own",
+            "another service of the project has it: a brain chooses among workers by their engine only",
             "this worker runs an older version of the code",
         ),
         remedy="Add the task to this worker's functions, or correct the name on the dashboard",
@@ -49,7 +49,7 @@ CODES = (
         "command.abort_not_allowed",
         "the task runs, and this worker can't end a running task",
         causes=("arq ends running jobs only with allow_abort_jobs", "a synchronous task runs in a thread"),
-        remedy="Wait for its end; for the next time set allow_abort_jobs = True on an arq worker",
+        remedy="Wait for its end. To end running jobs later, set allow_abort_jobs = True on an arq worker",
     ),
     Code(
         "command.result_not_kept",
@@ -57,6 +57,7 @@ CODES = (
         causes=(
             "the engine's time to keep results is over (arq: keep_result, 1 hour)",
             "the worker is set to keep no results",
+            "the task has not ended, or was requeued before",
         ),
         remedy="Run the task again from the application, and keep results for longer",
     ),

@@ -34,7 +34,8 @@ _POLL_S = 0.05
 async def abort(worker: Worker, queue: JobQueue, job_id: str) -> None:
     """End a job that runs, and return when it has ended."""
     if not worker.allow_abort_jobs:
-        raise Refused("command.abort_not_allowed", "it runs, and this worker does not set allow_abort_jobs")
+        cause = "it runs, and this worker does not set allow_abort_jobs"
+        raise Refused("command.abort_not_allowed", cause)
     job = worker.job_tasks.get(job_id)
     if job is None:
         await _abort_elsewhere(queue, job_id)

@@ -95,7 +95,7 @@ class ArqEngine(Engine):
         """What to change where an action is not among `actions`."""
         if action in _NEED_RESULTS:
             return "this worker keeps no results (keep_result=0), and arq keeps arguments nowhere else"
-        return "nothing shows that would start this worker again: run it under systemd with Restart=always"
+        return "nothing is known that would start this worker again: run it under systemd with Restart=always"
 
     def close(self) -> None:
         """The worker stops: what is asked when its connection is closed is refused."""
@@ -219,8 +219,10 @@ class ArqEngine(Engine):
     async def _kept(self, task_id: str) -> JobResult:
         found = await self._queue.find(task_id)
         if found.result is None:
-            cause = "it has not ended" if found.is_queued else "arq keeps no result of it"
-            raise Refused("command.result_not_kept", cause)
+            if found.is_queued:
+                cause = "it has not ended"
+                raise Refused("command.result_not_kept", cause, "Wait for its end, then retry it")
+            raise Refused("command.result_not_kept", "arq keeps no result of it")
         result = self._queue.read_result(found.result)
         self._require_queue(result.queue_name)
         return result
@@ -241,7 +243,8 @@ class ArqEngine(Engine):
             job, parent_task_id=retry.task_id, once=mark, once_ms=kept_ms if kept_ms > 0 else UNUSED_S * 1000
         )
         if not is_new and await redis.get(mark) != job.job_id.encode():
-            raise Refused("command.result_not_kept", "it was requeued before")
+            cause = "it was requeued before"
+            raise Refused("command.result_not_kept", cause, "Find the new task: this one is its parent")
 
     async def _put(
         self, job: NewJob, *, parent_task_id: str | None = None, once: str | None = None, once_ms: int = 0
@@ -271,8 +274,8 @@ class ArqEngine(Engine):
 
     def _require_queue(self, queue: str | None) -> None:
         if queue not in (None, self._queue.name):
-            cause = f"this worker has the queue {self._queue.name}, and nothing to do with another one"
-            raise Refused("command.no_worker_here", cause)
+            cause = f"this worker reads the queue {self._queue.name}, not {queue}"
+            raise Refused("command.no_worker_here", cause, "Choose a queue of this worker")
 
     def _require_function(self, name: str) -> None:
         if name not in self._worker.functions:

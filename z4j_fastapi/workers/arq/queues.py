@@ -111,7 +111,8 @@ class JobQueue:
         """The worker's connection, which it makes after its agent has started."""
         while self._worker.pool is None:
             if self._is_closed:
-                raise Refused("command.no_worker_here", "this worker is stopping")
+                cause = "this worker is stopping"
+                raise Refused("command.no_worker_here", cause, "Send the command again later")
             await asyncio.sleep(_POLL_S)  # nothing announces it
         return self._worker.pool
 
@@ -281,7 +282,7 @@ def before_anything_is_done() -> Iterator[None]:
         yield
     except (RedisError, OSError) as exc:
         cause = f"this worker can't use its Redis: {type(exc).__name__}"
-        raise Refused("command.no_worker_here", cause) from exc
+        raise Refused("command.no_worker_here", cause, "Fix that, then send the command again") from exc
 
 
 async def _commit(pipe: Pipeline) -> list[Any] | None:
@@ -295,7 +296,7 @@ async def _commit(pipe: Pipeline) -> list[Any] | None:
         return None
     except _DISCARDED as exc:
         cause = f"Redis lets this worker change nothing: {type(exc).__name__}"
-        raise Refused("command.no_worker_here", cause) from exc
+        raise Refused("command.no_worker_here", cause, "Fix that, then send the command again") from exc
     return done
 
 

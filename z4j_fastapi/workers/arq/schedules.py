@@ -58,7 +58,8 @@ class CronJobs(ScheduleSource):
         """Put a job of its function into the queue."""
         job = self._by_key().get(key)
         if job is None:
-            raise Refused("command.unknown_task", "the worker has no such cron job")
+            cause = "the worker no longer has this cron job"
+            raise Refused("command.unknown_task", cause, "Reload the page")
         await self._run(job.name, task_id)
 
     async def recall(self, name: str) -> str | None:

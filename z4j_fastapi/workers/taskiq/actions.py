@@ -181,14 +181,14 @@ class TaskiqEngine(Engine):
             raise Failed("it has ended already")
         if self._revocations is None:
             cause = "it does not run in this process, and only a broker in Redis lets another one know"
-            raise Refused("command.unsupported", cause)
+            raise Refused("command.unsupported", cause, "Use a broker of taskiq-redis to cancel such tasks")
         await self._revoke(self._revocations, task_id)
 
     async def retry(self, retry: Retry) -> None:
         """Send a task that failed again, as a new one."""
         if retry.delay_s:
             cause = "taskiq delays a task only by a schedule source, which a worker doesn't know"
-            raise Refused("command.unsupported", cause)
+            raise Refused("command.unsupported", cause, "Retry it without a delay")
         await self._again(retry, await self._find(retry.task_id))
 
     async def dead_letters(self, queue: str | None, limit: int, cursor: str | None) -> DeadLetters:
@@ -200,7 +200,8 @@ class TaskiqEngine(Engine):
         """Send a task that failed again, as a new one, once."""
         kept, messages = await self._find(task_id), self._messages()
         if not await _on_disk(lambda: messages.claim(task_id, new_id)):
-            raise Refused("command.result_not_kept", "it was requeued before")
+            cause = "it was requeued before"
+            raise Refused("command.result_not_kept", cause, "Find the new task: this one is its parent")
         try:
             await self._again(Retry(task_id, new_id), kept)
         except (Refused, Failed):
@@ -335,8 +336,10 @@ class TaskiqEngine(Engine):
         messages = self._messages()
         kept = await _on_disk(lambda: messages.find(task_id))
         if kept is None:
-            cause = "it runs" if task_id in self._running else "no message of it is kept on this host"
-            raise Refused("command.result_not_kept", cause)
+            if task_id in self._running:
+                cause = "it has not ended"
+                raise Refused("command.result_not_kept", cause, "Wait for its end, then retry it")
+            raise Refused("command.result_not_kept", "no message of it is kept on this host")
         return kept
 
     async def _kept_of(self, task_id: str) -> Kept | None:
@@ -386,7 +389,7 @@ class TaskiqEngine(Engine):
             return {}
         if queue not in self._queues():
             cause = f"this worker has no queue {queue}"
-            raise Refused("command.no_worker_here", cause)
+            raise Refused("command.no_worker_here", cause, "Choose a queue of this worker")
         return {"queue_name": queue}
 
 
@@ -395,7 +398,8 @@ def _require_no_injected(task: Any, kwargs: Mapping[str, Any]) -> None:
     graph = DependencyGraph(function_of(task))
     injected = {dependency.param_name for found in graph.dependencies.values() for dependency in found}
     if injected & kwargs.keys():
-        raise Refused("command.unsupported", "it gives arguments that the worker itself injects")
+        cause = "it gives arguments that the worker itself injects"
+        raise Refused("command.unsupported", cause, "Leave them out")
 
 
 class StillRunsError(Exception):
@@ -427,7 +431,7 @@ async def _end(execution: Execution) -> None:
 
 def _not_allowed() -> Refused:
     cause = "it runs in a thread, or in the task that sent it, which can't be ended"
-    return Refused("command.abort_not_allowed", cause)
+    return Refused("command.abort_not_allowed", cause, "Wait for its end")
 
 
 @contextlib.asynccontextmanager
@@ -437,7 +441,7 @@ async def _backend_answers() -> AsyncIterator[None]:
             yield
     except Exception as exc:  # the backend's library may raise anything
         cause = f"the result backend does not answer: {type(exc).__name__}"
-        raise Refused("command.no_worker_here", cause) from exc
+        raise Refused("command.no_worker_here", cause, "Fix that, then send the command again") from exc
 
 
 async def _on_disk(call: Callable[[], T]) -> T:

@@ -34,13 +34,13 @@ async def redis_of(broker: AsyncBroker, within_s: float = ANSWERS_S) -> AsyncIte
 
     client = _client(broker)
     if client is None:
-        raise Refused("command.unsupported", "this worker's broker has no Redis")
+        raise Refused("command.unsupported", "this worker's broker has no Redis", "")
     try:
         async with asyncio.timeout(within_s):
             yield client
     except (RedisError, OSError) as exc:  # a timeout is an OSError
         cause = f"this worker can't use its broker's Redis: {type(exc).__name__}"
-        raise Refused("command.no_worker_here", cause) from exc
+        raise Refused("command.no_worker_here", cause, "Fix that, then send the command again") from exc
 
 
 def is_stream(broker: Any) -> bool:

@@ -99,7 +99,8 @@ class Schedules(ScheduleSource):
         """Send its task, with the arguments that the schedule has."""
         one = (await self._found()).get(key)
         if one is None:
-            raise Refused("command.unknown_task", "the worker has no such schedule now")
+            cause = "the worker no longer has this schedule"
+            raise Refused("command.unknown_task", cause, "Reload the page")
         task = self._broker.find_task(one.task_name)
         if task is None:
             raise Refused("command.unknown_task", f"this worker has no task {one.task_name}")

@@ -101,7 +101,7 @@ async def _before_it_is_sent(middleware: TaskiqMiddleware, message: TaskiqMessag
         return await maybe_awaitable(middleware.pre_send(message))
     except Exception as exc:  # a host's own
         cause = f"pre_send of {type(middleware).__name__} raised {type(exc).__name__}"
-        raise Refused("command.no_worker_here", cause) from exc
+        raise Refused("command.no_worker_here", cause, "Fix that, then send the command again") from exc
 
 
 async def was_sent(broker: AsyncBroker, task_id: str, since: datetime) -> bool | None:
