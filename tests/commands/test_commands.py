@@ -12,6 +12,7 @@ import pytest
 from tests.support.agents import agent_of, until
 from tests.support.engine import AsyncioEngine
 from z4j_fastapi import State
+from z4j_fastapi.commands.record import LINES_PER_S
 from z4j_fastapi.devbrain import Command, DevBrain
 from z4j_fastapi.workers.engine import Action, EngineState, Failed
 
@@ -199,6 +200,22 @@ async def test_a_schedule_that_can_not_run_here_is_left_unanswered_and_is_an_err
         assert (await brain.wait_for_result(command))["status"] == "success"
         await engine.settled()
         assert len(RUNS) == 1
+
+
+async def test_a_flood_hides_no_schedule_that_did_not_run(
+    tmp_path: Path, engine: AsyncioEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "z4j_fastapi")
+    async with DevBrain() as brain, agent_of(brain, tmp_path, engine=engine) as agent:
+        for _ in range(LINES_PER_S + 1):  # not one of them an error, more than are told one by one
+            await brain.command("reconcile_task", task_id="1")
+        await fire(brain, "unknown")
+        await until(lambda: agent.status.commands.get("unanswered") == 1, "it was counted")
+        errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+        assert len(errors) == 1
+        assert "schedule.fire" in errors[0]
+        assert "the worker has no task of this name. Add the task" in errors[0]
+        await until(lambda: "1 more command within a second: 1 done" in caplog.text, "the rest was counted")
 
 
 async def test_a_command_that_comes_again_is_answered_from_memory(

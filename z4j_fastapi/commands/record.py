@@ -14,7 +14,8 @@ from z4j_fastapi.log import log
 from z4j_probes.codes import lookup
 from z4j_probes.protocol.answers import one_line
 
-# More within a second are told together, at its end.
+# More within a second are told together, at its end. Errors have as many again: no flood hides that a
+# schedule did not run.
 LINES_PER_S = 5
 _WINDOW_S = 1.0
 SAME_ERROR_EVERY_S = 3600.0
@@ -34,9 +35,9 @@ class Record:
     """Lives in the agent's loop; `counts` may be read from any thread."""
 
     def __init__(self) -> None:
-        self._errors: dict[tuple[str, str], float] = {}
+        self._errors: dict[tuple[str, str, str], float] = {}
         self._counts: Counter[str] = Counter()
-        self._lines = 0
+        self._lines: Counter[bool] = Counter()
         self._untold: Counter[str] = Counter()
         self._window: asyncio.TimerHandle | None = None
 
@@ -60,13 +61,13 @@ class Record:
             self._counts[outcome.code] += 1
         if not answered:
             self._counts["unanswered"] += 1
-        if not self._may_tell():
+        if not self._may_tell(answered):
             self._untold[outcome.code or verdict] += 1
             return
         how = "answered from memory" if again else outcome.verdict.value.replace("_", " ")
         code = f" ({outcome.code})" if outcome.code else ""
         log.log(
-            logging.INFO if answered or self._is_known(told.target, outcome.code) else logging.ERROR,
+            logging.INFO if answered or self._is_known(told, outcome.code) else logging.ERROR,
             f"command %s from %s: %s{code} in %.0f ms%s",
             " ".join(one_line(name, _LONGEST_NAME) for name in (told.action, told.target) if name),
             one_line(told.issued_by, _LONGEST_NAME) or "the brain",
@@ -76,23 +77,24 @@ class Record:
             extra={"z4j_code": outcome.code, "z4j_command": told.action},
         )
 
-    def _is_known(self, target: str, code: str) -> bool:
+    def _is_known(self, told: Told, code: str) -> bool:
         now_s = time.monotonic()
         self._errors = {key: s for key, s in self._errors.items() if now_s - s < SAME_ERROR_EVERY_S}
-        return self._errors.setdefault((target, code), now_s) != now_s
+        return self._errors.setdefault((told.action, told.target, code), now_s) != now_s
 
-    def _may_tell(self) -> bool:
+    def _may_tell(self, answered: bool) -> bool:
         if self._window is None:
-            self._lines = 0
+            self._lines.clear()
             self._window = asyncio.get_running_loop().call_later(_WINDOW_S, self._end_of_window)
-        self._lines += 1
-        return self._lines <= LINES_PER_S
+        self._lines[answered] += 1
+        return self._lines[answered] <= LINES_PER_S
 
     def _end_of_window(self) -> None:
         self._window = None
         if self._untold:
             listed = ", ".join(f"{count} {how}" for how, count in self._untold.most_common())
-            log.warning("%d more commands within a second: %s", self._untold.total(), listed)
+            count = self._untold.total()
+            log.warning("%d more command%s within a second: %s", count, "s" * (count > 1), listed)
             self._untold.clear()
 
 
@@ -102,4 +104,4 @@ def _explained(code: str) -> str:
         row = lookup(code)
     except KeyError:
         return f"see `python -m z4j_fastapi explain {code}`"
-    return f"{row.title}; {row.remedy}"
+    return f"{row.title}. {row.remedy}"
