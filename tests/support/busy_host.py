@@ -76,7 +76,7 @@ class BusyHost:
 async def busy_host(directory: Path) -> AsyncIterator[BusyHost]:
     """Until the block is left. All agents are online, and the unwired worker is old enough to be named."""
     shop = directory / "shop"
-    shop.mkdir()
+    shop.mkdir(parents=True)  # a machine of its own may have an empty directory for temporary files
     (shop / "__init__.py").touch()
     for name, source in SOURCES.items():
         (shop / name).write_text(source)
