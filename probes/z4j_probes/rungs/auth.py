@@ -14,7 +14,6 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import lookup, outcome
 from z4j_probes.errors import ProtocolError
-from z4j_probes.portable import commands
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import (
     LEAST_MAX_FRAME_BYTES,
@@ -27,7 +26,7 @@ from z4j_probes.protocol import (
 )
 from z4j_probes.result import Advice, ProbeResult, Step
 from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
-from z4j_probes.rungs.hints import ask_brain, replace_secret
+from z4j_probes.rungs.hints import ask_brain, replace_secret, set_value
 from z4j_probes.rungs.origin import naming_origin
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
@@ -109,7 +108,7 @@ def _acknowledged(climb: Climb, ack: HelloAck, *, offset_s: float, round_trip_s:
     if same is False:
         message = f"the token belongs to project {ack.project_id}, and {configured} is configured"
         steps = (
-            Step("Set the token's project", commands.set_variable("Z4J_PROJECT_ID", ack.project_id)),
+            *set_value(climb.settings, "project_id", ack.project_id, "Set the token's project"),
             Step(f"If the project is right, use a token of project {configured}"),
         )
         row = f"the token is for project {ack.project_id}, not {configured}"

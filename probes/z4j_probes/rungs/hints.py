@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from z4j_probes.endpoint import Endpoint
-from z4j_probes.invocation import MODULE, can_type
+from z4j_probes.invocation import MODULE, can_type, value_of
 from z4j_probes.portable import commands, user
 from z4j_probes.portable.system import is_windows
 from z4j_probes.proxy import Proxy
@@ -27,8 +28,9 @@ from z4j_probes.variables import VARIABLES, Variable
 
 # For an assignment whose value only the reader knows.
 _EXAMPLE_URL = "https://brain.example"
-# Where no one can type a secret: a pod, a CI job, a service's log.
-_UNATTENDED = "where the service gets its environment (in Kubernetes: a Secret, with envFrom)"
+# Where no one can type: a pod, a CI job, a service's log.
+_ELSEWHERE = "where the service gets its environment"
+_UNATTENDED = f"{_ELSEWHERE} (in Kubernetes: a Secret, with envFrom)"
 # Behind the longest of the commands that read a secret.
 _COMMENT_COLUMN = 50
 _VARIABLES = {variable.attribute: variable for variable in VARIABLES}
@@ -64,9 +66,35 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
     return f"{command}{more} </dev/null"
 
 
-def set_url(url: str) -> Step:
-    """How to correct the brain's URL, whichever place it comes from."""
-    return Step("Set the brain's URL", commands.set_variable("Z4J_BRAIN_URL", url))
+def set_url(settings: Settings, url: str, text: str = "Set the brain's URL") -> tuple[Step, ...]:
+    """How to correct the brain's URL, where it comes from."""
+    return set_value(settings, "brain_url", url, text)
+
+
+def set_value(
+    settings: Settings, attribute: str, value: str, text: str, *, typed: str | None = None
+) -> tuple[Step, ...]:
+    """How to set what is not secret: where its value comes from, else where the others do, else in a shell.
+
+    An argument and an env file win over what a shell exports. `text` is for the shell's command; `typed` is
+    the value as that command has it, where the shell is to complete it.
+    """
+    name, source = variable_of(attribute).name, settings.sources.get(attribute)
+    if source is not None and source.kind is Kind.ARGUMENT:
+        option = f"--{attribute.replace('_', '-')}"
+        if value_of(option, sys.argv) is None:  # an argument in code
+            return (Step(f"Pass {attribute}={value!r}, or remove it and set {name}"),)
+        return (Step(f"Pass {option} {commands.quote(value)}"),)
+    found = (source,) if source is not None and source.variable else settings.sources.values()
+    env_file = next((one.env_file for one in found if one.env_file is not None), None)
+    if env_file is not None:
+        return (Step(f"Write {name}={value} into {env_file}"),)
+    unit = unit_of(settings)
+    if unit is not None:
+        return unit_hints.set_variable(unit, name, value)
+    if not can_type():
+        return (Step(f"Set {name}={value} {_ELSEWHERE}"),)
+    return (Step(text, commands.set_variable(name, typed or value, is_quoted=typed is not None)),)
 
 
 def variable_of(attribute: str) -> Variable:

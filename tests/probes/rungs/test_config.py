@@ -440,5 +440,6 @@ async def test_a_bundle_of_pkcs7_is_converted_as_such(tmp_path: Path, form: str)
     assert result.code == "config.ca_unreadable"
     convert, use = result.steps
     run("sh", "-c", convert.command)
-    made = shlex.split(use.command)[1].removeprefix("Z4J_CA_FILE=")
+    made = shlex.split(convert.command)[-1]
+    assert use.text == f"Set Z4J_CA_FILE={made} where the service gets its environment"
     assert (await judged({"Z4J_CA_FILE": made})).code == "config.ok"

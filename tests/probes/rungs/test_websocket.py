@@ -25,6 +25,7 @@ from tests.support.http_peers import (
     upgrading,
 )
 from tests.support.ladders import climbed, probe, settings_for
+from z4j_probes import Settings
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.endpoint import parse_endpoint
 from z4j_probes.http_response import Answer, parse_answer
@@ -67,11 +68,11 @@ def test_envoy_says_403_where_upgrades_are_not_enabled() -> None:
     bare, page = (
         Answer("1.1", 403, "Forbidden", {"server": "envoy"}, body) for body in (b"", b"RBAC: denied")
     )
-    message, steps = explain("websocket.forbidden", bare, endpoint, "curl")
+    message, steps = explain("websocket.forbidden", bare, endpoint, Settings(), "curl")
     assert "no upgrades enabled" in message
     assert steps is not None
     assert "upgrade_configs" in steps[0].text
-    assert "no upgrades enabled" not in explain("websocket.forbidden", page, endpoint, "curl")[0]
+    assert "no upgrades enabled" not in explain("websocket.forbidden", page, endpoint, Settings(), "curl")[0]
 
 
 @pytest.mark.parametrize(
@@ -84,18 +85,18 @@ def test_envoy_says_403_where_upgrades_are_not_enabled() -> None:
         (
             "http://127.0.0.1:7700",
             "https://brain.example/z4j/ws/agent",
-            "export Z4J_BRAIN_URL=https://brain.example/z4j",
+            "Set Z4J_BRAIN_URL=https://brain.example/z4j",
         ),
         (
             "http://127.0.0.1:7700",
             "http://localhost:7701/ws/agent",
-            "export Z4J_BRAIN_URL=http://localhost:7701",
+            "Set Z4J_BRAIN_URL=http://localhost:7701",
         ),
     ],
 )
 def test_a_redirects_hint_is_one_that_works(url: str, location: str, word: str) -> None:
     moved = Answer("1.1", 301, "Moved Permanently", {"location": location})
-    _, steps = explain("websocket.redirect", moved, parse_endpoint(url), "curl")
+    _, steps = explain("websocket.redirect", moved, parse_endpoint(url), Settings(), "curl")
     assert steps is not None
     assert word in str(steps[0])
 
@@ -338,7 +339,7 @@ async def test_a_login_page_in_front_is_named_and_its_query_is_not_shown() -> No
 async def test_a_redirect_to_https_says_which_url_to_set() -> None:
     result = await verdict(http("301 Moved Permanently", Location="https://brain.example/z4j/ws/agent"))
     assert result.code == "websocket.redirect"
-    assert result.steps[0].command == "export Z4J_BRAIN_URL=https://brain.example/z4j"
+    assert result.steps[0].text.startswith("Set Z4J_BRAIN_URL=https://brain.example/z4j where")
 
 
 async def test_retry_after_is_passed_on() -> None:

@@ -27,7 +27,7 @@ from z4j_probes.proxy import Proxy, find_proxy
 from z4j_probes.result import ROW_WIDTH, Advice, ProbeResult, Step, as_steps
 from z4j_probes.rungs.config import windows
 from z4j_probes.rungs.config.problems import NOT_SET, Problem, find_problems
-from z4j_probes.rungs.hints import listed, set_missing, unreadable, variable_of
+from z4j_probes.rungs.hints import listed, set_missing, set_value, unreadable, variable_of
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
 
@@ -97,7 +97,7 @@ def load_ca_file(settings: Settings) -> list[Problem]:
         if glued is not None:
             return _ca_problem(settings, *_glued(path, glued))
         reason = f"is not a PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
-        return _ca_problem(settings, reason, _make_pem(path))
+        return _ca_problem(settings, reason, _make_pem(settings, path))
     except (OSError, ValueError) as exc:
         reason = errors.reason(exc) if isinstance(exc, OSError) else str(exc)
         return _ca_problem(settings, f"can't be read: {reason}", unreadable(settings, path, "Z4J_CA_FILE"))
@@ -113,7 +113,7 @@ def _glued(path: str, line: int) -> tuple[str, Step]:
     return reason, windows.separate(path, line)
 
 
-def _make_pem(path: str) -> tuple[Step, ...]:
+def _make_pem(settings: Settings, path: str) -> tuple[Step, ...]:
     quoted, made, start = (
         commands.quote(path),
         commands.quote(f"{path}.pem"),
@@ -128,8 +128,8 @@ def _make_pem(path: str) -> tuple[Step, ...]:
         unix = f"openssl x509 {form}-in {quoted} -out {made}"
         convert = by_system(unix, unix, f"certutil -encode {quoted} {made}")
     if convert:
-        return Step("Convert it to PEM", convert), Step(
-            "Set the result", commands.set_variable("Z4J_CA_FILE", made, is_quoted=True)
+        return Step("Convert it to PEM", convert), *set_value(
+            settings, "ca_file", f"{path}.pem", "Set the result"
         )
     return (
         Step(

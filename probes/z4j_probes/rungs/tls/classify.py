@@ -17,6 +17,7 @@ from z4j_probes.http_response import parse_answer
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs.tls.certificates import Certificate, issuing_path
 from z4j_probes.rungs.tls.handshake import Presented
+from z4j_probes.settings import Settings
 from z4j_probes.trust import TrustStore
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
@@ -106,6 +107,7 @@ class Evidence:
     proxy: Proxy | None = None
     waited: str = ""
     """How long the server was waited for, where it did not answer: "within 5 s"."""
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def where(self) -> str:

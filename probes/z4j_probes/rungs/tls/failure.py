@@ -42,6 +42,7 @@ async def explain(
         watch.certificate_requested,
         proxy=climb.proxy,
         waited=waited,
+        settings=climb.settings,
     )
     if isinstance(error, SpokeFirst):
         said = Presented(said=climb.protocol.take())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from z4j_probes.hostname import server_name
 from z4j_probes.portable import commands, errors
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import Advice, ProbeResult, Status, Step
-from z4j_probes.rungs.hints import show_handshake
+from z4j_probes.rungs.hints import set_value, show_handshake
 from z4j_probes.rungs.tls.certificates import strict_faults
 from z4j_probes.rungs.tls.classify import CLOCK_READING, Evidence, culprit, issuing_roots
 from z4j_probes.rungs.tls.handshake import ALERTS
@@ -135,6 +136,9 @@ def _self_signed(evidence: Evidence) -> Words:
         )
     install, show = Step("Install one from a CA"), show_handshake(evidence.endpoint, evidence.proxy)
     steps: tuple[Step, ...]
+    trust = set_value(
+        evidence.settings, "ca_file", "/path/to/brain.pem", "Trust it", typed='"$PWD/brain.pem"'
+    )
     if show is None:
         text = "If this one is intended, get a copy of it from the brain's administrator"
         steps = install, Step(f"{text}, and name it in Z4J_CA_FILE")
@@ -143,7 +147,7 @@ def _self_signed(evidence: Evidence) -> Words:
         steps = (
             install,
             Step("If this one is intended, save it, and compare its fingerprint with the server's", save),
-            Step("Trust it", commands.set_variable("Z4J_CA_FILE", '"$PWD/brain.pem"', is_quoted=True)),
+            *trust,
         )
     return f"the certificate of {evidence.endpoint.host} is self-signed{called}", steps
 
@@ -195,10 +199,19 @@ def _unknown_ca(evidence: Evidence) -> Words:
             ),
             Step(f'Otherwise get the root of "{top.issuer_name}", and name it in Z4J_CA_FILE'),
         )
+    path = f"/path/to/{_file_name(top.issuer_name)}"
     return (
         message,
-        f'Get the root certificate of "{top.issuer_name}" from its administrator, and name it in Z4J_CA_FILE',
+        (
+            Step(f'Get the root certificate of "{top.issuer_name}" from its administrator'),
+            *set_value(evidence.settings, "ca_file", path, "Then name its file"),
+        ),
     )
+
+
+def _file_name(name: str) -> str:
+    """A file for that certificate, in characters that need no quotes."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40] or 'root'}.pem"
 
 
 def _incomplete_chain(evidence: Evidence) -> Words:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 from typing import Any
 
 from z4j_probes.climb import Climb
@@ -18,7 +17,7 @@ from z4j_probes.transport import HELD_MAX_BYTES
 def refused(climb: Climb, answer: Answer, evidence: dict[str, Any]) -> ProbeResult:
     """The verdict where an HTTP answer came that is no upgrade."""
     code = classify(answer)
-    message, steps = explain(code, answer, climb.endpoint, _look(climb))
+    message, steps = explain(code, answer, climb.endpoint, climb.settings, _look(climb))
     row = headline(code, answer, climb.endpoint)
     return outcome(code, message, hint=steps, details=evidence, headline=row)
 
@@ -35,9 +34,9 @@ def no_http(climb: Climb, waited: str) -> ProbeResult:
     if received and (not may_be_http(received) or len(received) > HELD_MAX_BYTES):
         code, what = banner(received)
         details["received_hex"] = received[:16].hex(" ")
-        step = set_url(encrypted) if code.endswith("tls_expected") else None
+        correct = set_url(climb.settings, encrypted) if code.endswith("tls_expected") else None
         row = f"{where} {what.partition(',')[0]}"
-        return outcome(code, f"{where} {what}", hint=step, details=details, headline=row)
+        return outcome(code, f"{where} {what}", hint=correct, details=details, headline=row)
     if isinstance(holding.error, ssl.SSLError) and _is_about_client_certificate(holding.error):
         details["alert"] = holding.error.reason
         message = f"{where} ended the connection with the TLS alert {holding.error.reason}"
@@ -47,7 +46,8 @@ def no_http(climb: Climb, waited: str) -> ProbeResult:
         how = f"cut the connection ({holding.error})" if holding.error else "closed the connection"
         steps = lookup("websocket.closed").steps
         if not (received or climb.endpoint.secure):  # as many TLS servers do to plain HTTP
-            steps = (replace(set_url(encrypted), text="Set the brain's URL, if that port has TLS"), *steps)
+            text = "Set the brain's URL, if that port has TLS"
+            steps = (*set_url(climb.settings, encrypted, text), *steps)
         row = f"connection closed by {where} during the upgrade"
         return outcome(
             "websocket.closed", f"{where} {how} {partly}", hint=steps, details=details, headline=row

@@ -11,6 +11,7 @@ from z4j_probes.http_response import Answer
 from z4j_probes.result import Step
 from z4j_probes.rungs.hints import set_url
 from z4j_probes.rungs.websocket.statuses import Refusal, refusal_of
+from z4j_probes.settings import Settings
 
 # What servers say to plain HTTP on a TLS port: nginx, Apache, Go, HAProxy.
 _TLS_WANTED = ("sent to https port", "plain http to an ssl", "to an https server", "https required")
@@ -74,16 +75,18 @@ def banner(received: bytes) -> tuple[str, str]:
     return "websocket.not_http", "answers in a protocol that is not HTTP"
 
 
-def explain(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[str, tuple[Step, ...] | None]:
+def explain(
+    code: str, answer: Answer, endpoint: Endpoint, settings: Settings, look: str
+) -> tuple[str, tuple[Step, ...] | None]:
     """The message for a refusal, and steps where some fit better than the catalogue's.
 
-    `look` is the command that shows which server answers.
+    `look` is the command that shows which server answers. `settings` say where the URL comes from.
     """
     said = f"{answer.status} {answer.reason}".strip()
     message = f"{answer.answered_by} answered {said} to the upgrade of {endpoint.websocket_url}"
     if answer.version != "1.1":
         message += f", in HTTP/{answer.version}"
-    return message + _what_it_means(code, answer, endpoint), _steps(code, answer, endpoint, look)
+    return message + _what_it_means(code, answer, endpoint), _steps(code, answer, endpoint, settings, look)
 
 
 def headline(code: str, answer: Answer, endpoint: Endpoint) -> str:
@@ -127,15 +130,17 @@ def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:
     return f": {refusal.sender}" if refusal.sender and refusal.code == code else ""
 
 
-def _steps(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[Step, ...] | None:
+def _steps(
+    code: str, answer: Answer, endpoint: Endpoint, settings: Settings, look: str
+) -> tuple[Step, ...] | None:
     ask, refusal = Step("See which server answers", look), _refusal(answer)
     if refusal.step is not None and refusal.code == code:
         return refusal.step, ask
     match code:
         case "websocket.redirect":
-            return _after_redirect(answer.location, endpoint)
+            return _after_redirect(answer.location, endpoint, settings)
         case "websocket.tls_expected":
-            return (set_url(f"https://{endpoint.authority}{endpoint.prefix}"),)
+            return set_url(settings, f"https://{endpoint.authority}{endpoint.prefix}")
         case "websocket.bad_gateway":
             return (ask,)
         case "websocket.not_found":
@@ -154,7 +159,7 @@ def _steps(code: str, answer: Answer, endpoint: Endpoint, look: str) -> tuple[St
     return None
 
 
-def _after_redirect(location: str | None, endpoint: Endpoint) -> tuple[Step, ...] | None:
+def _after_redirect(location: str | None, endpoint: Endpoint, settings: Settings) -> tuple[Step, ...] | None:
     if location is None:
         return None
     try:
@@ -188,7 +193,8 @@ def _after_redirect(location: str | None, endpoint: Endpoint) -> tuple[Step, ...
         )
     if not (target.secure or target.is_loopback):
         return (Step("Use the brain's https:// URL: the redirect leads to one that is unencrypted as well"),)
-    return (set_url(f"{'https' if target.secure else 'http'}://{target.authority}{target.prefix}"),)
+    url = f"{'https' if target.secure else 'http'}://{target.authority}{target.prefix}"
+    return set_url(settings, url)
 
 
 def explain_bad_upgrade(wrong: Exception, answer: Answer) -> tuple[str, str]:
