@@ -25,7 +25,7 @@ HEAVY = {"cryptography", "dns", "fastapi", "rich", "typer"}
 MAY_IMPORT_ONLY = {
     "z4j_probes": {"z4j_probes"},
     "z4j_probes.errors": set[str](),
-    "z4j_probes.invocation": set[str](),
+    "z4j_probes.invocation": {"z4j_probes.portable"},
     "z4j_probes.replace_file": {"z4j_probes.portable"},
     "z4j_probes.result": set[str](),
     "z4j_probes.size": set[str](),

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+
+from z4j_probes.portable import commands
+from z4j_probes.portable.system import is_linux
 
 MODULE = "python -m z4j_fastapi"
 _PACKAGE, _SCRIPT = "z4j_fastapi", "z4j-fastapi"
@@ -34,12 +36,19 @@ def program() -> str:
     """The program as it was typed: `python -m z4j_fastapi`, `.venv/bin/z4j-fastapi`."""
     path = sys.argv[0] if sys.argv else ""
     if os.path.basename(path) == _SCRIPT:
-        return _SCRIPT if shutil.which(_SCRIPT) == path else shlex.quote(path)
+        return _SCRIPT if _is_found(_SCRIPT, path) else commands.program(path)
     python = sys.orig_argv[0] if sys.orig_argv else ""
     if not _is_module(path) or not python:
         return MODULE
     name = os.path.basename(python)
-    return f"{name if shutil.which(name) == python else shlex.quote(python)} -m {_PACKAGE}"
+    return f"{name if _is_found(name, python) else commands.program(python)} -m {_PACKAGE}"
+
+
+def _is_found(name: str, path: str) -> bool:
+    """Whether a shell that is given the name alone starts that program."""
+    found = shutil.which(name)
+    # Windows leaves the ending away
+    return found is not None and path in (found, os.path.splitext(found)[0])
 
 
 def as_started(command: str) -> str:
@@ -56,9 +65,10 @@ def as_started(command: str) -> str:
     )  # sudo finds another python: the hint has its path
     name, *rest = after.split(maxsplit=1)
     kept = _kept_options(sys.argv[1:], but=after) if name == "doctor" else []
-    if not before and {"--pid", "--unit"} & set(kept) and "SUDO_UID" in os.environ:
+    if not before and is_linux() and {"--pid", "--unit"} & set(kept) and "SUDO_UID" in os.environ:
         before = "sudo "
-    return f"{before}{started} {shlex.join([name, *kept])}{''.join(f' {more}' for more in rest)}"
+    words = [started, *map(commands.quote, [name, *kept]), *rest]
+    return f"{before}{' '.join(words)}"
 
 
 def can_type(environ: Mapping[str, str] | None = None) -> bool:

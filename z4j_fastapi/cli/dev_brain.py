@@ -9,7 +9,8 @@ from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
 from z4j_fastapi.signals import interruptible
-from z4j_probes.portable import loop
+from z4j_probes.invocation import program
+from z4j_probes.portable import commands, loop
 
 # Readable by its owner alone: it holds the token.
 _PRIVATE = 0o600
@@ -25,9 +26,10 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
         if env_file is not None:
             lines = (f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
             write_file(env_file, "".join(lines), mode=_PRIVATE)
-            note(f"settings written to {env_file}; try: python -m z4j_fastapi doctor --env-file {env_file}")
+            path = commands.quote(str(env_file))
+            note(f"settings written to {env_file}; try: {program()} doctor --env-file {path}")
         note("The dev brain is running. Paste this into the terminal of your service:")
-        emit("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
+        emit("".join(f"{commands.set_variable(name, value)}\n" for name, value in settings.items()))
         note("Press Ctrl-C to stop it. Its data is lost.")
 
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +19,8 @@ from z4j_fastapi.signals import interruptible
 from z4j_probes import Ladder, Settings, default_registry
 from z4j_probes.doctor import MakeHello
 from z4j_probes.invocation import program
+from z4j_probes.portable import commands
+from z4j_probes.portable.system import by_system
 from z4j_probes.variables import VARIABLES
 
 # Only its owner may read it: it contains the token.
@@ -102,12 +103,12 @@ def _check(values: dict[str, str]) -> int:
 
 
 def _ways_to_read(output: Path) -> str:
-    path, whole = shlex.quote(str(output)), output.resolve()
+    path = commands.quote(str(output))
+    systemd = by_system(f"  systemd     EnvironmentFile={output.resolve()}\n", "", "")
     return f"""\
-Wrote {output} (mode 0600). How a service reads it:
+Wrote {output}, which only you can read. How a service reads it:
   uvicorn     uvicorn main:app --env-file {path}
-  systemd     EnvironmentFile={whole}
-  Docker      docker run --env-file {path} IMAGE
+{systemd}  Docker      docker run --env-file {path} IMAGE
   Kubernetes  kubectl create secret generic z4j --from-env-file={path}
               and in the container: envFrom: [{{secretRef: {{name: z4j}}}}]
 Check it at any time:

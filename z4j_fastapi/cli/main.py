@@ -20,6 +20,7 @@ from z4j_fastapi.cli import (
 )
 from z4j_fastapi.cli.fast_path import flags_of_doctor
 from z4j_fastapi.signals import block_signals, is_over, was_terminated
+from z4j_probes.portable.system import by_system
 
 _AS_MODULE = "python -m z4j_fastapi"
 
@@ -109,9 +110,10 @@ def _refuse_secrets(arguments: list[str]) -> None:
     for argument in arguments:
         option = argument.partition("=")[0]
         if option in ("--token", "--hmac-secret"):
+            seen = by_system("`ps`", "`ps`", "Task Manager")
             variable = "Z4J_TOKEN" if option == "--token" else "Z4J_HMAC_SECRET"
             print(
-                f"error: no option {option}: every user of this machine can read command lines (`ps`). "
+                f"error: no option {option}: every user of this machine can read command lines ({seen}). "
                 f"Set {variable}, or use {option}-file FILE. If the value was real, replace it.",
                 file=sys.stderr,
             )

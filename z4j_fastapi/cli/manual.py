@@ -2,6 +2,41 @@
 
 from __future__ import annotations
 
+from z4j_probes.portable.system import by_system
+
+_ENV_FILE = by_system("/etc/my-service.env", "/etc/my-service.env", "C:\\my-service\\z4j.env")
+_METRICS = by_system("/run/metrics/z4j.prom", "z4j.prom", "z4j.prom")
+_THEN_START = by_system(" && exec my-service", " && exec my-service", "")
+_AS_ROOT = by_system('  sudo "$(command -v python)"', '  sudo "$(command -v python)"', "")
+_FOR_A_SERVICE = by_system(
+    f"""\
+{_AS_ROOT} -m z4j_fastapi doctor --unit my-service
+  sudo -u www-data "$(command -v python)" -m z4j_fastapi doctor
+""",
+    """\
+  sudo -u www-data "$(command -v python)" -m z4j_fastapi doctor
+""",
+    "",
+)
+_PRINTED = """\
+  printf '%s\\n' "$URL" "$TOKEN" "$SECRET" | python -m z4j_fastapi init
+"""
+_IN_A_PIPE = by_system(_PRINTED, _PRINTED, "")
+_CAT = """\
+  cat reports/*.jsonl | python -m z4j_fastapi report merge -
+"""
+_MERGED_IN_A_PIPE = by_system(_CAT, _CAT, "")
+_OF_ALL_USERS = by_system(
+    f"""\
+{_AS_ROOT} -m z4j_fastapi status
+{_AS_ROOT} -m z4j_fastapi status --format openmetrics -o {_METRICS}
+""",
+    f"""\
+{_AS_ROOT} -m z4j_fastapi status
+""",
+    "",
+)
+
 LINKS = "Links: docs/quickstart.md, docs/doctor.md, docs/troubleshooting.md"
 
 ROOT = """\
@@ -16,7 +51,7 @@ Examples:
   python -m z4j_fastapi dev-brain                  a brain to develop against
 """
 
-DOCTOR = """\
+DOCTOR = f"""\
 Find why the agent can't connect, and how to fix it.
 
 Connects as the agent does, from the settings to a signed frame that the brain accepts, and disconnects.
@@ -36,17 +71,15 @@ With --format nagios, as monitoring plug-ins have it:
 \b
 Examples:
   python -m z4j_fastapi doctor
-  python -m z4j_fastapi doctor --env-file /etc/my-service.env --verbose
+  python -m z4j_fastapi doctor --env-file {_ENV_FILE} --verbose
   python -m z4j_fastapi doctor --json | jq -r .first_failure
   python -m z4j_fastapi doctor --only tls --brain-url https://brain.example
   python -m z4j_fastapi doctor --worker my_app.worker:WorkerSettings
-  python -m z4j_fastapi doctor --wait 60 && exec my-service
-  python -m z4j_fastapi doctor --format openmetrics -o /run/metrics/z4j.prom
+  python -m z4j_fastapi doctor --wait 60{_THEN_START}
+  python -m z4j_fastapi doctor --format openmetrics -o {_METRICS}
   python -m z4j_fastapi doctor --format github --deadline 20
   python -m z4j_fastapi doctor --bundle z4j-doctor.zip
-  sudo "$(command -v python)" -m z4j_fastapi doctor --unit my-service
-  sudo -u www-data "$(command -v python)" -m z4j_fastapi doctor
-"""
+{_FOR_A_SERVICE}"""
 
 EXPLAIN = """\
 Explain a code: what it means, its causes, and how to fix it.
@@ -69,11 +102,11 @@ Examples:
   python -m z4j_fastapi probes --json
 """
 
-INIT = """\
+INIT = f"""\
 Ask for the brain's URL, the token, and the secret, check them, and write an env file.
 
 The token and the secret are read without echo. In a pipe, stdin has the three of them, one on each line.
-They are checked by the doctor before the file is written. Only you can read the file (mode 0600).
+They are checked by the doctor before the file is written. Only you can read the file.
 
 \b
 Exit status:
@@ -86,11 +119,10 @@ Exit status:
 \b
 Examples:
   python -m z4j_fastapi init
-  python -m z4j_fastapi init --output /etc/my-service.env
-  printf '%s\\n' "$URL" "$TOKEN" "$SECRET" | python -m z4j_fastapi init
-"""
+  python -m z4j_fastapi init --output {_ENV_FILE}
+{_IN_A_PIPE}"""
 
-INFO = """\
+INFO = f"""\
 Show the settings with their sources, the versions, and the state directory.
 
 Uses no network. The output contains no secret and is safe to paste into a bug report.
@@ -98,11 +130,11 @@ Uses no network. The output contains no secret and is safe to paste into a bug r
 \b
 Examples:
   python -m z4j_fastapi info
-  python -m z4j_fastapi info --env-file /etc/my-service.env
+  python -m z4j_fastapi info --env-file {_ENV_FILE}
   python -m z4j_fastapi info --json
 """
 
-STATUS = """\
+STATUS = f"""\
 Show each agent process of this machine: its state and since when, its buffer, and its brain.
 
 Uses no network: it reads what each agent writes beside its buffer file, so numbers may be 10 seconds old.
@@ -123,9 +155,7 @@ Examples:
   python -m z4j_fastapi status
   python -m z4j_fastapi status --watch 2
   python -m z4j_fastapi status --json | jq '.agents[] | select(.state != "online")'
-  sudo "$(command -v python)" -m z4j_fastapi status
-  sudo "$(command -v python)" -m z4j_fastapi status --format openmetrics -o /run/metrics/z4j.prom
-"""
+{_OF_ALL_USERS}"""
 
 DEV_BRAIN = """\
 Run a brain to develop against, on this machine only and in memory, until Ctrl-C.
@@ -146,7 +176,7 @@ Examples:
   python -m z4j_fastapi report merge reports/*.json
 """
 
-REPORT_MERGE = """\
+REPORT_MERGE = f"""\
 Make one table, or one document, of many reports: by code, failures first, then by host.
 
 The files are what `doctor --json` writes: a report each, or JSON Lines, also of older versions, or what this
@@ -162,8 +192,7 @@ Exit status:
 Examples:
   python -m z4j_fastapi report merge reports/*.json
   python -m z4j_fastapi report merge --json -o fleet.json reports/*.json
-  cat reports/*.jsonl | python -m z4j_fastapi report merge -
-"""
+{_MERGED_IN_A_PIPE}"""
 
 ASIDE = """\
 List, retry, or delete the events that the brain, or a gateway before it, did not take.

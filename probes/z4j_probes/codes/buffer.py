@@ -2,6 +2,7 @@
 
 from z4j_probes.codes._code import Code
 from z4j_probes.portable import commands
+from z4j_probes.portable.system import by_system
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -16,9 +17,14 @@ CODES = (
         "the buffer is in a temporary directory",
         status=Status.WARN,
         causes=(
-            "a service user whose home is missing, or is not its own (/nonexistent, /var/www)",
+            "a service user whose home is missing, or is not its own"
+            + by_system(" (/nonexistent, /var/www)", " (/var/empty)", ""),
             "a container whose root file system is read-only",
-            "the directory was created by root, in an earlier run with sudo",
+            by_system(
+                "the directory was created by root, in an earlier run with sudo",
+                "the directory was created by root, in an earlier run with sudo",
+                "the directory was created by an administrator, in an earlier run",
+            ),
         ),
         remedy="Create a directory that the service's user can write, and set Z4J_HOME to it: "
         "a temporary directory may be empty after a reboot",

@@ -3,7 +3,7 @@
 from z4j_probes.codes._code import Code
 from z4j_probes.portable import commands
 from z4j_probes.portable.name_servers import hosts_file, where
-from z4j_probes.portable.system import by_system, has_nsswitch
+from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -123,7 +123,7 @@ CODES = (
         "dns.system_failure",
         "the system resolver fails, while the name servers answer",
         causes=(
-            *(("the hosts: line of /etc/nsswitch.conf lacks dns",) if has_nsswitch() else ()),
+            *(("the hosts: line of /etc/nsswitch.conf lacks dns",) if has_glibc() else ()),
             "a local cache (systemd-resolved, nscd, dnsmasq) that hangs or is stale",
             "a resolver library or configuration that is missing in a minimal image",
             "a process without free file descriptors",

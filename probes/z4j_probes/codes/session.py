@@ -1,6 +1,7 @@
 """The codes of an agent's session: what ends or stalls it once it was proven. No probe gives them."""
 
 from z4j_probes.codes._code import Code
+from z4j_probes.portable import commands
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -46,7 +47,7 @@ CODES = (
         remedy=Step(
             "Give the service another agent name, then the page shows its schedules, and keep Z4J_HOME "
             "on a volume",
-            "export Z4J_AGENT_NAME=mail-2",
+            commands.set_variable("Z4J_AGENT_NAME", "mail-2"),
         ),
     ),
     Code(

@@ -1,6 +1,7 @@
 """Has a process an agent, and does its worker reach its Redis? (`status`, and a row of `doctor --worker`.)"""
 
 from z4j_probes.codes._code import Code, Heals
+from z4j_probes.portable import commands
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -62,7 +63,12 @@ CODES = (
         "worker.owner_taken",
         "another service has this worker's name on the Schedules page",
         causes=("two services have one agent name, and each has schedules of its own",),
-        steps=(Step("Give each service an agent name of its own", "export Z4J_AGENT_NAME=mail-worker"),),
+        steps=(
+            Step(
+                "Give each service an agent name of its own",
+                commands.set_variable("Z4J_AGENT_NAME", "mail-worker"),
+            ),
+        ),
     ),
     Code(
         "worker.abort_off",

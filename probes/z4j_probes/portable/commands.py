@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from z4j_probes.portable.system import by_system, has_nsswitch, is_windows
+from z4j_probes.portable.system import by_system, has_glibc, is_windows
 
 
 def quote(text: str) -> str:
@@ -38,6 +38,12 @@ def copy_variable(name: str, source: str) -> str:
     return by_system(
         f'export {name}="${source}"', f'export {name}="${source}"', f"$env:{name} = $env:{source}"
     )
+
+
+def program(path: str) -> str:
+    """The program as the first word of a command line: PowerShell takes a quoted one for a text."""
+    quoted = quote(path)
+    return f"& {quoted}" if is_windows() and quoted != path else quoted
 
 
 def type_variable(name: str) -> str:
@@ -127,6 +133,18 @@ def lower_mtu(address: str, mtu: int) -> str:
     )
 
 
+def open_tls(address: str, options: str) -> str:
+    """What the server of a TLS handshake sends; Windows has no program for that."""
+    command = f"openssl s_client -connect {quote(address)}{options} </dev/null"
+    return by_system(command, command, "")
+
+
+def save_certificate(shown: str) -> str:
+    """Write the certificate that a handshake shows to brain.pem, and print its fingerprint."""
+    save = f"{shown} | openssl x509 > brain.pem && openssl x509 -in brain.pem -noout -fingerprint -sha256"
+    return by_system(save, save, "")
+
+
 def curl() -> str:
     """The program that asks web servers; in Windows PowerShell, plain `curl` is another one."""
     return by_system("curl", "curl", "curl.exe")
@@ -161,9 +179,30 @@ def ask_dns(name: str, *, server: str = "", port: str = "53", options: str = "",
 def compare_resolvers(name: str, *, catalogue: bool = False) -> str:
     """The system resolver beside the name servers, and what the system is told of both."""
     told = by_system("cat /etc/nsswitch.conf" if catalogue else "grep hosts: /etc/nsswitch.conf", "", "")
-    if (not is_windows() and not told) or not has_nsswitch():
+    if (not is_windows() and not told) or not has_glibc():
         told = by_system("cat /etc/resolv.conf", "scutil --dns", "Get-DnsClientServerAddress")
     return f"{look_up(name)}; {ask_dns(name)}; {told}"
+
+
+def name_sources(name: str) -> str:
+    """Which sources of nsswitch.conf are asked, and what comes of it; only glibc has such sources."""
+    return by_system(f"grep hosts: /etc/nsswitch.conf; {look_up(name)}", "", "")
+
+
+def hosts_and_all_sources(name: str) -> str:
+    """What the hosts file says of it, and what all sources of nsswitch.conf say."""
+    return by_system(f"getent -s files hosts {name}; {look_up(name)}", "", "")
+
+
+def install_mdns() -> str:
+    """Have glibc ask for names that end in .local."""
+    return by_system("sudo apt install libnss-mdns", "", "")
+
+
+def ask_one_by_one() -> str:
+    """Have glibc ask for A and AAAA by two sockets, where one answer of two is lost."""
+    option = "echo 'options single-request-reopen' | sudo tee -a /etc/resolv.conf"
+    return by_system(option, "", "")
 
 
 def search_list() -> str:
@@ -306,6 +345,20 @@ def without_mark(path: str) -> str:
         rf"perl -pi -e 's/^\xEF\xBB\xBF// if $. == 1' {path}",
         f"$text = Get-Content -Raw {path}; [IO.File]::WriteAllText((Resolve-Path {path}), $text)",
     )
+
+
+def pem_of_bundle(path: str, made: str, *, is_der: bool) -> str:
+    """Get the certificates out of a PKCS #7 file."""
+    unix = (
+        f"openssl pkcs7 {'-inform der ' if is_der else ''}-print_certs -in {quote(path)} -out {quote(made)}"
+    )
+    return by_system(unix, unix, f"certutil -split -dump {quote(path)}")
+
+
+def pem_of_certificate(path: str, made: str) -> str:
+    """Write a DER certificate as PEM."""
+    unix = f"openssl x509 -inform der -in {quote(path)} -out {quote(made)}"
+    return by_system(unix, unix, f"certutil -encode {quote(path)} {quote(made)}")
 
 
 def break_between_certificates(path: str) -> str:

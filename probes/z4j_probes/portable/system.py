@@ -42,6 +42,6 @@ def is_windows() -> bool:
     return THIS is System.WINDOWS
 
 
-def has_nsswitch() -> bool:
-    """Whether the C library reads nsswitch.conf: glibc does, musl (Alpine) does not."""
+def has_glibc() -> bool:
+    """Whether the C library is glibc, with nsswitch.conf and options that musl (Alpine) does not have."""
     return is_linux() and "musl" not in getattr(sys.implementation, "_multiarch", "")

@@ -8,7 +8,6 @@ without a secret (credentials for a proxy are named USER, and asked for).
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.invocation import MODULE, can_type, value_of
 from z4j_probes.portable import commands, user
-from z4j_probes.portable.system import is_windows
+from z4j_probes.portable.system import by_system
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
 from z4j_probes.rungs import unit_hints
@@ -53,17 +52,15 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
 
     None where no program of the system does it (Windows), and through a proxy whose own connection is TLS.
     """
-    if is_windows() or (proxy is not None and proxy.secure):  # s_client has no option for that
-        return None
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    command = f"openssl s_client -connect {shlex.quote(f'{host}:{endpoint.port}')}"
-    if not endpoint.address:
-        command += f" -servername {endpoint.host}"
+    if proxy is not None and proxy.secure:  # s_client has no option for that
+        return None
+    options = "" if endpoint.address else f" -servername {endpoint.host}"
     if proxy is not None:
-        command += f" -proxy {shlex.quote(proxy.authority)}"
+        options += f" -proxy {commands.quote(proxy.authority)}"
         if proxy.authorization is not None:
-            command += " -proxy_user USER -proxy_pass env:PROXY_PASSWORD"
-    return f"{command}{more} </dev/null"
+            options += " -proxy_user USER -proxy_pass env:PROXY_PASSWORD"
+    return commands.open_tls(f"{host}:{endpoint.port}", options + more) or None
 
 
 def set_url(settings: Settings, url: str, text: str = "Set the brain's URL") -> tuple[Step, ...]:
@@ -209,11 +206,10 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
         if gid is None:
             return (Step(f"Allow {user.short()} to read it", allow),)
         owned = f"it belongs to uid {found.st_uid} with mode {mode:04o}"
-        if variable == "--env-file":
+        by_unit = by_system(f"sudo {MODULE} doctor --unit UNIT", "", "")
+        if variable == "--env-file" and by_unit:
             return (
-                Step(
-                    "Run the doctor as root for the unit that reads it", f"sudo {MODULE} doctor --unit UNIT"
-                ),
+                Step("Run the doctor as root for the unit that reads it", by_unit),
                 Step(f"If no unit reads it, allow group {gid} to read it ({owned})", allow),
             )
         return (Step(f"Allow group {gid} to read it ({owned})", allow),)

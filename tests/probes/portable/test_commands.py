@@ -77,7 +77,8 @@ print(json.dumps(told))
 
 def names(text: str, tool: str) -> bool:
     """Whether the text has the tool as a word of its own."""
-    return re.search(rf"(?<![\w/.-]){re.escape(tool)}(?![\w.-]|: )", text) is not None
+    end = r"(?![\w.-]|: )" if tool[-1].isalnum() else ""  # a directory's own names follow
+    return re.search(rf"(?<![\w/.-]){re.escape(tool)}{end}", text) is not None
 
 
 def strays(tools: Sequence[str], text: str) -> list[str]:
@@ -131,6 +132,7 @@ def test_the_words_are_told_apart() -> None:
     assert names("`ss -ltn`", "ss")
     assert not names("an address", "ss")
     assert strays(IN_COMMANDS[System.WINDOWS], "sudo ls -la x") == ["ls", "sudo"]
+    assert strays(IN_COMMANDS[System.WINDOWS], "see /var/www") == ["/var/"]
 
 
 @pytest.mark.parametrize(

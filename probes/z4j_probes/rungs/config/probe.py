@@ -20,7 +20,6 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint, parse_endpoint
 from z4j_probes.portable import commands, errors, user
-from z4j_probes.portable.system import by_system
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
@@ -114,23 +113,14 @@ def _glued(path: str, line: int) -> tuple[str, Step]:
 
 
 def _make_pem(settings: Settings, path: str) -> tuple[Step, ...]:
-    quoted, made, start = (
-        commands.quote(path),
-        commands.quote(f"{path}.pem"),
-        Path(path).read_bytes()[:_START_BYTES],
-    )
-    form = "-inform der " if start[:2] == _DER else ""
-    convert = None  # on Windows, certutil does what openssl does elsewhere
-    if _PKCS7_PEM.search(start) or (form and _PKCS7_DER in start[:_PKCS7_WITHIN]):
-        unix = f"openssl pkcs7 {form}-print_certs -in {quoted} -out {made}"
-        convert = by_system(unix, unix, f"certutil -split -dump {quoted}")
-    elif form:
-        unix = f"openssl x509 {form}-in {quoted} -out {made}"
-        convert = by_system(unix, unix, f"certutil -encode {quoted} {made}")
+    made, start = f"{path}.pem", Path(path).read_bytes()[:_START_BYTES]
+    is_der, convert = start[:2] == _DER, None
+    if _PKCS7_PEM.search(start) or (is_der and _PKCS7_DER in start[:_PKCS7_WITHIN]):
+        convert = commands.pem_of_bundle(path, made, is_der=is_der)
+    elif is_der:
+        convert = commands.pem_of_certificate(path, made)
     if convert:
-        return Step("Convert it to PEM", convert), *set_value(
-            settings, "ca_file", f"{path}.pem", "Set the result"
-        )
+        return Step("Convert it to PEM", convert), *set_value(settings, "ca_file", made, "Set the result")
     return (
         Step(
             "Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one", commands.identify(path)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
 from z4j_probes.portable import commands
 from z4j_probes.portable.name_servers import hosts_file
-from z4j_probes.portable.system import by_system
+from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Step
 from z4j_probes.rungs.dns.machine import Machine, read_machine
 from z4j_probes.threads import in_daemon_thread
@@ -85,16 +85,16 @@ def trace(host: str, addresses: Sequence[str], machine: Machine, evidence: Evide
         if found & known:
             return None
         source = f"from {hosts_file()} line {lines[0].number}"
-        see = commands.find_name(host, str(hosts_file()))
+        see = commands.find_name(commands.quote(ascii_name(host)), str(hosts_file()))
         step = Step(f"Correct or remove it in {hosts_file()}. See the line", see)
         return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
     completed = _completed(evidence, found)
     if completed:
         source = f"from the search list, as {completed}"
         return Origin(host, tuple(addresses), source, said, _dot(host, completed), is_expected=expected)
-    if not machine.sources.is_usual and not found & known and said:
+    if has_glibc() and not machine.sources.is_usual and not found & known and said:
         source = f"from another source of nsswitch.conf ({machine.sources})"
-        see = f"getent -s files hosts {host}; getent ahosts {host}"  # only Linux has such sources
+        see = commands.hosts_and_all_sources(commands.quote(ascii_name(host)))
         step = Step("See which source knows the name", see)
         return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
     if loopback and (found & known or not evidence.answers) and not machine.hosts and not is_private(host):

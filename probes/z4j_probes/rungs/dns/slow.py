@@ -5,7 +5,7 @@ from __future__ import annotations
 from z4j_probes.hostname import ascii_name
 from z4j_probes.portable import commands
 from z4j_probes.portable.name_servers import RESOLV_CONF, where
-from z4j_probes.portable.system import is_linux
+from z4j_probes.portable.system import has_glibc
 from z4j_probes.result import Step
 from z4j_probes.rungs.dns.nameservers import Evidence
 
@@ -26,12 +26,12 @@ def explain_slow(host: str, waited_s: float, evidence: Evidence | None) -> tuple
         if len(kinds) == 1:
             correct = f"Have {server} answer {kinds[0]} queries, or use another name server in {where()}"
         return what, (Step(correct), see)
-    if is_linux() and waited_s >= _SECOND_TRY_S * 0.9 and "single-request-reopen" not in evidence.options:
+    if has_glibc() and waited_s >= _SECOND_TRY_S * 0.9 and "single-request-reopen" not in evidence.options:
         again = "asked again after 5 s" if waited_s < _SECOND_TRY_S * 1.9 else "asked again twice"
         reopen = Step(
             f"Add an option to {RESOLV_CONF} (Kubernetes: dnsConfig.options): a NAT or firewall loses one of "
             "two queries that are sent at once",
-            f"echo 'options single-request-reopen' | sudo tee -a {RESOLV_CONF}",
+            commands.ask_one_by_one(),
         )
         return f"one answer was lost, and the system resolver {again}", (reopen, see)
     return "the name servers answer now, the system resolver was slow", (see,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from z4j_probes.hostname import ascii_name, shown
 from z4j_probes.portable import commands
 from z4j_probes.portable.name_servers import RESOLV_CONF, hosts_file, where
-from z4j_probes.portable.system import by_system, has_nsswitch
+from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Advice, Step
 from z4j_probes.rungs.dns.classify import Failure, System
 from z4j_probes.rungs.dns.machine import NSSWITCH_FILE, Machine
@@ -83,18 +83,18 @@ def _system_failure(facts: Facts) -> Words:
         return f"{servers} answered, but the system resolver {end} for {facts.name}", None
     addresses = ", ".join(dict.fromkeys(address for answer in found for address in answer.addresses))
     message = f"{_asked(_servers(found))} knows {facts.name} as {addresses}, but the system resolver {end}"
-    see = f"grep hosts: {NSSWITCH_FILE}; getent ahosts {facts.query}"
-    if has_nsswitch() and not machine.sources.asks_dns:
+    see = commands.name_sources(facts.query)
+    if has_glibc() and not machine.sources.asks_dns:
         return f"{message} ({machine.sources})", Step(
             f"Add dns to the hosts line of {NSSWITCH_FILE}. See the line, and what it finds", see
         )
-    stop = machine.sources.stop_before_dns if has_nsswitch() else None
+    stop = machine.sources.stop_before_dns if has_glibc() else None
     if stop:
         return f"{message} ({machine.sources})", Step(
             f"Remove {stop}, which ends each look-up before DNS is asked, from {NSSWITCH_FILE}. See the line",
             see,
         )
-    if evidence.mute_over_tcp:
+    if evidence.mute_over_tcp and has_glibc():
         server = evidence.mute_over_tcp[0]
         return f"{message}: it asks by TCP (use-vc), and {server} does not answer by TCP", Step(
             f"Remove the option use-vc from {RESOLV_CONF}, or open TCP port 53 to {server}. Try it",
@@ -148,10 +148,10 @@ def _not_in_dns(host: str, facts: Facts) -> Advice | None:
                 (
                     Step(
                         "Install mDNS for the system resolver, on a network that has it",
-                        "sudo apt install libnss-mdns",
+                        commands.install_mdns(),
                     ),
                 )
-                if has_nsswitch()
+                if has_glibc()
                 else ()
             ),
             Step("If that fails (containers have no mDNS), use a name in DNS, or the address"),

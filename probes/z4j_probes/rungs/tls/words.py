@@ -143,10 +143,12 @@ def _self_signed(evidence: Evidence) -> Words:
         text = "If this one is intended, get a copy of it from the brain's administrator"
         steps = install, Step(f"{text}, and name it in Z4J_CA_FILE")
     else:
-        save = f"{show} | openssl x509 > brain.pem && openssl x509 -in brain.pem -noout -fingerprint -sha256"
         steps = (
             install,
-            Step("If this one is intended, save it, and compare its fingerprint with the server's", save),
+            Step(
+                "If this one is intended, save it, and compare its fingerprint with the server's",
+                commands.save_certificate(show),
+            ),
             *trust,
         )
     return f"the certificate of {evidence.endpoint.host} is self-signed{called}", steps
