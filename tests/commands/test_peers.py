@@ -231,7 +231,7 @@ async def test_what_is_forged_replayed_or_no_command_is_refused(
                 {"what": 1},
                 {"runs": {"a": 1}},
             ):
-                answer = await ask(path, question, 5)
+                answer = await ask(Path(_short(path)), question, 5)
                 assert answer is not None
                 assert answer.get("refused") == "command.no_worker_here" or answer == {"runs": False}
             for raw in (b"\n", b"[]\n", b"nonsense\n", b'{"command":', b"\xff\n"):

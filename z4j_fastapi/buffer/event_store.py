@@ -314,6 +314,8 @@ class EventStore:
         for _ in range(2):  # the first attempt may make the room that the second one needs
             with contextlib.suppress(OSError):
                 if self._log and self._retire(move=True):
+                    with self.disk_lock:
+                        self._drop_surplus()
                     self._sync()
                     break
         with self.disk_lock, self.lock:

@@ -72,7 +72,7 @@ async def the_brains_clock_is_fast(stage: Stage) -> Case:
 @scenario(
     "signing.no_reply",
     "a brain that hangs at the first signed frame",
-    "not acknowledged",
+    "did not acknowledge",
     hint=("database",),
     timeout_s=1.0,
 )
