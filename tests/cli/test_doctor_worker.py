@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from tests.support.certificates import authority, issue, server_context
 from tests.support.redis import running_redis
+from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.schedules.memory import ScheduleMemory, text_of
 from z4j_probes.protocol.schedules import Kind, Row
 from z4j_probes.protocol.snapshots import by_key
@@ -119,10 +120,15 @@ async def test_a_worker_that_is_well(doctor: Doctor, redis_url: str) -> None:
     assert (row["code"], row["details"]["functions"]) == ("worker.ok", ["send_mail"])
 
 
-@pytest.mark.parametrize(("target", "source"), [("wk:Bare", ARQ), ("wk:bare", TASKIQ)])
-async def test_a_worker_without_an_agent(doctor: Doctor, target: str, source: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "source", "hint"),
+    [("wk:Bare", ARQ, "Add @z4j_worker"), ("wk:bare", TASKIQ, "Add Z4JMiddleware")],
+)
+async def test_a_worker_without_an_agent(doctor: Doctor, target: str, source: str, hint: str) -> None:
     row = await doctor.says(target, source)
     assert (row["code"], row["status"]) == ("worker.not_wired", "fail")
+    assert hint in row["hint"]
+    assert len(row["steps"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -131,17 +137,43 @@ async def test_a_worker_without_an_agent(doctor: Doctor, target: str, source: st
         ("wk:Missing", ARQ, "AttributeError"),
         ("nowhere:WorkerSettings", ARQ, "ModuleNotFoundError: No module named 'nowhere'"),
         ("wk:number", ARQ, "neither arq settings nor a taskiq broker"),
-        ("wk", ARQ, "is not MODULE:NAME"),
-        ("wk:x", RAISES, "raised ValueError"),
+        ("wk:x", RAISES, "raised ValueError at wk.py:1"),
         ("wk:x", RUDE, "ended the process with status 9"),
         ("wk:x", "def (", "SyntaxError"),
-        ("wk:x", "import os; os.environ['MY_DSN']", "KeyError: 'MY_DSN'"),
+        ("wk:x", "import os; os.environ['MY_DSN']", "KeyError: 'MY_DSN' at wk.py:1"),
     ],
 )
 async def test_a_worker_that_can_not_be_imported(doctor: Doctor, target: str, source: str, said: str) -> None:
     row = await doctor.says(target, source)
     assert (row["code"], row["status"]) == ("worker.import_failed", "fail")
     assert said in row["message"]
+    assert ("Name what the worker is started with" in row["hint"]) is (target == "wk:number")
+    assert ("-c 'import wk'" in row["hint"]) is (" at wk.py:1" in row["message"])
+
+
+@pytest.mark.parametrize("target", ["", "wk", "wk:", ":x", "../wk:x", "wk:x; ls"])
+def test_a_name_that_can_be_no_worker_is_a_usage_error(
+    target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        check(Options(worker=target))
+    assert f"invalid value {target!r} for --worker (expected MODULE:NAME)" in capsys.readouterr().err
+
+
+async def test_the_worker_has_the_variables_of_the_env_file(
+    doctor: Doctor, tmp_path: Path, redis_url: str
+) -> None:
+    file = tmp_path / "service.env"
+    file.write_text(f"TEST_REDIS={redis_url}\n")
+    row = await doctor.says("wk:WorkerSettings", ARQ, "redis://127.0.0.1:1", "--env-file", str(file))
+    assert row["code"] == "worker.ok", row
+
+
+async def test_a_function_that_makes_taskiqs_broker_is_called(doctor: Doctor) -> None:
+    made = TASKIQ + "\ndef make(): return broker\ndef fail(): raise ValueError('hunter2')\n"
+    row = await doctor.says("wk:make", made)
+    assert (row["code"], row["details"]["functions"]) == ("worker.ok", ["send_mail"])
+    assert "raised ValueError at wk.py" in (await doctor.says("wk:fail", made))["message"]
 
 
 async def test_a_module_that_never_ends_is_given_up(
@@ -188,6 +220,13 @@ async def test_a_redis_that_says_nothing_or_is_not_one(doctor: Doctor) -> None:
         row = await doctor.says("wk:WorkerSettings", ARQ, f"redis://127.0.0.1:{port}", "--timeout", "1")
     assert row["code"] == "worker.redis_unreachable"
     assert row["message"].endswith("no answer within 1 s")
+
+
+async def test_sentinels_that_do_not_answer(doctor: Doctor) -> None:
+    settings = "RedisSettings(host=[('127.0.0.1', 1)], sentinel=True)"
+    source = f"{ARQ}\n@z4j_worker\nclass Found(WorkerSettings):\n    redis_settings = {settings}\n"
+    row = await doctor.says("wk:Found", source)
+    assert row["message"] == "can't reach Redis at 127.0.0.1:1: no sentinel names a server that answers"
 
 
 async def test_a_redis_whose_certificate_is_not_trusted(doctor: Doctor) -> None:

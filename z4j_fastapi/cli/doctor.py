@@ -206,8 +206,10 @@ class _Doctor:
             interpreter,
             options.timeout_s,
             within_s=min(WITHIN_S, self._left_s()),
+            env_file=options.env_file,
         )
-        return replace(report, results=(*report.results, row))
+        took_ms = report.duration_ms + row.duration_ms
+        return replace(report, results=(*report.results, row), duration_ms=round(took_ms, 3))
 
     @contextmanager
     def _target(self) -> Iterator[Target]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from z4j_probes.labels import parse_label
 # A longer time is a mistaken unit; far beyond it, clocks and sleeps overflow.
 LONGEST_S = 7 * 24 * 3600
 
+
+# MODULE:NAME as taskiq has it, MODULE.NAME as arq has it.
+_WORKER = re.compile(r"\w+(\.\w+)*[:.]\w+(\.\w+)*")
 
 # Documents that are a file each; of the other formats one may follow the other.
 _WHOLE_FILES = ("html", "junit", "openmetrics")
@@ -92,6 +96,8 @@ def check(options: Options) -> None:
         )
     if options.deadline_s is not None and options.watch_s is not None:
         usage_error("--deadline and --watch can't be used together")
+    if options.worker is not None and not _WORKER.fullmatch(options.worker):
+        usage_error(f"invalid value {options.worker!r} for --worker (expected MODULE:NAME)")
     for label in options.labels:
         for objection in parse_label(label)[1]:
             usage_error(f"invalid value for --label (expected KEY=VALUE): {objection}")

@@ -1,8 +1,9 @@
 """`doctor --worker`: what a process with the worker's interpreter finds out about the worker.
 
 The worker's module is foreign code: it is imported in a process of its own, with a time limit, and what it
-prints is kept from the report. As a service (`--pid`, `--unit`) that process has the service's user,
-environment and directory, and the interpreter of the process that was named.
+prints is kept from the report. That process has the variables of `--env-file`, which are the service's. As a
+service (`--pid`, `--unit`) it has the service's user, environment and directory, and the interpreter of the
+process that was named.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from z4j_fastapi.workers.examination.finding import Asked, Finding
 from z4j_probes import ProbeResult, Settings
-from z4j_probes.codes import outcome
-from z4j_probes.portable import processes
+from z4j_probes.codes import lookup, outcome
+from z4j_probes.env_file import parse_envfile
+from z4j_probes.portable import commands, processes
+from z4j_probes.read_file import read_small_file
+from z4j_probes.result import Step
 from z4j_probes.storage import identity
 
 WITHIN_S = 30.0
@@ -35,17 +40,20 @@ def examine(
     timeout_s: float | None,
     *,
     within_s: float = WITHIN_S,
+    env_file: str | None = None,
 ) -> ProbeResult:
     """The row about a worker. `directory` is the state directory, empty where none is known."""
     began_s = time.monotonic()
     service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
     own = str(Path(directory) / service) if directory else ""
     asked = Asked(target, settings.agent_name, own, timeout_s or REDIS_WITHIN_S)
-    found = _ask(interpreter, asked, within_s)
+    found = _ask(interpreter, asked, within_s, _variables_of(env_file))
     message = settings.redactor().excerpt(found.message)
     details = {"worker": target, "interpreter": interpreter, **found.details}
     headline = "no agent is set up in this worker" if found.code == "worker.not_wired" else ""
-    row = outcome(found.code, message, details=details, headline=headline)
+    row = outcome(
+        found.code, message, hint=_hint(found, target, interpreter), details=details, headline=headline
+    )
     return ProbeResult(
         row.name,
         row.status,
@@ -58,6 +66,27 @@ def examine(
     )
 
 
+def _hint(found: Finding, target: str, interpreter: str) -> Sequence[Step] | None:
+    """What to do; None where it is what the catalogue says."""
+    if found.remedy:
+        return [Step(found.remedy)]
+    if not found.is_raised:
+        return None
+    module = target.rpartition(":" if ":" in target else ".")[0]
+    see = f"{commands.quote(interpreter)} -c {commands.quote(f'import {module}')}"
+    return [Step("See the whole error", see), *lookup(found.code).steps]
+
+
+def _variables_of(env_file: str | None) -> dict[str, str]:
+    """What an env file gives a service. Of one that can't be read the config row tells."""
+    if env_file is None:
+        return {}
+    try:
+        return parse_envfile(read_small_file(env_file).decode())
+    except (OSError, RuntimeError, ValueError):
+        return {}
+
+
 def interpreter_of(pid: int) -> str:
     """The Python that a process was started with, as it named it; this one where that does not show."""
     with contextlib.suppress(OSError):
@@ -67,7 +96,7 @@ def interpreter_of(pid: int) -> str:
     return sys.executable
 
 
-def _ask(interpreter: str, asked: Asked, within_s: float) -> Finding:
+def _ask(interpreter: str, asked: Asked, within_s: float, variables: Mapping[str, str]) -> Finding:
     """Have another process find out. Whatever becomes of it is a finding."""
     given = {"target": asked.target, "agent_name": asked.agent_name, "directory": asked.directory}
     text = json.dumps({**given, "timeout_s": asked.timeout_s})
@@ -79,7 +108,7 @@ def _ask(interpreter: str, asked: Asked, within_s: float) -> Finding:
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, **variables, "PYTHONDONTWRITEBYTECODE": "1"},
         )
     except OSError as exc:
         return _failed(f"can't start {interpreter}: {exc.strerror}")

@@ -24,7 +24,7 @@ def main() -> None:
         found = exc.finding
     except Exception as exc:  # what looks like a worker's settings, and holds something else
         message = f"{asked.target} can't be examined: {type(exc).__name__}"
-        found = Finding("worker.import_failed", message)
+        found = Finding("worker.import_failed", message, remedy="Correct its settings: one has a wrong type")
     with answer:
         json.dump(asdict(found), answer)
     sys.stdout.flush()
@@ -43,7 +43,10 @@ def _examine(found: Any, asked: Asked) -> Finding:
         if arq.is_arq(found):
             return loop.run(arq.examine(found, asked))
     kind = type(found).__name__
-    raise NotImported(f"{asked.target} is neither arq settings nor a taskiq broker, but of type {kind}")
+    raise NotImported(
+        f"{asked.target} is neither arq settings nor a taskiq broker, but of type {kind}",
+        remedy="Name what the worker is started with: arq's settings, or taskiq's broker",
+    )
 
 
 main()

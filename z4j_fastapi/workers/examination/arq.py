@@ -44,7 +44,8 @@ async def examine(found: Any, asked: Asked) -> Finding:
         "allow_abort_jobs": bool(settings.get("allow_abort_jobs")),
     }
     if not isinstance(settings.get(MARK), Instrumentation):
-        return Finding("worker.not_wired", f"{asked.target} has no agent: @z4j_worker is missing", facts)
+        message = f"{asked.target} has no agent: @z4j_worker is missing"
+        return Finding("worker.not_wired", message, facts, "Add @z4j_worker (z4j_fastapi.workers.arq) to it")
     try:
         async with asyncio.timeout(asked.timeout_s):  # arq's own bounds the connection, not the answer
             pool = await create_pool(_impatient(redis, asked.timeout_s))

@@ -9,11 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A code of the catalogue's `worker.*`, what was seen, and the evidence: JSON without secrets."""
+    """A code of the catalogue's `worker.*`, what was seen, and the evidence: JSON without secrets.
+
+    `remedy` is what to do, empty where the catalogue's steps fit. `is_raised` is of an import that ended with
+    an exception: the whole traceback helps.
+    """
 
     code: str
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+    is_raised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 
 from redis import exceptions as redis
+from redis.asyncio.sentinel import MasterNotFoundError, SlaveNotFoundError
 
 
 def reason_of(exc: BaseException, timeout_s: float) -> str:
@@ -32,6 +33,8 @@ def reason_of(exc: BaseException, timeout_s: float) -> str:
                 return cause.strerror.lower()
     if "NOAUTH" in str(exc) or "Authentication required" in str(exc):
         return "password rejected, or required"
+    if isinstance(exc, MasterNotFoundError | SlaveNotFoundError):
+        return "no sentinel names a server that answers"
     if isinstance(exc, redis.ConnectionError):
         return "connection closed: is it a Redis?"
     return "Redis refuses it" if isinstance(exc, redis.RedisError) else type(exc).__name__

@@ -1,8 +1,12 @@
-"""Importing what `--worker` names, with the current directory first, as arq and taskiq do."""
+"""Importing what `--worker` names, with the current directory first, as arq and taskiq do.
+
+For taskiq, that may also be a function that returns the broker.
+"""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -16,26 +20,30 @@ _SAYS_NO_VALUE = (ImportError, AttributeError, SyntaxError, KeyError, NameError)
 class NotImported(Exception):
     """It can't be had; `finding` says why."""
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str, *, remedy: str = "", is_raised: bool = False, **details: Any) -> None:
         super().__init__(message)
-        self.finding = Finding("worker.import_failed", message, details)
+        self.finding = Finding("worker.import_failed", message, details, remedy, is_raised)
 
 
 def load(target: str) -> Any:
     """What `MODULE:NAME` (or `MODULE.NAME`) is. NotImported."""
     separator = ":" if ":" in target else "."
     module_name, _, name = target.rpartition(separator)
-    if not module_name or not name:
-        raise NotImported(f"{target} is not MODULE:NAME")
     sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
+        if inspect.isfunction(found) and "taskiq" in sys.modules:
+            found = found()
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as exc:  # the module's own code, sys.exit included
-        raise NotImported(f"importing {target} raised {_said(exc)}", where=_where(exc)) from exc
+        where = _where(exc)
+        at = f" at {os.path.relpath(where)}" if where else ""
+        raise NotImported(
+            f"importing {target} raised {_said(exc)}{at}", is_raised=bool(where), where=where
+        ) from exc
     return found
 
 
@@ -45,6 +53,19 @@ def _said(exc: BaseException) -> str:
 
 
 def _where(exc: BaseException) -> str:
-    frames = traceback.extract_tb(exc.__traceback__)
-    own = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+    """The innermost line of the worker's own code, or of a library where none is in the directory."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(exc.__traceback__)
+        if frame.filename != __file__
+        and not frame.filename.startswith("<")
+        and "importlib" not in frame.filename
+    ]
+    own = [frame for frame in frames if _is_in_directory(frame.filename)]
+    nearest = (own or frames)[-1:]
+    return "".join(f"{frame.filename}:{frame.lineno}" for frame in nearest)
+
+
+def _is_in_directory(file: str) -> bool:
+    path = os.path.relpath(file)
+    return not path.startswith("..") and "site-packages" not in path

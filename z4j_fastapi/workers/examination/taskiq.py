@@ -31,7 +31,9 @@ async def examine(broker: Any, asked: Asked) -> Finding:
         "queue": queue,
     }
     if not any(isinstance(middleware, Z4JMiddleware) for middleware in broker.middlewares):
-        return Finding("worker.not_wired", f"{asked.target} has no agent: Z4JMiddleware is missing", facts)
+        message = f"{asked.target} has no agent: Z4JMiddleware is missing"
+        remedy = "Add Z4JMiddleware (z4j_fastapi.workers.taskiq) to its middlewares"
+        return Finding("worker.not_wired", message, facts, remedy)
     said = "in memory" if isinstance(broker, InMemoryBroker) else "its broker was not asked"
     if has_redis(broker):
         try:
