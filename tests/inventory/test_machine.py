@@ -136,7 +136,15 @@ second = home("second", 4242)
 identity = second / "z4j" / ("a" * 12)
 identity.mkdir(parents=True)
 (identity / "status-0.json").symlink_to(next(base.rglob("status-0.json")))
-for name in ("trap", "second"):
+# a user who says to be root's agent hides nothing
+forged = next(base.rglob("root/.z4j/*/status-0.json")).read_text()
+third = home("third", 4242) / "z4j" / ("b" * 12)
+third.mkdir(parents=True)
+(third / "status-0.json").write_text(json.dumps({**json.loads(forged), "agent_name": "forged"}))
+subprocess.run(["chown", "-R", "4242:4242", str(base / "third")], check=True)
+processes.append(subprocess.Popen(["flock", str(third / "status-0.json"), "sleep", "60"],
+    user=4242, group=4242, extra_groups=[], stdin=subprocess.PIPE))
+for name in ("trap", "second", "third"):
     environ = python_environ({**settings, "HOME": str(base / name), "Z4J_HOME": str(base / name / "z4j")})
     processes.append(subprocess.Popen(
         ["sleep", "60"], env=environ, user=4242, group=4242, extra_groups=[], stdin=subprocess.PIPE))
@@ -147,5 +155,6 @@ for process in processes:
 """
     )
     said = on_own_machine(script)
-    assert [(row["agent_name"], row["user"]) for row in said["agents"]] == [("root", "root")]
+    seen = sorted((row["agent_name"], row["user"], row["slot"]) for row in said["agents"])
+    assert seen == [("forged", "uid 4242", 0), ("root", "root", 0)]
     assert any("is a symbolic link" in text for text in said["unreadable"])

@@ -84,9 +84,17 @@ NAMES = [
 ]
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), VALUES))
-def test_whatever_a_file_says_the_table_and_both_kinds_of_metrics_can_be_read(fields: dict[str, Any]) -> None:
-    rows = [row(**fields)]
+LATENCY = st.fixed_dictionaries(
+    {"bounds": st.lists(LEAVES, max_size=2), "counts": st.lists(LEAVES, max_size=3), "sum_s": LEAVES}
+)
+COUNTS = st.dictionaries(st.text('a\n\r\x85"\\', max_size=2), LEAVES, max_size=4)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES), LATENCY, COUNTS)
+def test_whatever_a_file_says_the_table_and_both_kinds_of_metrics_can_be_read(
+    fields: dict[str, Any], latency: dict[str, Any], counts: dict[str, Any]
+) -> None:
+    rows = [row(**{"latency": latency, "reconnects": counts, **fields})]
     found = surveyed(*rows)
     table = plain(lines(found, width=80, encoding="utf-8"))
     assert all(character.isprintable() or character == "\n" for character in table)
@@ -94,6 +102,8 @@ def test_whatever_a_file_says_the_table_and_both_kinds_of_metrics_can_be_read(fi
     json.dumps(found.to_dict())
     list(openmetrics.text_string_to_metric_families(render(rows)))  # type: ignore[no-untyped-call]
     list(classic.text_string_to_metric_families(render(rows, openmetrics=False)))
+    series = [line.rpartition(" ")[0] for line in render(rows).splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))  # or a collector refuses all of it
 
 
 def test_a_long_text_is_cut() -> None:

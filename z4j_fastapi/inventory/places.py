@@ -42,9 +42,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found in a place: directory, slot, and content of each status file; and what can't be read."""
+    """What was found in a place, and what can't be read there.
 
-    found: tuple[tuple[str, int, Mapping[str, Any]], ...] = ()
+    Of each status file: its directory, what the disk knows the directory by, its slot, and its content.
+    """
+
+    found: tuple[tuple[str, str, int, Mapping[str, Any]], ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
@@ -100,7 +103,7 @@ def read_place(place: Place) -> Reading:
     except (CannotActAs, OSError, RuntimeError) as exc:
         return Reading(unreadable=(f"the state directories of {user_name(place.uid)}: {exc}",))
     return Reading(
-        tuple((str(directory), int(slot), document) for directory, slot, document in found["found"]),
+        tuple((str(path), str(place), int(slot), document) for path, place, slot, document in found["found"]),
         tuple(map(str, found["unreadable"])),
     )
 
@@ -126,15 +129,16 @@ def _look_as(place: Place) -> Mapping[str, Any]:
 
 def _look(directories: Sequence[str], temporary: Sequence[str], *, follow: bool) -> dict[str, Any]:
     """As the user whose they are. `follow`: whether a state directory may be a link, as agents allow it."""
-    found: list[tuple[str, int, Mapping[str, Any]]] = []
+    found: list[tuple[str, str, int, Mapping[str, Any]]] = []
     unreadable: list[str] = []
     moved = [path for tmp in (*temporary, "") for path in relocated({"TMPDIR": tmp})]
     for path in dict.fromkeys([*map(Path, directories), *moved]):
         place = Path(os.path.realpath(path)) if follow or _is_link_of_root(path) else path
         try:
             for directory in identities(place):
-                shown = str(path / directory.name)
-                found += [(shown, one.slot, one.document) for one in read_status_files(directory)]
+                shown, status = str(path / directory.name), os.lstat(directory)
+                on_disk = f"{status.st_dev} {status.st_ino}"
+                found += [(shown, on_disk, one.slot, one.document) for one in read_status_files(directory)]
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(place):
                 unreadable.append(f"{path}: is a symbolic link")

@@ -7,9 +7,10 @@ not said.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from z4j_probes import Status
@@ -88,7 +89,7 @@ class AgentRow:
             return None
         latency = _Said(document.get("latency"))
         bounds, counts = latency.numbers("bounds"), latency.numbers("counts")
-        if len(counts) != len(bounds) + 1:
+        if not _is_histogram(bounds, counts):
             bounds = counts = ()
         return cls(
             pid=said.count("pid"),
@@ -177,7 +178,10 @@ class _Said:
     def counts(self, name: str) -> dict[str, int]:
         values = self._document.get(name)
         known = values.items() if isinstance(values, dict) else ()
-        return {key[:MAX_TEXT]: int(_number(value)) for key, value in known}
+        # two names that look the same in a metric would be one series twice, for which all of it is refused
+        return {
+            key: int(_number(value)) for key, value in known if key.isprintable() and len(key) <= MAX_TEXT
+        }
 
     def moment(self, name: str) -> datetime | None:
         with contextlib.suppress(ValueError, OverflowError):
@@ -198,6 +202,15 @@ class _Said:
             )
             for one in said
         )
+
+
+def _is_histogram(bounds: Sequence[float], counts: Sequence[float]) -> bool:
+    """Whether collectors take it: bounds that rise, and one count more, of which none falls."""
+    return (
+        len(counts) == len(bounds) + 1
+        and all(lower < upper for lower, upper in pairwise(bounds))
+        and all(fewer <= more for fewer, more in pairwise(counts))
+    )
 
 
 def _number(value: object) -> float:

@@ -60,16 +60,19 @@ class Survey:
 def survey(settings: Settings) -> Survey:
     """Look at this machine now. `settings` name the state directory of this user."""
     processes = find_processes()
-    rows, unreadable = list[AgentRow](), list[str]()
+    # a directory may be reached on two ways; what its files say is no proof that it is the same
+    by_file, unreadable = dict[tuple[str, int], AgentRow](), list[str]()
     for place in find_places(settings, processes):
         reading = read_place(place)
         unreadable += reading.unreadable
-        for directory, slot, document in reading.found:
+        for directory, on_disk, slot, document in reading.found:
             row = AgentRow.parse(document, slot)
             if row is not None:
-                rows.append(_placed(row, place, directory, processes))
-    rows = list({_key(row): row for row in rows}.values())  # a directory may be reached on two ways
-    rows.sort(key=lambda row: (row.service, row.brain_url, row.project_id, row.agent_name, row.pid))
+                by_file[on_disk, slot] = _placed(row, place, directory, processes)
+    rows = sorted(
+        by_file.values(),
+        key=lambda row: (row.service, row.brain_url, row.project_id, row.agent_name, row.pid),
+    )
     return Survey(
         at=datetime.now(UTC),
         host=gethostname(),
@@ -78,10 +81,6 @@ def survey(settings: Settings) -> Survey:
         unwired=tuple(find_unwired(processes, {row.pid for row in rows})),
         unreadable=tuple(dict.fromkeys(unreadable)),
     )
-
-
-def _key(row: AgentRow) -> tuple[object, ...]:
-    return row.pid, row.worker_id, row.slot
 
 
 def _placed(row: AgentRow, place: Place, directory: str, processes: Sequence[Process]) -> AgentRow:

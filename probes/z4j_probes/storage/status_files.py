@@ -30,7 +30,7 @@ MAX_FILES = 1024
 # A reader that has opened a file which is replaced at that moment opens the new one.
 _TRIES = 5
 
-_FILE_NAME = re.compile(r"status-(\d{1,4})\.json")
+_FILE_NAME = re.compile(r"status-(0|[1-9][0-9]{0,3})\.json")  # one name for each number
 _IDENTITY = re.compile(r"[0-9a-f]{12}")
 
 

@@ -108,6 +108,8 @@ def test_what_is_no_status_file_of_ours_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "status-5.json").write_bytes(b"\xff\xfe")
     (tmp_path / "status-6.json").write_bytes(b"[" * 100_000)
     (tmp_path / "status-99999.json").write_text("{}")
+    (tmp_path / "status-00.json").hardlink_to(good.path)  # one slot would be there twice
+    (tmp_path / "status-\u0660.json").hardlink_to(good.path)
     held = StatusFile(tmp_path, 7)
     held.write({})
     with held.path.open("w") as file:
