@@ -12,7 +12,7 @@ from tests.support.cli import PATIENCE_S, environment, run
 
 pytestmark = pytest.mark.component
 
-COMMANDS = ("doctor", "explain", "probes", "init", "info", "dev-brain")
+COMMANDS = ("doctor", "explain", "probes", "init", "info", "status", "dev-brain")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -43,6 +43,11 @@ def test_every_internal_link_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_the_index_leads_to_every_page() -> None:
+    linked = re.findall(r"\]\(([\w-]+\.md)", (DOCS / "index.md").read_text())
+    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} - set(linked) == set()
+
+
 def test_every_python_block_is_python() -> None:
     for page in PAGES:
         for block in blocks(page, "python"):
@@ -86,6 +91,15 @@ def test_the_reference_has_every_option_of_the_doctor(tmp_path: Path) -> None:
     options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shown, flags=re.MULTILINE)) - {"--help"}
     text = (DOCS / "doctor.md").read_text()
     assert {option for option in options if f"`{option}" not in text} == set()
+
+
+@pytest.mark.component
+def test_the_reference_has_every_command(tmp_path: Path) -> None:
+    shown = cli.run("--help", home=tmp_path).stdout.partition("Commands:")[2]
+    commands = set(re.findall(r"^  ([a-z-]+) ", shown, flags=re.MULTILINE)) - {"doctor"}
+    table = (DOCS / "doctor.md").read_text().partition("## The other commands")[2]
+    assert len(commands) > 5
+    assert {command for command in commands if f"| `{command}" not in table} == set()
 
 
 def test_the_pages_of_probes_are_written_from_catalogue_and_record() -> None:

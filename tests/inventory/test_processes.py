@@ -93,7 +93,9 @@ def test_what_starts_is_off_on_purpose_or_runs_something_else_is_not_named() -> 
     assert find_unwired([young, off, other], set()) == []
 
 
-def test_the_line_to_add_is_for_what_runs_and_incomplete_settings_come_first() -> None:
+def test_the_line_to_add_is_for_what_runs_and_incomplete_settings_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def steps(one: Process) -> str:
         (found,) = find_unwired([one], set())
         return " ".join(f"{step.text} {step.command}" for step in found.steps)
@@ -105,6 +107,8 @@ def test_the_line_to_add_is_for_what_runs_and_incomplete_settings_come_first() -
     bare = process(NUMBERS, 1, WORK, environ={"Z4J_BRAIN_URL": "x"})
     assert f"doctor --pid {NUMBERS}" in steps(bare)
     assert "z4j_worker" not in steps(bare)
+    monkeypatch.setattr(sys, "argv", ["/opt/app/bin/z4j-fastapi", "status"])  # as the reader started it
+    assert f" /opt/app/bin/z4j-fastapi doctor --pid {NUMBERS}" in steps(bare)
 
 
 @contextmanager

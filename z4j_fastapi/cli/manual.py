@@ -154,7 +154,7 @@ Exit status:
 Examples:
   python -m z4j_fastapi status
   python -m z4j_fastapi status --watch 2
-  python -m z4j_fastapi status --json | jq '.agents[] | select(.state != "online")'
+  python -m z4j_fastapi status --json | jq -r '.agents[].code'
 {_OF_ALL_USERS}"""
 
 DEV_BRAIN = """\

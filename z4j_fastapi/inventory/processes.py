@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from z4j_probes import Step
+from z4j_probes.invocation import MODULE, as_started
 from z4j_probes.portable import processes
 from z4j_probes.systemd_unit import unit_in
 
@@ -164,7 +165,7 @@ def _takes_value(word: str) -> bool:
 def _steps(process: Process) -> tuple[Step, ...]:
     program = process.program
     if not process.has_all_settings:
-        command = f"python -m z4j_fastapi doctor --pid {process.pid}"
+        command = as_started(f"{MODULE} doctor --pid {process.pid}")
         return (Step("Complete its settings. See which are missing, as root", command),)
     if program is None or program.name in _ASGI:
         where = f"the application {program.target}" if program and program.target else "the application"
