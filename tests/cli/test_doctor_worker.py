@@ -184,8 +184,28 @@ async def test_a_module_that_never_ends_is_given_up(
 
     (tmp_path / "wk.py").write_text(SLOW)
     monkeypatch.chdir(tmp_path)
-    row = await asyncio.to_thread(worker.examine, "wk:x", Settings(), "", sys.executable, 0.5, within_s=1.0)
+    row = await asyncio.to_thread(
+        worker.examine, "wk:x", Settings(), "", sys.executable, 0.5, within_s=1.0432
+    )
     assert (row.code, row.message) == ("worker.import_failed", "importing wk:x did not end within 1 s")
+    assert "Move what waits" in row.hint
+
+
+@pytest.mark.parametrize(("target", "source"), [("wk:x", RAISES), ("wk:missing", TASKIQ)])
+async def test_a_service_that_is_named_already_is_not_asked_to_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, source: str
+) -> None:
+    from z4j_fastapi.cli import worker
+    from z4j_probes import Settings
+
+    (tmp_path / "wk.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    row = await asyncio.to_thread(
+        worker.examine, target, Settings(), "", sys.executable, None, is_service=True
+    )
+    assert row.code == "worker.import_failed"
+    assert row.hint
+    assert "--pid" not in row.hint
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ class _Doctor:
             options.timeout_s,
             within_s=min(WITHIN_S, self._left_s()),
             env_file=options.env_file,
+            is_service=self._is_stand_in,
         )
         took_ms = report.duration_ms + row.duration_ms
         return replace(report, results=(*report.results, row), duration_ms=round(took_ms, 3))

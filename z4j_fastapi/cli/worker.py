@@ -41,8 +41,12 @@ def examine(
     *,
     within_s: float = WITHIN_S,
     env_file: str | None = None,
+    is_service: bool = False,
 ) -> ProbeResult:
-    """The row about a worker. `directory` is the state directory, empty where none is known."""
+    """The row about a worker. `directory` is the state directory, empty where none is known.
+
+    `is_service` says that this process has become the service (`--pid`, `--unit`).
+    """
     began_s = time.monotonic()
     service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
     own = str(Path(directory) / service) if directory else ""
@@ -52,7 +56,11 @@ def examine(
     details = {"worker": target, "interpreter": interpreter, **found.details}
     headline = "no agent is set up in this worker" if found.code == "worker.not_wired" else ""
     row = outcome(
-        found.code, message, hint=_hint(found, target, interpreter), details=details, headline=headline
+        found.code,
+        message,
+        hint=_hint(found, target, interpreter, is_service=is_service),
+        details=details,
+        headline=headline,
     )
     return ProbeResult(
         row.name,
@@ -66,15 +74,17 @@ def examine(
     )
 
 
-def _hint(found: Finding, target: str, interpreter: str) -> Sequence[Step] | None:
-    """What to do; None where it is what the catalogue says."""
+def _hint(found: Finding, target: str, interpreter: str, *, is_service: bool) -> Sequence[Step] | None:
+    """What to do; None where it is what the catalogue says. A service's Python and directory are its own."""
     if found.remedy:
         return [Step(found.remedy)]
     if not found.is_raised:
-        return None
+        is_named_wrong = is_service and found.code == "worker.import_failed"
+        return [Step("Name the worker as the service does")] if is_named_wrong else None
     module = target.rpartition(":" if ":" in target else ".")[0]
     see = f"{commands.quote(interpreter)} -c {commands.quote(f'import {module}')}"
-    return [Step("See the whole error", see), *lookup(found.code).steps]
+    see_all = Step("See the whole error", see)
+    return [see_all] if is_service else [see_all, *lookup(found.code).steps]
 
 
 def _variables_of(env_file: str | None) -> dict[str, str]:
@@ -118,7 +128,11 @@ def _ask(interpreter: str, asked: Asked, within_s: float, variables: Mapping[str
         except subprocess.TimeoutExpired:
             processes.kill_group(process)
             process.communicate()
-            return _failed(f"importing {asked.target} did not end within {within_s:g} s")
+            return Finding(
+                "worker.import_failed",
+                f"importing {asked.target} did not end within {within_s:.2g} s",
+                remedy="Move what waits out of the top level of its modules",
+            )
     with contextlib.suppress(ValueError, TypeError):
         return Finding(**json.loads(answer))
     how = f"status {process.returncode}" if process.returncode >= 0 else f"signal {-process.returncode}"
