@@ -126,8 +126,13 @@ async def test_what_a_task_says_is_answered_as_its_events_are(tmp_path: Path) ->
         ("rate_limit", {}, "command.unsupported", "has no rate limits."),
         ("pool_grow", {}, "command.unsupported", "Make the change where the worker is configured"),
         ("no_such_thing", {}, "command.unsupported", "Upgrade the agent if a newer version has it"),
-        ("purge_queue", {"queue": "jobs", "force": True}, "command.not_allowed", "Add it to Z4J_COMMANDS"),
-        ("restart_worker", {"worker_name": "w"}, "command.not_allowed", "Add it to Z4J_COMMANDS"),
+        (
+            "purge_queue",
+            {"queue": "jobs", "force": True},
+            "command.not_allowed",
+            "add purge_queue to Z4J_COMMANDS",
+        ),
+        ("restart_worker", {"worker_name": "w"}, "command.not_allowed", "add restart_worker to Z4J_COMMANDS"),
         (
             "submit_task",
             {"task_name": "unknown"},
@@ -155,6 +160,15 @@ async def test_a_refusal_says_why_and_what_to_do(
         assert ("where the worker is configured" in refused["error"]) is (action == "pool_grow")
         assert agent.status.commands["refused"] == 1
         assert RUNS == []
+
+
+async def test_an_owner_who_allows_nothing_is_not_advised_to_allow_a_purge(
+    tmp_path: Path, engine: AsyncioEngine
+) -> None:
+    async with DevBrain() as brain, agent_of(brain, tmp_path, engine=engine, commands="none"):
+        refused = await brain.command("dlq.list", engine="arq")
+        assert "add dlq.list to Z4J_COMMANDS" in refused["error"]
+        assert "purge_queue" not in refused["error"]
 
 
 async def test_without_a_worker_a_command_is_refused(tmp_path: Path) -> None:

@@ -32,8 +32,14 @@ def objection(command: Command, engine: Engine | None, choice: Collection[str]) 
     if command.action not in engine.actions:
         return Refused("command.unsupported", engine.why_not(Action(command.action)), "")
     if command.action not in choice:
-        return Refused("command.not_allowed", f"the owner of this agent does not allow {command.action}")
+        return not_allowed(command.action)
     return None
+
+
+def not_allowed(action: str) -> Refused:
+    """The owner's choice does not name it; no value is proposed, since one would allow more than this."""
+    remedy = f"To allow it, add {action} to Z4J_COMMANDS (or commands=), and restart the worker"
+    return Refused("command.not_allowed", f"the owner of this agent does not allow {action}", remedy)
 
 
 def unknown_action(action: str) -> Refused:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from z4j_fastapi.commands.engine import Failed, Refused
 from z4j_fastapi.commands.outcome import Outcome, Verdict, malformed, refused, unknown
+from z4j_fastapi.commands.policy import not_allowed
 from z4j_fastapi.commands.record import Told
 from z4j_fastapi.log import log
 from z4j_fastapi.schedules.desk import ScheduleDesk
@@ -178,7 +179,7 @@ class DeskSession:
         if mutation.operation != "trigger":
             raise Refused("command.unsupported", *_ELSEWHERE)
         if not self._desk.may_run:
-            raise Refused("command.not_allowed", f"the owner of this agent does not allow {MUTATE}")
+            raise not_allowed(MUTATE)
         rows = await self._desk.rows()
         row = None if rows is None else rows.get(mutation.key)
         if row is None:
