@@ -495,3 +495,16 @@ async def test_where_redis_does_not_answer_nothing_was_done_and_that_is_said() -
                 await asked
             assert refused.value.code == "command.no_worker_here"
         await nowhere.aclose()
+
+
+async def test_a_job_that_waits_in_the_queue_of_another_worker_of_this_token_is_cancelled(
+    brain: DevBrain, redis_url: str
+) -> None:
+    async with arq_worker(brain, redis_url) as first, arq_worker(brain, redis_url, queue_name="other"):
+        job = await enqueue(first.pool, "note", _queue_name="other", _defer_by=HOUR_S)
+        for worker_id in brain.online_workers:
+            answer = await brain.command("cancel_task", task_id=job.job_id, worker_id=worker_id)
+            assert answer["status"] == "success", answer["error"]
+            assert not await first.pool.exists("other")
+        error = await first.is_refused("command.no_worker_here", "cancel_task", task_id="never")
+        assert "there is no such job in the queue" in error

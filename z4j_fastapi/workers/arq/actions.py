@@ -137,7 +137,9 @@ class ArqEngine(Engine):
             if not isinstance(self._queue.read_result(found.result).result, asyncio.CancelledError):
                 raise Failed("it has ended already")
         elif not found.was_cancelled:
-            raise Failed(f"there is no such job in the queue {self._queue.name}")
+            # it may wait in the queue of another worker with this token
+            cause = f"there is no such job in the queue {self._queue.name}"
+            raise Refused("command.no_worker_here", cause, "Reload the page: it may have ended")
 
     async def retry(self, retry: Retry) -> None:
         """Put a job that ended into the queue again, as a new one."""
