@@ -63,6 +63,18 @@ def files(tmp_path: Path) -> list[str]:
     return sorted(map(str, tmp_path.iterdir()))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_a_shell_of_windows_has_written_is_read(
+    tmp_path: Path, encoding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, many = tmp_path / "one.json", tmp_path / "many.jsonl"
+    one.write_text(json.dumps(green().to_dict()), encoding)
+    many.write_text("".join(f"{json.dumps(report.to_dict())}\n" for report in FLEET[:2]), encoding)
+    _, text = merged([str(one), str(many)], "json", capsys)
+    assert len(json.loads(text)["reports"]) == 3
+    assert json.loads(text)["unreadable"] == []
+
+
 def merged(files: list[str], format_: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     status = run(files, format_=format_, output=None)
     return status, capsys.readouterr().out

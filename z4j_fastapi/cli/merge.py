@@ -75,9 +75,10 @@ def _entries(file: str) -> Iterator[Entry]:
     """The reports of a file: a document, or JSON Lines. One that is not there is a usage error."""
     try:
         if file == "-":
-            text = sys.stdin.buffer.read().decode()
+            data = sys.stdin.buffer.read()
         else:
-            text = read_small_file(file, limit_bytes=_LARGEST_BYTES, budget_s=_BUDGET_S).decode()
+            data = read_small_file(file, limit_bytes=_LARGEST_BYTES, budget_s=_BUDGET_S)
+        text = data.decode(json.detect_encoding(data))  # PowerShell's > writes UTF-16, or a mark before UTF-8
     except FileNotFoundError:
         usage_error(f"no such file: {file}")
     except TimeoutError:
