@@ -5,7 +5,6 @@ from __future__ import annotations
 from z4j_probes.portable.system import by_system
 
 _ENV_FILE = by_system("/etc/my-service.env", "/etc/my-service.env", "C:\\my-service\\z4j.env")
-_METRICS = by_system("/run/metrics/z4j.prom", "z4j.prom", "z4j.prom")
 _THEN_START = by_system(" && exec my-service", " && exec my-service", "")
 _AS_ROOT = by_system('  sudo "$(command -v python)"', '  sudo "$(command -v python)"', "")
 _FOR_A_SERVICE = by_system(
@@ -29,7 +28,7 @@ _MERGED_IN_A_PIPE = by_system(_CAT, _CAT, "")
 _OF_ALL_USERS = by_system(
     f"""\
 {_AS_ROOT} -m z4j_fastapi status
-{_AS_ROOT} -m z4j_fastapi status --format openmetrics -o {_METRICS}
+{_AS_ROOT} -m z4j_fastapi status --format openmetrics
 """,
     f"""\
 {_AS_ROOT} -m z4j_fastapi status
@@ -76,7 +75,7 @@ Examples:
   python -m z4j_fastapi doctor --only tls --brain-url https://brain.example
   python -m z4j_fastapi doctor --worker my_app.worker:WorkerSettings
   python -m z4j_fastapi doctor --wait 60{_THEN_START}
-  python -m z4j_fastapi doctor --format openmetrics -o {_METRICS}
+  python -m z4j_fastapi doctor --format openmetrics
   python -m z4j_fastapi doctor --format github --deadline 20
   python -m z4j_fastapi doctor --bundle z4j-doctor.zip
 {_FOR_A_SERVICE}"""
