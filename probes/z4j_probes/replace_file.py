@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from z4j_probes.portable import files
+from z4j_probes.portable import files, private
 
 
 def replace_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -18,6 +18,8 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
+            if mode == 0o600:
+                private.close_new_file(Path(name))
             file.write(data)
             if mode != 0o600:
                 files.set_mode(descriptor, name, mode)

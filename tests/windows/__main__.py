@@ -44,9 +44,9 @@ async def starts() -> str:
 
 
 async def needs_no_brain() -> str:
-    for command in ("--help", "explain tcp.refused", "probes", "info"):
-        _good(await _z4j(*command.split()))
-    assert "ss -" not in _good(await _z4j("explain", "tcp.refused"))
+    for command in ("--help", "doctor --help", "explain tcp.refused", "probes", "info"):
+        shown = _good(await _z4j(*command.split()))
+        assert not any(tool in shown for tool in ("ss -", "sudo", "/etc/")), shown
     return "exit 0; hints name Windows' tools"
 
 
@@ -109,7 +109,7 @@ async def dev_brain_serves() -> str:
             await asyncio.sleep(0.5)
             done = await _z4j("doctor", "--env-file", "C:\\dev.env")
             if done.returncode == 0:
-                return "serves; a doctor with its env file passes"
+                return f"serves; a doctor with its env file, which {await _who_reads('C:/dev.env')}, passes"
         raise AssertionError(done.stdout + done.stderr)
     finally:
         wine.kill(brain)
@@ -159,7 +159,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 async def main() -> int:
     version = _good(await _python("-VV")).partition(" (")[0].strip()
-    rows, failed = [f"{version}, wheels for win_amd64, Wine on Linux.\n", "| | seen |", "|---|---|"], 0
+    where = f"wheels for win_amd64, Wine {wine.version()} on Linux."
+    rows, failed = [f"{version}, {where}\n", "| | seen |", "|---|---|"], 0
     for name, check in CHECKS:
         try:
             rows.append(f"| {name} | {await check()} |")
@@ -172,6 +173,14 @@ async def main() -> int:
         after = rest.partition(_END)[2]
         _PAGE.write_text(f"{before}{_BEGIN}{chr(10).join(rows)}\n{_END}{after}", "utf-8")
     return failed
+
+
+async def _who_reads(path: str) -> str:
+    """AssertionError if somebody else can read a file with secrets."""
+    look = "print(private.objection_in(private._acl(sys.argv[1]), private._own_sid(), to_reading=True))"
+    done = await _python("-c", f"import sys; from z4j_probes.portable import private; {look}", path)
+    assert not _good(done).strip(), done
+    return "only its user can read"
 
 
 def _settings(brain: DevBrain) -> dict[str, str]:

@@ -56,6 +56,12 @@ def _text_file() -> IO[str]:
     return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # Windows writes its code page
 
 
+def version() -> str:
+    """Wine's, such as 10.0."""
+    done = subprocess.run([*_enter({}), "wine", "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[0].removeprefix("wine-")
+
+
 @contextlib.contextmanager
 def server() -> Iterator[None]:
     """Keep Wine's server while this is entered: else each program would start it anew."""

@@ -1,4 +1,4 @@
-"""Directories that are closed to other users: by modes on Unix, by access control lists (ACLs) on Windows.
+"""What is closed to other users: by modes on Unix, by access control lists (ACLs) on Windows.
 
 Weaker on Windows: administrators are no strangers there, and a file system without ACLs (FAT, some network
 shares) closes nothing to anyone, which is not objected to.
@@ -44,7 +44,7 @@ def close_to_others(path: Path) -> None:
     with contextlib.suppress(OSError):
         if sys.platform == "win32":
             if not files.is_link(path) and objection_to_private(path):
-                _set_acl(str(path), f"D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;{_own_sid()})")
+                _set_acl(str(path), _own_list("OICI"))
         elif hasattr(os, "fchmod"):
             # by descriptor, so that it is the directory that was looked at
             descriptor = os.open(path, flags.READ | flags.DIRECTORY | flags.NOFOLLOW)
@@ -54,6 +54,13 @@ def close_to_others(path: Path) -> None:
                     os.fchmod(descriptor, 0o700)
             finally:
                 os.close(descriptor)
+
+
+def close_new_file(path: Path) -> None:
+    """Close a file that `tempfile` made to others, as Unix does by itself, before anything is in it."""
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            _set_acl(str(path), _own_list())
 
 
 def objection_to_private(path: Path) -> str:
@@ -147,6 +154,10 @@ if sys.platform == "win32":
             return text.value or ""
         finally:
             _free(descriptor, text)
+
+    def _own_list(inherited: str = "") -> str:
+        """A list of the system, administrators, and this user, who alone may do anything there."""
+        return "D:P" + "".join(f"(A;{inherited};FA;;;{sid})" for sid in ("SY", "BA", _own_sid()))
 
     def _set_acl(path: str, sddl: str) -> None:
         advapi, descriptor = _advapi(), ctypes.c_void_p()
