@@ -16,7 +16,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 ENGINE_PACKAGES := icinga2-bin nagios4-core sudo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test systemd slow coverage fault-table demo windows pictures docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test tests systemd slow coverage fault-table demo windows pictures docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,7 +80,10 @@ compiled: setup
 prepared:
 	@$(MAKE) --no-print-directory --jobs=4 setup brain taskiq apt
 
-test: prepared compiled lint types ## Everything that is to pass: style, types, all tests but the slow ones
+test: prepared compiled ## Everything that is to pass: style, types, all tests but the slow ones
+	@$(MAKE) --no-print-directory --jobs=2 lint types tests
+
+tests: setup
 	@$(BIN)/pytest $(PYTEST_ARGS) -m "not slow"
 
 systemd: setup ## Make the root directory in which slow tests boot a systemd, where that is possible
