@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,23 @@ def test_watching_ends_with_ctrl_c_and_repaints_in_place(tmp_path: Path) -> None
     )
     assert code == 130
     assert b"\x1b" not in written.replace(b"^C", b"")
+
+
+async def test_watching_repaints_what_the_terminal_has_room_for(tmp_path: Path) -> None:
+    home = tmp_path / "z4j"
+    with closed_port() as port:
+        url, token, secret = f"http://127.0.0.1:{port}", "t" * 40, "A" * 43
+        async with Z4JAgent(brain_url=url, token=token, hmac_secret=secret, home=home):
+            await until(lambda: bool(list(home.rglob("status-0.json"))), "it was written")
+            watch = partial(on_terminal, home=tmp_path, columns=80, interrupt_at=b"\x1b[J")
+            environ = {"LINES": "5", "Z4J_HOME": str(home)}
+            code, written = await asyncio.to_thread(watch, "status", "--watch", "60", env=environ)
+    assert code == 130
+    picture = re.sub(rb"\x1b\[[0-9;]*[A-Za-z]", b"", written.partition(b"\x1b[J")[0]).decode().splitlines()
+    assert len(picture) == 4
+    assert picture[0].startswith("z4j status")
+    assert re.fullmatch(r"  … \d+ more lines, without --watch", picture[-2])
+    assert "agent" in picture[-1]
 
 
 def test_watching_ends_when_nobody_reads(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _table(found: Survey, *, width: int, encoding: str) -> str:
 
 
 def _show_table(found: Survey, options: StatusOptions) -> None:
-    width, encoding = shutil.get_terminal_size().columns, stdout_encoding()
+    (width, height), encoding = shutil.get_terminal_size(), stdout_encoding()
     if not is_colorful():
         if options.watch_s is not None:
             emit(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}\n")
@@ -124,8 +124,10 @@ def _show_table(found: Survey, options: StatusOptions) -> None:
     painted = Console(
         file=StringIO(), force_terminal=True, width=width, highlight=False, soft_wrap=True, markup=False
     )
+    # what is higher than the terminal would scroll, and each picture stand below the one before
+    room = None if options.watch_s is None else height - 1
     with painted.capture() as capture:
-        for line in lines(found, width=width, encoding=encoding):
+        for line in lines(found, width=width, encoding=encoding, room=room):
             painted.print(Text.assemble(*((text, style) for text, style in line)))
     text = capture.get()
     if options.watch_s is not None:  # one picture that changes

@@ -19,6 +19,8 @@ _WIDEST = 110
 _LOOK = {Status.PASS: ("✓", "green"), Status.WARN: ("!", "bold yellow"), Status.FAIL: ("✗", "bold red")}
 _ASCII_SYMBOLS = {"✓": "+", "✗": "x"}
 _LABEL_WIDTH = 8
+# The title, how much is not shown, and the sum.
+_FEWEST = 3
 _BELOW = " " * 6
 # By which a number is abbreviated: a buffer holds four million events.
 _SHORT = 100_000
@@ -38,10 +40,15 @@ COLUMNS: tuple[tuple[str, Cell, bool], ...] = (
 )
 
 
-def lines(survey: Survey, *, width: int, encoding: str) -> Iterator[Line]:
-    """The whole table, in characters that the encoding has."""
+def lines(survey: Survey, *, width: int, encoding: str, room: int | None = None) -> Iterator[Line]:
+    """The table, in characters that the encoding has, and in at most `room` lines where that is given."""
     is_ascii = not can_encode("✓✗…·→", encoding)
-    for line in _lines(survey, min(width, _WIDEST)):
+    found = list(_lines(survey, min(width, _WIDEST)))
+    if room is not None and len(found) > max(room, _FEWEST):
+        kept = max(room, _FEWEST) - 2
+        hidden = len(found) - kept - 1
+        found[kept:-1] = [[Piece(f"  … {hidden} more lines, without --watch", "dim")]]
+    for line in found:
         if is_ascii:
             yield [Piece(in_ascii(_ASCII_SYMBOLS.get(text, text)), style) for text, style in line]
         else:
