@@ -180,7 +180,7 @@ async def _bulk(person: Person, redis_url: str, count: int) -> None:
             lambda: brain.bulk_counts(minted, request_id)["succeeded"] == count, "all are retried"
         )
         await eventually(lambda: len(runs(directory)) == 2 * count, "all ran again")
-        await person.runs_schedule("note", "last")
+        await person.sees(await person.runs_schedule("note", "last"), "success")
     assert sorted(runs(directory)) == sorted([f"fail {n}" for n in range(count)] * 2 + ["note last"])
 
 
