@@ -16,7 +16,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 ENGINE_PACKAGES := icinga2-bin nagios4-core sudo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test tests systemd slow coverage fault-table demo windows pictures docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test tests systemd slow coverage fault-table demo windows pictures dashboard docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ windows: setup ## Run the package on Windows' CPython under Wine, and write docs
 
 pictures: setup ## Draw docs/pictures from what the doctor prints
 	@PYTHONPATH=. $(BIN)/python docs/pictures.py
+
+dashboard: prepared ## Picture the real dashboard's pages in Chromium, with two workers behind them
+	@PYTHONPATH=. $(BIN)/python docs/dashboard_pictures.py
 
 docs: setup ## Build the documentation as a site, and fail on a warning
 	@$(BIN)/python $(PIP) install --group docs

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from tests.interop.test_arq_commands import desk, environment_of, minted, redis_url
 from tests.interop.test_commands import WAIT_S
 from tests.support.brain_api import BrainApi, Credentials
+from tests.support.pages import DOCS, load
 from tests.support.taskiq_worker import QUEUE as STREAM
 from tests.support.taskiq_worker import running_taskiq
 from tests.workers.test_arq_commands import HOUR_S, QUEUE
@@ -143,3 +144,14 @@ async def test_a_web_process_on_the_workers_token_breaks_no_button(
             assert web.status.commands.get("passed_on", 0) == (3 if web_first else 0)
     finally:
         await web.__aexit__()
+
+
+@pytest.mark.slow
+async def test_a_browser_shows_the_workers_schedules_and_dead_letters(tmp_path: Path) -> None:
+    pictures = load(DOCS / "dashboard_pictures.py")
+    said = await pictures.draw(tmp_path)
+    assert "Failed: 3" in said["workers"].replace("\n", " ")
+    assert "2 of 2 dead letters" in said["dead-letters"]
+    for page in pictures.PAGES:
+        assert (tmp_path / f"dashboard-{page}.png").stat().st_size > 10_000
+        assert (DOCS / "pictures" / f"dashboard-{page}.png").is_file()
