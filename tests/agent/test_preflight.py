@@ -85,6 +85,7 @@ async def test_it_comes_online_when_the_brain_does(tmp_path: Path, caplog: pytes
         await status_with(agent, State.OFFLINE, "tcp.refused")
         async with brain:
             await status_with(agent, State.ONLINE)
+            await until(lambda: len(errors(caplog)) == 2, "a line in the log")  # it follows the status
             assert [said.partition(":")[0] for said in errors(caplog)] == [
                 "offline (tcp.refused)",
                 "online again",
@@ -216,6 +217,7 @@ async def test_strict_does_not_start_with_a_peer_that_knows_neither_token_nor_se
             await agent_of(brain, tmp_path, preflight="strict").__aenter__()
 
 
+@pytest.mark.filterwarnings("ignore:.*event_loop_policy:DeprecationWarning")  # policies go with Python 3.16
 def test_a_hosts_policy_for_event_loops_is_not_the_agents(tmp_path: Path) -> None:
     async def enter() -> State:
         async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
