@@ -52,8 +52,9 @@ async def test_thirty_seconds_are_survived_too(tmp_path: Path) -> None:
             assert brain.seen.connections == 1
 
 
+@pytest.mark.slow
 async def test_a_thousand_events_a_second_do_not_make_the_hosts_loop_late(tmp_path: Path) -> None:
-    """The added p99 lag stays under 2 ms. A busy machine gets three tries: the best of them is ours."""
+    """The added p99 lag stays under 2 ms where no other tests run beside; the best of three tries is ours."""
 
     async def lags_ms(agent_emits: bool) -> list[float]:
         lags: list[float] = []

@@ -199,7 +199,7 @@ async def a_load_balancer_has_no_server(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.timeout", "a TLS handshake that is not answered", "did not answer the TLS greeting", timeout_s=1.0
+    "tls.timeout", "a TLS handshake that is not answered", "did not answer the TLS greeting", timeout_s=3.0
 )
 async def the_handshake_is_not_answered(stage: Stage) -> Case:
     """a peer that takes ClientHello and says nothing"""
