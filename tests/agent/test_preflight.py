@@ -217,7 +217,8 @@ async def test_strict_does_not_start_with_a_peer_that_knows_neither_token_nor_se
             await agent_of(brain, tmp_path, preflight="strict").__aenter__()
 
 
-@pytest.mark.filterwarnings("ignore:.*(event_loop_policy|EventLoopPolicy):DeprecationWarning")  # policies go with Python 3.16
+# policies go with Python 3.16
+@pytest.mark.filterwarnings("ignore:.*(event_loop_policy|EventLoopPolicy):DeprecationWarning")
 def test_a_hosts_policy_for_event_loops_is_not_the_agents(tmp_path: Path) -> None:
     async def enter() -> State:
         async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
