@@ -97,7 +97,10 @@ class SetAside:
     @property
     def _exists(self) -> bool:
         try:
-            return self._path.exists()
+            self._path.stat()  # not exists(): since Python 3.14 it says no where it can't tell
+            return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError as exc:  # no permission, or a disk that fails: what is there is not known
             raise storage_error(exc, f"{self._path} can't be used") from exc
 

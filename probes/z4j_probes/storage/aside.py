@@ -14,8 +14,12 @@ _LOCK_S = 1.0
 def count_aside(directory: Path) -> int | None:
     """How many events an identity's directory has set aside; None where that can't be told. Only reads."""
     path = directory / FILE_NAME
-    if not path.exists():
+    try:
+        path.stat()  # not exists(): since Python 3.14 it says no where it can't tell
+    except (FileNotFoundError, NotADirectoryError):
         return 0
+    except OSError:
+        return None
     try:
         with contextlib.closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_S)
