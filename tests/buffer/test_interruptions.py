@@ -102,7 +102,9 @@ print("ok")
 """
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="`with` may leave a lock held there (docs/platforms.md)")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="`with` may leave a lock held there (docs/platforms.md)"
+)
 def test_a_handler_that_raises_leaves_no_lock_and_no_wrong_count(tmp_path: Path) -> None:
     result = run_python(RAISES, tmp_path)
     assert result.stdout.splitlines() == ["ok"], result.stderr
