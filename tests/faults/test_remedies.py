@@ -56,9 +56,9 @@ async def test_a_state_directory_made_as_the_hint_says(stage: Stage) -> None:
 
 
 async def test_a_ca_file_named_as_the_hint_says(stage: Stage) -> None:
-    case, (get,) = await broken(stage, "the_root_is_not_installed")
+    case, (get, name) = await broken(stage, "the_root_is_not_installed")
     assert 'Get the root certificate of "Corp Root CA"' in get.text
-    variable = re.search(r"name it in (\w+)", get.text)
+    variable = re.match(r"export (\w+)=/", name.command)
     assert variable is not None
     await is_green(stage, replace(case, environ={**case.environ, variable[1]: stage.ca_file}))
 

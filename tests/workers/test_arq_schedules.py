@@ -14,6 +14,8 @@ from tests.workers.test_arq import working
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.schedules import at_desk
 
+pytestmark = pytest.mark.component
+
 RUNS: list[str] = []
 
 
