@@ -161,7 +161,7 @@ async def test_every_event_arrives_once_though_the_brain_is_killed_midway(
         home=tmp_path / "z4j",
         engines=["arq"],
     ) as agent:
-        assert agent.status.state is State.ONLINE
+        await until(lambda: agent.status.state is State.ONLINE, "it was online", WAIT_S)
         for number in range(EVENTS):
             assert agent.emit("task.succeeded", task_id=f"t-{number}", task_name="flood", runtime_ms=number)
             if number == EVENTS // 2:
