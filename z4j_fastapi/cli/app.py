@@ -26,6 +26,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, a
 EnvFile = Annotated[
     str | None, typer.Option("--env-file", metavar="FILE", help="Read Z4J_* from this env file too.")
 ]
+Watch = Annotated[
+    float | None,
+    typer.Option(
+        "--watch", metavar="SECONDS", help="Repeat at this interval until Ctrl-C (with --json: JSON Lines)."
+    ),
+]
+ToFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -110,14 +120,7 @@ def doctor(
         float | None,
         typer.Option("--wait", metavar="SECONDS", help="Retry until nothing fails, for at most this time."),
     ] = None,
-    watch: Annotated[
-        float | None,
-        typer.Option(
-            "--watch",
-            metavar="SECONDS",
-            help="Repeat at this interval until Ctrl-C (with --json: JSON Lines).",
-        ),
-    ] = None,
+    watch: Watch = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -315,18 +318,8 @@ def status(
     format_: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="One of: table, json, openmetrics.")
     ] = "table",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout."),
-    ] = None,
-    watch: Annotated[
-        float | None,
-        typer.Option(
-            "--watch",
-            metavar="SECONDS",
-            help="Repeat at this interval until Ctrl-C (with --json: JSON Lines).",
-        ),
-    ] = None,
+    output: ToFile = None,
+    watch: Watch = None,
     env_file: EnvFile = None,
 ) -> None:
     """Show the agents of this machine."""
@@ -387,10 +380,7 @@ def report_merge(
         str,
         typer.Option("--format", metavar="FORMAT", help=_FORMATS_HELP, autocompletion=completion.formats),
     ] = "table",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout."),
-    ] = None,
+    output: ToFile = None,
 ) -> None:
     """Merge reports."""
     from z4j_fastapi.cli.merge import run
