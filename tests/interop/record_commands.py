@@ -75,14 +75,25 @@ async def _sent(
 
 
 async def _answered(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+    frame = await next_command(session)
+    await answer(session, frame, result)
+    return frame
+
+
+async def next_command(session: Session) -> dict[str, Any]:
+    """The frame of the next command; what else the brain says is passed over."""
     frame = await session.receive()
     while frame["type"] != "command":
         frame = await session.receive()
-    claim = {"delivery_claim_token": frame["payload"]["delivery_claim_token"]}
-    answer = {"status": "success", "result": result, "error": None, **claim}
-    await session.websocket.send(session.signer.sign("command_ack", claim, frame["id"]))
-    await session.websocket.send(session.signer.sign("command_result", answer, frame["id"]))
     return frame
+
+
+async def answer(session: Session, frame: dict[str, Any], result: dict[str, Any]) -> None:
+    """Take the command of this frame, and say that it succeeded."""
+    claim = {"delivery_claim_token": frame["payload"]["delivery_claim_token"]}
+    said = {"status": "success", "result": result, "error": None, **claim}
+    await session.websocket.send(session.signer.sign("command_ack", claim, frame["id"]))
+    await session.websocket.send(session.signer.sign("command_result", said, frame["id"]))
 
 
 def _hello() -> Hello:

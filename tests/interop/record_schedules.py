@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.interop.record_commands import answer, next_command
 from tests.interop.test_real_brain_facts import Session, dial
 from tests.support.brain_api import BrainApi
 from tests.support.real_brain import running_brain
@@ -34,18 +35,18 @@ async def record(brain: BrainApi) -> dict[str, Any]:
     async with dial(brain, agent.token) as websocket:
         await websocket.send(_hello().frame())
         session = Session(websocket, HelloAck.from_frame(parse(await websocket.recv())), agent.hmac_secret)
-        activation = await _command(session)
+        activation = await next_command(session)
         stream = Stream.read(activation["payload"]["parameters"])
         publication = Publication(stream, {})
         first = await _sent(session, publication, rows)
-        await _answer(session, activation, dict(first.receipt))
+        await answer(session, activation, dict(first.receipt))
         shown = await asyncio.to_thread(brain.schedules)
         clicked = asyncio.create_task(asyncio.to_thread(brain.run_now, agent, shown[0]))
-        mutation = await _command(session)
+        mutation = await next_command(session)
         second = await _sent(session, publication, rows)
         asked = Mutation.read(mutation["payload"]["parameters"])
         result = asked.result(second.receipt, second.rows[asked.key], "task-1")
-        await _answer(session, mutation, result)
+        await answer(session, mutation, result)
         operation = await clicked
         assert operation["status"] == "APPLIED", operation
     frames = [payload["events"][0] for snapshot in (first, second) for payload in snapshot.frames.values()]
@@ -62,25 +63,11 @@ async def _sent(session: Session, publication: Publication, rows: list[Row]) -> 
     assert snapshot is not None
     for frame_id, payload in snapshot.frames.items():
         await session.websocket.send(session.signer.sign("event_batch", payload, frame_id))
-        answer = await session.receive()
-        assert answer["payload"]["accepted"] == 1, answer
-        assert publication.acknowledged(answer["payload"]["acked_id"], answer["payload"]["rejected"])
+        reply = await session.receive()
+        assert reply["payload"]["accepted"] == 1, reply
+        assert publication.acknowledged(reply["payload"]["acked_id"], reply["payload"]["rejected"])
     assert publication.accepted is snapshot
     return snapshot
-
-
-async def _command(session: Session) -> dict[str, Any]:
-    frame = await session.receive()
-    while frame["type"] != "command":
-        frame = await session.receive()
-    return frame
-
-
-async def _answer(session: Session, frame: dict[str, Any], result: dict[str, Any]) -> None:
-    claim = {"delivery_claim_token": frame["payload"]["delivery_claim_token"]}
-    answer = {"status": "success", "result": result, "error": None, **claim}
-    await session.websocket.send(session.signer.sign("command_ack", claim, frame["id"]))
-    await session.websocket.send(session.signer.sign("command_result", answer, frame["id"]))
 
 
 def _hello() -> Hello:
