@@ -81,15 +81,16 @@ def on_terminal(
     env: Mapping[str, str] | None = None,
     interrupt_at: bytes | None = None,
     terminate_at: bytes | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> tuple[int, bytes]:
-    """Run on a pseudo-terminal of that width; the status and all that was written to it.
+    """Run on a pseudo-terminal of that width, by `prefix`; the status and all that was written to it.
 
     `interrupt_at` types Ctrl-C as soon as that text has appeared, `terminate_at` sends SIGTERM then.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     process = subprocess.Popen(
-        command(*arguments),
+        [*prefix, *command(*arguments)],
         env=environment(home, env),
         stdin=slave,
         stdout=slave,
