@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
+from typing import Any, TypeVar
 
-from z4j_probes.portable import signals
+from z4j_probes.portable import loop, signals
+
+T = TypeVar("T")
 
 _terminated: list[int] = []
 _has_ended_a_part = threading.Event()
@@ -40,13 +43,30 @@ def end_with_parent() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let them through: KeyboardInterrupt, or in a loop of asyncio's the end of its main task."""
-    with signals.let_through():
-        try:
+    """Let them through: each is a KeyboardInterrupt, the one that was held back at once."""
+    try:
+        with signals.let_through():
             yield
-        except KeyboardInterrupt:
-            _has_ended_a_part.set()
-            raise
+    except KeyboardInterrupt:
+        _has_ended_a_part.set()
+        raise
+
+
+def run_interruptible(main: Coroutine[Any, Any, T]) -> T:
+    """Run it in a loop that the first of them ends in order, as a canceled task; KeyboardInterrupt then.
+
+    They are let through once the loop can answer: an exception while it is made leaves half a loop.
+    """
+
+    async def heard() -> T:
+        with signals.let_through():
+            return await main
+
+    try:
+        return loop.run(heard())
+    except KeyboardInterrupt:
+        _has_ended_a_part.set()
+        raise
 
 
 def has_come() -> bool:

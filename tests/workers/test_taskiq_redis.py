@@ -122,7 +122,8 @@ async def test_fires_run_once_each_though_the_worker_is_killed_in_between(
             commands.append(await fired(brain, f"f-{number}", str(number)))
             if number % 2:  # the manager of taskiq starts another one
                 await brain.wait_for_result(commands[-1], timeout_s=START_S)
-                await last_event(brain, f"z4j-f-{number}")
+                for done in (number - 1, number):  # what was taken from a list is lost with its worker
+                    await last_event(brain, f"z4j-f-{done}")
                 await _kill(brain)
         await brain.wait_for_workers(1, timeout_s=START_S)
         for command in commands:

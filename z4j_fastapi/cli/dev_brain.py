@@ -8,9 +8,9 @@ from pathlib import Path
 from z4j_fastapi.cli import EXIT_INTERRUPTED
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
-from z4j_fastapi.signals import interruptible
+from z4j_fastapi.signals import run_interruptible
 from z4j_probes.invocation import program
-from z4j_probes.portable import commands, loop
+from z4j_probes.portable import commands
 
 # Readable by its owner alone: it holds the token.
 _PRIVATE = 0o600
@@ -33,8 +33,7 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
         note("Press Ctrl-C to stop it. Its data is lost.")
 
     try:
-        with interruptible():
-            loop.run(serve_forever(announce, port=port, agent_name=agent_name))
+        run_interruptible(serve_forever(announce, port=port, agent_name=agent_name))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as exc:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from z4j_fastapi.signals import interruptible
+from z4j_fastapi.signals import interruptible, run_interruptible
 from z4j_probes import Report
 from z4j_probes.doctor import Examination, MakeLadder, Observer
-from z4j_probes.portable import loop
 
 # --wait: a service that starts takes seconds, and a brain counts the connections of one address.
 FIRST_PAUSE_S = 1.0
@@ -21,8 +20,7 @@ def climb_once(make_ladder: MakeLadder, observer: Observer | None = None) -> Rep
     """One examination; after Ctrl-C the report of what was known by then."""
     examination = Examination(make_ladder, observer)
     try:
-        with interruptible():
-            return loop.run(examination.run())
+        return run_interruptible(examination.run())
     except KeyboardInterrupt:
         return examination.report(interrupted=True)
 

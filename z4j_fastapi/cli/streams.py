@@ -9,12 +9,16 @@ from contextlib import suppress
 from typing import TextIO
 
 from z4j_fastapi.signals import has_come, interruptible, last_word
+from z4j_probes.portable.readiness import ROOM, wait_writable
 
 # The variables that name the characters' encoding; the first that is set does (POSIX.1-2017 §8.2).
 _LOCALES = ("LC_ALL", "LC_CTYPE", "LANG")
 
 # How long a report that Ctrl-C or SIGTERM came upon waits for its reader: a pager that scrolls needs less.
 _LAST_WORD_S = 2.0
+
+# So many find room where there is any: in ASCII, one takes up to ten bytes (\\UXXXXXXXX).
+_CHARACTERS = ROOM // 10
 
 _readerless: list[TextIO] = []
 
@@ -49,13 +53,21 @@ def write_stdout(text: str) -> None:
     try:
         # a reader that has stopped reading keeps nobody; what came while the report was made does not cost it
         with last_word(_LAST_WORD_S) if has_come() else interruptible():
-            print(text, end="", flush=True)
+            _print(sys.stdout, text)
     except BrokenPipeError:
         _readerless.append(sys.stdout)
         _discard(sys.stdout)
     except (OSError, KeyboardInterrupt):
         _discard(sys.stdout)
         raise
+
+
+def _print(stream: TextIO, text: str) -> None:
+    """As print, but a signal that comes just before the reader stops reading is answered, too."""
+    for start in range(0, len(text), _CHARACTERS):
+        wait_writable(stream.fileno())
+        stream.write(text[start : start + _CHARACTERS])
+        stream.flush()
 
 
 def stdout_encoding() -> str:
