@@ -42,8 +42,8 @@ MAY_IMPORT_ONLY = {
         "z4j_fastapi.agent",
         "z4j_fastapi.buffer",
         "z4j_fastapi.commands",
-        "z4j_fastapi.errors",
         "z4j_fastapi.log",
+        "z4j_fastapi.reports",
         "z4j_fastapi.schedules",
         "z4j_probes",
     },
@@ -103,8 +103,8 @@ MAY_BE_IMPORTED_ONLY_BY = {
     },
     "z4j_fastapi.reports": {
         "z4j_fastapi.reports",
+        "z4j_fastapi.agent.errors",
         "z4j_fastapi.cli",
-        "z4j_fastapi.errors",
         "z4j_fastapi.health",
     },
 }

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from z4j_fastapi.agent.agent import Z4JAgent
+    from z4j_fastapi.agent.errors import ForkedAgentError, PreflightError
     from z4j_fastapi.agent.events import EventKind
     from z4j_fastapi.agent.status import AgentStatus, State
-    from z4j_fastapi.errors import ForkedAgentError, PreflightError
     from z4j_fastapi.lifespan import z4j_lifespan
     from z4j_probes import (
         FrameRejected,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "AgentStatus": "z4j_fastapi.agent.status",
     "EventKind": "z4j_fastapi.agent.events",
-    "ForkedAgentError": "z4j_fastapi.errors",
+    "ForkedAgentError": "z4j_fastapi.agent.errors",
     "FrameRejected": "z4j_probes",
-    "PreflightError": "z4j_fastapi.errors",
+    "PreflightError": "z4j_fastapi.agent.errors",
     "ProtocolError": "z4j_probes",
     "RegistryError": "z4j_probes",
     "Settings": "z4j_probes",

@@ -15,9 +15,9 @@ import pytest
 from tests.support.agents import agent_of, until
 from tests.support.brain_thread import brain_elsewhere
 from tests.support.uvicorn import APP, Uvicorn
+from z4j_fastapi.agent.errors import ForkedAgentError
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import DevBrain, Limits
-from z4j_fastapi.errors import ForkedAgentError
 
 pytestmark = pytest.mark.component
 

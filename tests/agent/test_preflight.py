@@ -24,11 +24,11 @@ from tests.support.agents import (
     warnings,
 )
 from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.errors import PreflightError
 from z4j_fastapi.agent.reconnect import QUICK
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.buffer import open as opening
 from z4j_fastapi.devbrain import DevBrain, Misbehaviour
-from z4j_fastapi.errors import PreflightError
 
 
 async def test_an_agent_with_good_settings_is_online_when_it_is_entered(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.agents import agent_of, status_with
 from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.agent.errors import PreflightError
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import DevBrain
-from z4j_fastapi.errors import PreflightError
 
 # As the token of a person who set the wrong variable.
 TOKEN = "z4j_" + "Ab3dEf6hIj9lMn2pQr5tUv8xYz1" * 2

@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from z4j_fastapi.agent.description import describe
+from z4j_fastapi.agent.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.agent.events import EventEncoder, EventKind
 from z4j_fastapi.agent.hello import AgentProfile
 from z4j_fastapi.agent.host import monkey_patching, reloader_that_watches
 from z4j_fastapi.agent.status import AgentStatus, State, StatusBoard
 from z4j_fastapi.agent.thread import AgentThread
 from z4j_fastapi.commands.engine import Engine
-from z4j_fastapi.errors import ForkedAgentError, PreflightError
 from z4j_fastapi.log import log
 from z4j_probes import Settings
 from z4j_probes.given import Unusable, as_count, as_seconds, seal
