@@ -15,9 +15,9 @@ import pytest
 from tests.support.agents import agent_of, errors, until
 from tests.support.engine import AsyncioEngine
 from z4j_fastapi.commands.engine import Failed, Refused
+from z4j_fastapi.commands.schedule_source import Kind, Row, ScheduleSource
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.schedules import at_desk, desk
-from z4j_fastapi.schedules.source import Kind, Row, ScheduleSource
 
 
 @pytest.fixture(autouse=True)

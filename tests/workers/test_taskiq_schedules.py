@@ -10,7 +10,7 @@ import pytest
 from taskiq import InMemoryBroker, ScheduledTask, ScheduleSource
 
 from z4j_fastapi.commands.engine import Refused
-from z4j_fastapi.schedules.source import Row
+from z4j_fastapi.commands.schedule_source import Row
 from z4j_fastapi.workers.taskiq.next_run import NextRuns
 from z4j_fastapi.workers.taskiq.schedules import Schedules
 

@@ -30,13 +30,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from z4j_fastapi.commands.schedule_source import ScheduleSource
 from z4j_probes.protocol.commands import Action
 from z4j_probes.protocol.health import RunningTask, WorkerDetails
-
-if TYPE_CHECKING:
-    from z4j_fastapi.schedules.source import ScheduleSource
 
 __all__ = [
     "Action",

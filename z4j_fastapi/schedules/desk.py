@@ -21,9 +21,9 @@ from z4j_fastapi.commands.engine import Engine, Refused
 from z4j_fastapi.commands.memory import CommandMemory
 from z4j_fastapi.commands.policy import allowed
 from z4j_fastapi.commands.record import Record
+from z4j_fastapi.commands.schedule_source import ScheduleSource
 from z4j_fastapi.log import log
 from z4j_fastapi.schedules.memory import ScheduleMemory, parsed, text_of
-from z4j_fastapi.schedules.source import ScheduleSource
 from z4j_probes.errors import StorageError
 from z4j_probes.protocol.answers import size
 from z4j_probes.protocol.commands import Action

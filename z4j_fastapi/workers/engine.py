@@ -18,6 +18,7 @@ from z4j_fastapi.commands.engine import (
     RunningTask,
     WorkerDetails,
 )
+from z4j_fastapi.commands.schedule_source import ScheduleSource
 
 __all__ = [
     "Action",
@@ -32,5 +33,6 @@ __all__ = [
     "Refused",
     "Retry",
     "RunningTask",
+    "ScheduleSource",
     "WorkerDetails",
 ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from arq.cron import CronJob
 
 from z4j_fastapi.commands.engine import Refused
-from z4j_fastapi.schedules.source import Kind, Row, ScheduleSource
+from z4j_fastapi.commands.schedule_source import Kind, Row, ScheduleSource
 from z4j_fastapi.workers.arq.cron import expression, zone_name
 from z4j_fastapi.workers.arq.queues import OWN_PREFIX, JobQueue
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from taskiq.schedule_sources import LabelScheduleSource
 
 from z4j_fastapi.commands.engine import Refused
-from z4j_fastapi.schedules.source import Kind, Row, ScheduleSource
+from z4j_fastapi.commands.schedule_source import Kind, Row, ScheduleSource
 from z4j_fastapi.workers.taskiq.broker_redis import OWN_PREFIX, has_redis, redis_of
 from z4j_fastapi.workers.taskiq.next_run import NextRuns
 from z4j_fastapi.workers.taskiq.sending import NewMessage, send
