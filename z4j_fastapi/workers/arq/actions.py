@@ -38,7 +38,6 @@ from z4j_fastapi.workers.arq.dead_letters import (
     is_dead,
     requeued_key,
 )
-from z4j_fastapi.workers.arq.hooks import ENGINE
 from z4j_fastapi.workers.arq.queues import (
     MARK_S,
     Found,
@@ -47,6 +46,7 @@ from z4j_fastapi.workers.arq.queues import (
     before_anything_is_done,
     sent_key,
 )
+from z4j_fastapi.workers.arq.run import ENGINE
 from z4j_fastapi.workers.arq.schedules import CronJobs
 from z4j_fastapi.workers.restart import restart_this_process, what_restarts
 from z4j_fastapi.workers.task_run import TaskRun

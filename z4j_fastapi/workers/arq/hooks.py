@@ -19,21 +19,16 @@ import functools
 import pickle
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
+from z4j_fastapi.workers.arq.run import ENGINE, current_run
 from z4j_fastapi.workers.task_run import TaskRun
 
 if TYPE_CHECKING:
     from arq.worker import Worker
 
     from z4j_fastapi.workers.arq.actions import ArqEngine
-
-ENGINE = "arq"
-
-# The job that the current code is part of; one that it enqueues is its child.
-current_run: ContextVar[TaskRun | None] = ContextVar("z4j_arq_run", default=None)
 
 
 @dataclasses.dataclass(slots=True)

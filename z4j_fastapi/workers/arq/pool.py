@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
-from z4j_fastapi.workers.arq.hooks import ENGINE, current_run
+from z4j_fastapi.workers.arq.run import ENGINE, current_run
 from z4j_fastapi.workers.task_run import TaskRun
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from z4j_fastapi.commands.engine import Refused
 from z4j_fastapi.commands.schedule_source import Kind, Row, ScheduleSource
 from z4j_fastapi.workers.arq.cron import expression, zone_name
 from z4j_fastapi.workers.arq.queues import OWN_PREFIX, JobQueue
+from z4j_fastapi.workers.arq.run import ENGINE
 
 if TYPE_CHECKING:
     from arq.worker import Worker
@@ -113,7 +114,7 @@ class CronJobs(ScheduleSource):
         count, last_run_at = self._runs.get(job.name, (0, None))
         return Row(
             key=key,
-            engine="arq",
+            engine=ENGINE,
             name=key,
             task_name=job.name,
             kind=Kind.CRON,

@@ -35,7 +35,7 @@ from z4j_fastapi.commands.engine import (
 )
 from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, has_redis, is_stream, lags, redis_of
 from z4j_fastapi.workers.taskiq.dead_letters import Kept, KeptMessages
-from z4j_fastapi.workers.taskiq.executions import Execution, function_of, watch, watch_revoked
+from z4j_fastapi.workers.taskiq.executions import ENGINE, Execution, function_of, watch, watch_revoked
 from z4j_fastapi.workers.taskiq.revocations import ENDED, NOT_ALLOWED, TOO_LATE, Revocations
 from z4j_fastapi.workers.taskiq.schedules import Schedules
 from z4j_fastapi.workers.taskiq.sending import NewMessage, send, was_sent
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ENGINE = "taskiq"
 ENDS_WITHIN_S = 10.0
 """How long a task may take to end once it is told."""
 PASSED_ON_S = 2.5

@@ -21,6 +21,7 @@ from z4j_fastapi.workers.task_run import TaskRun
 if TYPE_CHECKING:
     from taskiq import TaskiqMessage
 
+ENGINE = "taskiq"
 # What a retry middleware goes by: a cancelled task is not to be sent again.
 RETRY_LABEL = "retry_on_error"
 # Where a watched function has its original.

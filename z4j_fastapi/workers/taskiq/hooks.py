@@ -31,7 +31,6 @@ except ModuleNotFoundError as missing:
     ) from None
 
 from z4j_fastapi.workers.taskiq.actions import (
-    ENGINE,
     PARENT_LABEL,
     REQUEUE_LABEL,
     RETRIES_LABEL,
@@ -40,6 +39,7 @@ from z4j_fastapi.workers.taskiq.actions import (
 )
 from z4j_fastapi.workers.taskiq.dead_letters import KEPT_MESSAGES, MOST_MESSAGES
 from z4j_fastapi.workers.taskiq.executions import (
+    ENGINE,
     RETRY_LABEL,
     Execution,
     current_execution,

@@ -21,6 +21,7 @@ from taskiq.schedule_sources import LabelScheduleSource
 from z4j_fastapi.commands.engine import Refused
 from z4j_fastapi.commands.schedule_source import Kind, Row, ScheduleSource
 from z4j_fastapi.workers.taskiq.broker_redis import OWN_PREFIX, has_redis, redis_of
+from z4j_fastapi.workers.taskiq.executions import ENGINE
 from z4j_fastapi.workers.taskiq.next_run import NextRuns
 from z4j_fastapi.workers.taskiq.sending import NewMessage, send
 from z4j_probes.protocol.schedules import digest
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from taskiq import AsyncBroker, TaskiqMessage
     from taskiq import ScheduleSource as TaskiqSource
 
-ENGINE = "taskiq"
 SCHEDULE_LABEL = "schedule_id"
 _DECLARED_LABEL = "schedule"
 KEPT_S = 180 * 24 * 3600
