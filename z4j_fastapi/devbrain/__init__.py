@@ -15,7 +15,7 @@ from z4j_fastapi.devbrain.misbehaviour import NEVER, Close, Misbehaviour
 from z4j_fastapi.devbrain.observations import Command, Heartbeat, Observations
 from z4j_fastapi.devbrain.serve import serve_forever
 from z4j_fastapi.devbrain.server import DevBrain
-from z4j_fastapi.devbrain.state import Limits
+from z4j_fastapi.devbrain.session import Limits
 
 __all__ = [
     "NEVER",

@@ -16,8 +16,7 @@ from websockets.http11 import Request, Response
 from z4j_fastapi.devbrain.accounts import Credentials
 from z4j_fastapi.devbrain.misbehaviour import Close, Misbehaviour
 from z4j_fastapi.devbrain.observations import WAIT_TIMEOUT_S, Command, Observations
-from z4j_fastapi.devbrain.session import AgentSession
-from z4j_fastapi.devbrain.state import BrainState, Limits
+from z4j_fastapi.devbrain.session import AgentSession, BrainState, Limits
 from z4j_probes.protocol import CloseCode, timestamp, utc_now
 from z4j_probes.protocol.answers import read_dead_letters
 from z4j_probes.protocol.commands import (

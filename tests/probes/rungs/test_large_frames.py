@@ -11,8 +11,7 @@ import pytest
 
 from tests.support.ladders import climbed, probe, settings_for
 from tests.support.message_limit import gateway
-from z4j_fastapi.devbrain import NEVER, DevBrain, Misbehaviour
-from z4j_fastapi.devbrain.state import Limits
+from z4j_fastapi.devbrain import NEVER, DevBrain, Limits, Misbehaviour
 from z4j_probes.protocol import FrameSigner
 from z4j_probes.result import Status
 from z4j_probes.rungs.exchange import Closed
