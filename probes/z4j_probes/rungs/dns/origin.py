@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from z4j_probes.address import Origin
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
 from z4j_probes.portable import commands
 from z4j_probes.portable.name_servers import hosts_file
@@ -26,30 +26,6 @@ if TYPE_CHECKING:
 
 # Of the time, for the name servers: where one is silent to the end of it, the others' answers are kept.
 _SHARE = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the addresses come from, for people: `source` completes "NAME is ADDRESS, …".
-
-    `dns` is what the name servers say instead; empty where they did not answer. `step` corrects it.
-    """
-
-    host: str
-    addresses: tuple[str, ...]
-    source: str
-    dns: str = ""
-    step: Step | None = None
-    is_expected: bool = False
-    """For a name of this machine or its network: no surprise, and worth a word only after a failure."""
-
-    def __str__(self) -> str:
-        beside = f"; DNS says {self.dns}" if self.dns else ""
-        return f"{self.host} is {', '.join(self.addresses)}, {self.source}{beside}"
-
-    def to_details(self) -> dict[str, str]:
-        """JSON-ready."""
-        return {"address_source": self.source} | ({"dns_says": self.dns} if self.dns else {})
 
 
 def can_be_local(machine: Machine, *, searching: bool) -> bool:
