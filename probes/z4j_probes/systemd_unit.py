@@ -1,16 +1,10 @@
-"""The systemd service that this process was started by, or acts as: hints speak of its unit."""
+"""The systemd service that a process was started by: hints speak of its unit."""
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from z4j_probes.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +30,6 @@ class ServiceUnit:
         """The systemctl command for it: root's, or that of the user whose unit it is."""
         program = "systemctl --user" if self.is_user else "sudo systemctl"
         return f"{program} {verb} {shlex.quote(self.name)}"
-
-
-def unit_of(settings: Settings) -> ServiceUnit | None:
-    """The unit of the process whose settings these are; None where it is not a systemd service."""
-    if settings.acting_as is not None:
-        return settings.acting_as.unit
-    environ = settings.environ
-    if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
-        return None
-    try:
-        cgroup = Path("/proc/self/cgroup").read_text("utf-8")
-    except (OSError, ValueError):
-        return None
-    name = unit_in(cgroup)
-    if name is None:
-        return None
-    directories = tuple(filter(None, environ.get("STATE_DIRECTORY", "").split(":")))
-    return ServiceUnit(name, is_of_user(cgroup), state_directories=directories)
 
 
 def unit_in(cgroup: str) -> str | None:

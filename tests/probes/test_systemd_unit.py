@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j_probes import Settings
-from z4j_probes.acting_as import ActingAs
-from z4j_probes.systemd_unit import ServiceUnit, unit_in, unit_of
+from z4j_probes.systemd_unit import unit_in
 
 
 @pytest.mark.parametrize(
@@ -23,11 +21,3 @@ from z4j_probes.systemd_unit import ServiceUnit, unit_in, unit_of
 )
 def test_it_is_in_the_cgroup(cgroup: str, unit: str | None) -> None:
     assert unit_in(cgroup) == unit
-
-
-@pytest.mark.parametrize("unit", [ServiceUnit("web.service"), None])
-def test_a_process_that_acts_as_a_service_has_that_services_unit(unit: ServiceUnit | None) -> None:
-    """And not its own, though the service's INVOCATION_ID is in its environment."""
-    acting = Settings(environ={"INVOCATION_ID": "0123"}, acting_as=ActingAs.prepared(unit))
-    assert unit_of(acting) == unit
-    assert unit_of(Settings()) is None, "what one process acts as is nothing to other settings"

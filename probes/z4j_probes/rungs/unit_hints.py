@@ -10,11 +10,31 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from z4j_probes.result import Step
-from z4j_probes.systemd_unit import ServiceUnit
+from z4j_probes.settings import Settings
+from z4j_probes.systemd_unit import ServiceUnit, is_of_user, unit_in
 
 _CREDENTIALS = "/run/credentials/"
+
+
+def unit_of(settings: Settings) -> ServiceUnit | None:
+    """The unit of the process whose settings these are; None where it is not a systemd service."""
+    if settings.acting_as is not None:
+        return settings.acting_as.unit
+    environ = settings.environ
+    if not environ.get("INVOCATION_ID") or environ["INVOCATION_ID"] != os.environ.get("INVOCATION_ID"):
+        return None
+    try:
+        cgroup = Path("/proc/self/cgroup").read_text("utf-8")
+    except (OSError, ValueError):
+        return None
+    name = unit_in(cgroup)
+    if name is None:
+        return None
+    directories = tuple(filter(None, environ.get("STATE_DIRECTORY", "").split(":")))
+    return ServiceUnit(name, is_of_user(cgroup), state_directories=directories)
 
 
 def set_all(unit: ServiceUnit, values: Mapping[str, str | None]) -> tuple[Step, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from z4j_probes.acting_as import ActingAs
 from z4j_probes.rungs import unit_hints
+from z4j_probes.settings import Settings
 from z4j_probes.systemd_unit import ServiceUnit, is_of_user
 
 WEB = ServiceUnit("web.service")
@@ -75,3 +77,11 @@ def test_a_users_unit_needs_no_root() -> None:
     }
     assert is_of_user("0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service")
     assert not is_of_user("0::/system.slice/web.service")
+
+
+@pytest.mark.parametrize("unit", [ServiceUnit("web.service"), None])
+def test_a_process_that_acts_as_a_service_has_that_services_unit(unit: ServiceUnit | None) -> None:
+    """And not its own, though the service's INVOCATION_ID is in its environment."""
+    acting = Settings(environ={"INVOCATION_ID": "0123"}, acting_as=ActingAs.prepared(unit))
+    assert unit_hints.unit_of(acting) == unit
+    assert unit_hints.unit_of(Settings()) is None, "what one process acts as is nothing to other settings"

@@ -44,7 +44,7 @@ from z4j_probes.storage import (
 )
 from z4j_probes.storage.aside import count_aside
 from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE
-from z4j_probes.systemd_unit import ServiceUnit, unit_of
+from z4j_probes.systemd_unit import ServiceUnit
 from z4j_probes.threads import in_daemon_thread
 
 # Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
@@ -54,7 +54,7 @@ LOW_SPACE_BYTES = 32 * 1024 * 1024
 async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
     settings, uid = climb.settings, user.uid()
-    unit = unit_of(settings)
+    unit = unit_hints.unit_of(settings)
     asked_for, budget_s = settings.home or "~/.z4j", climb.time_left()
     try:
         async with asyncio.timeout(budget_s):
@@ -81,7 +81,7 @@ async def run(climb: Climb) -> ProbeResult:
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     """See how the service's own buffers begin, and count what is set aside; an agent finds out by itself."""
     settings, uid, directory = climb.settings, user.uid(), climb.directory.path
-    unit, budget_s = unit_of(settings), climb.time_left()
+    unit, budget_s = unit_hints.unit_of(settings), climb.time_left()
     own = _own_directory(settings, directory)
     try:
         async with asyncio.timeout(budget_s):
