@@ -20,12 +20,6 @@ from z4j_probes.result import ROW_WIDTH
 
 ROOTS = [Path(str(package.__file__)).parent for package in (z4j_probes, z4j_fastapi)]
 SOURCES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
-SAID = [
-    (f"{'/'.join(path.parts[-3:])}:{line}", text)
-    for path, tree in TREES.items()
-    for line, text in texts_in(tree)
-]
 # In no text for users: frames and tasks by their names, styles, classes of a style sheet.
 NOT_SAID = re.compile(
     r"z4j (adopt|commands)|the first frame is not a hello|the answer to hello is not a hello_ack"
@@ -39,11 +33,26 @@ HEADLINES = ("headline", "_headline", "row", "summarize", "_names", "_dates", "_
 LEVELS = ("debug", "info", "warning", "error", "critical", "log")
 
 
-def test_texts_are_plain_english() -> None:
-    assert len(SAID) > 1000
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+
+
+@pytest.fixture(scope="module")
+def said(trees: dict[Path, ast.Module]) -> list[tuple[str, str]]:
+    """Every text with its place."""
+    return [
+        (f"{'/'.join(path.parts[-3:])}:{line}", text)
+        for path, tree in trees.items()
+        for line, text in texts_in(tree)
+    ]
+
+
+def test_texts_are_plain_english(said: list[tuple[str, str]]) -> None:
+    assert len(said) > 1000
     found = [
         f"{where}: {text!r}: {', '.join(faults)}"
-        for where, text in SAID
+        for where, text in said
         if not NOT_SAID.fullmatch(text) and (faults := objections_to(text))
     ]
     assert found == []
@@ -92,8 +101,8 @@ def test_remedies_begin_with_a_verb_and_have_their_commands_on_lines_of_their_ow
     assert [(code, step.text) for code, step in steps if "`" in step.text or "\n" in step.command] == []
 
 
-def test_log_lines_are_short_in_their_templates() -> None:
-    lines = {template for tree in TREES.values() for template in _templates(tree)}
+def test_log_lines_are_short_in_their_templates(trees: dict[Path, ast.Module]) -> None:
+    lines = {template for tree in trees.values() for template in _templates(tree)}
     assert len(lines) > 10
     long = [line for line in lines if len(f"z4j: {line}") > LOG_LINE]
     assert long == []
@@ -111,13 +120,13 @@ def _templates(tree: ast.Module) -> Iterator[str]:
                     yield re.sub(r"%[.\d]*[a-z]", "", argument.value.partition("\n")[0])
 
 
-def test_a_timeout_says_how_long_it_waited() -> None:
+def test_a_timeout_says_how_long_it_waited(said: list[tuple[str, str]]) -> None:
     vague = re.compile(r"\b(in time|before the time was up|too long ago|took too long)\b")
-    assert [(where, text) for where, text in SAID if vague.search(text)] == []
+    assert [(where, text) for where, text in said if vague.search(text)] == []
 
 
-def test_headlines_fit_into_a_row_in_their_templates() -> None:
-    probes = [tree for path, tree in TREES.items() if "rungs" in path.parts]
+def test_headlines_fit_into_a_row_in_their_templates(trees: dict[Path, ast.Module]) -> None:
+    probes = [tree for path, tree in trees.items() if "rungs" in path.parts]
     found = {text for tree in probes for text in _headlines(tree)}
     assert len(found) > 50
     assert {text for text in found if len(text) > ROW_WIDTH} == set()
