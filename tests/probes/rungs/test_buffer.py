@@ -14,6 +14,7 @@ from tests.support.ladders import climb_to, ladder, settings
 from tests.support.namespaces import run_python_with_mount
 from z4j_fastapi.buffer import SetAside
 from z4j_probes import ProbeResult, Settings, Status, StorageError
+from z4j_probes.result import Step
 from z4j_probes.rungs.buffer import probe as buffer
 from z4j_probes.rungs.config import probe as config
 from z4j_probes.storage import StateDirectory, identity
@@ -193,7 +194,9 @@ def test_a_moved_buffer_with_little_space_says_both() -> None:
 
 def test_under_systemd_the_hint_is_a_state_directory() -> None:
     unit = ServiceUnit("web.service")
-    edit, restart = buffer.fix("buffer.unwritable", "/var/www/.z4j", uid=33, unit=unit, home_is_set=False)
+    edit, restart = buffer.fix(
+        "buffer.unwritable", "/var/www/.z4j", uid=33, unit=unit, settings=Settings.load(environ={})
+    )
     assert edit.command == "sudo systemctl edit web.service"
     assert "StateDirectory=web and Environment=Z4J_HOME=%S/web/z4j" in edit.text
     assert restart.command == "sudo systemctl restart web.service"
@@ -211,7 +214,47 @@ def test_under_systemd_the_hint_is_a_state_directory() -> None:
     ],
 )
 def test_each_fault_has_its_own_remedy(code: str, said: str) -> None:
-    assert said in str(buffer.fix(code, "/srv/state", uid=1000, unit=None, home_is_set=True)[0])
+    settings = Settings.load(environ={"Z4J_HOME": "/srv/state"})
+    assert said in str(buffer.fix(code, "/srv/state", uid=1000, unit=None, settings=settings)[0])
+
+
+@pytest.mark.parametrize(
+    ("environ", "in_file", "argument", "typed_at", "said"),
+    [
+        ({}, "", None, True, "Then set it: `export Z4J_HOME=/var/lib/z4j`"),
+        ({"Z4J_HOME": "/nonexistent/z4j"}, "", None, True, "Then set it: `export Z4J_HOME=/var/lib/z4j`"),
+        ({}, "Z4J_AGENT_NAME=web\n", None, True, "Then add Z4J_HOME=/var/lib/z4j to FILE"),
+        ({}, "Z4J_HOME=/nonexistent/z4j\n", None, True, "Then add Z4J_HOME=/var/lib/z4j to FILE"),
+        ({}, "", "/nonexistent/z4j", True, "Pass home='/var/lib/z4j', or remove it and set Z4J_HOME"),
+        ({}, "", None, False, "Set Z4J_HOME=/var/lib/z4j where the service gets its environment"),
+    ],
+    ids=["shell", "shell that sets it", "env file", "env file that sets it", "code", "service"],
+)
+def test_another_directory_is_set_where_the_settings_come_from(
+    environ: dict[str, str],
+    in_file: str,
+    argument: str | None,
+    typed_at: bool,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/opt/app/z4j_fastapi/__main__.py" if typed_at else "uvicorn", "doctor"])
+    for name in ("CI", "JOURNAL_STREAM", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "web.env"
+    file.write_text(in_file)
+    settings = Settings.load(environ=environ, env_file=str(file) if in_file else None, home=argument)
+    *_, step = buffer.fix("buffer.unwritable", None, uid=1000, unit=None, settings=settings)
+    assert str(step) == said.replace("FILE", str(file))
+
+
+def test_in_a_pod_a_directory_is_a_volume() -> None:
+    settings = Settings.load(environ={"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
+    made, _ = buffer.fix("buffer.unwritable", None, uid=1000, unit=None, settings=settings)
+    assert made == Step(
+        "Mount a writable volume at /var/lib/z4j (an emptyDir survives a restart of the container)"
+    )
 
 
 OWNER_ABOVE = """

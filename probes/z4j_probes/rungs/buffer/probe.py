@@ -30,8 +30,10 @@ from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
+from z4j_probes.rungs.hints import set_value
 from z4j_probes.settings import Settings
 from z4j_probes.size import amount
+from z4j_probes.source import Kind
 from z4j_probes.storage import (
     StateDirectory,
     choose,
@@ -91,7 +93,7 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
     if bad is not None:
-        return _found_damaged(*bad, uid=uid, unit=unit)
+        return _found_damaged(*bad, uid=uid, unit=unit, settings=settings)
     if not aside:
         return result
     message = f"{result.message}; {aside} event{'' if aside == 1 else 's'} set aside"
@@ -123,14 +125,7 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int | None, unit: ServiceUn
     if own and os.path.lexists(own) and exc.code in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY, UNWRITABLE):
         steps = _give_back(str(own), uid)
     else:
-        steps = fix(
-            exc.code,
-            path,
-            uid=uid,
-            unit=unit,
-            home_is_set=settings.home is not None,
-            env_file=_env_file(settings),
-        )
+        steps = fix(exc.code, path, uid=uid, unit=unit, settings=settings)
     return outcome(exc.code, f"{user.short()}: {exc}", hint=steps, details=details)
 
 
@@ -155,14 +150,7 @@ def verdict_on(
         owner = owner_of(requested) if by_mistake else None
         if owner:  # a chown would take the directory away from the service: it is this user that is wrong
             return wrong_user(requested, owner, details)
-        steps = fix(
-            chosen.code,
-            requested,
-            uid=uid,
-            unit=unit,
-            home_is_set=settings.home is not None,
-            env_file=_env_file(settings),
-        )
+        steps = fix(chosen.code, requested, uid=uid, unit=unit, settings=settings)
         headline = f"temporary directory: {chosen.path}"
         return outcome("buffer.relocated", message, hint=steps, details=details, headline=headline)
     if low:
@@ -172,13 +160,7 @@ def verdict_on(
 
 
 def fix(
-    code: str,
-    path: str | None,
-    *,
-    uid: int | None,
-    unit: ServiceUnit | None,
-    home_is_set: bool,
-    env_file: str | None = None,
+    code: str, path: str | None, *, uid: int | None, unit: ServiceUnit | None, settings: Settings
 ) -> tuple[Step, ...]:
     """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
     if code == "buffer.disk_full":
@@ -202,13 +184,7 @@ def fix(
         )
     if unit is not None:
         return unit_hints.give_directory(unit, path)
-    place = by_system("/var/lib/z4j", "/usr/local/var/z4j", r"C:\ProgramData\z4j")
-    elsewhere = (
-        Step("Create a directory for the buffer", commands.make_private(place, uid)),
-        Step(f"Then add Z4J_HOME={place} to {env_file}")
-        if env_file
-        else Step("Then set it", commands.set_variable("Z4J_HOME", place)),
-    )
+    elsewhere, home_is_set = _another_place(settings, uid), settings.home is not None
     if path is None or _is_out_of_reach(path) or not (home_is_set or os.path.isdir(os.path.dirname(path))):
         return elsewhere
     if code == "buffer.read_only":
@@ -225,9 +201,17 @@ def fix(
     )
 
 
-def _env_file(settings: Settings) -> str | None:
-    """The file that the settings come from, where a setting is added to it."""
-    return next((s.env_file for s in settings.sources.values() if s.env_file is not None), None)
+def _another_place(settings: Settings, uid: int | None) -> tuple[Step, ...]:
+    """A directory for the buffer, and how it is set, by where the settings come from."""
+    place = by_system("/var/lib/z4j", "/usr/local/var/z4j", r"C:\ProgramData\z4j")
+    made = Step("Create a directory for the buffer", commands.make_private(place, uid))
+    if settings.environ.get("KUBERNETES_SERVICE_HOST"):
+        made = Step(f"Mount a writable volume at {place} (an emptyDir survives a restart of the container)")
+    env_file = next((s.env_file for s in settings.sources.values() if s.env_file is not None), None)
+    home = settings.sources.get("home")
+    if env_file is not None and (home is None or home.kind is not Kind.ARGUMENT):
+        return made, Step(f"Then add Z4J_HOME={place} to {env_file}")
+    return made, *set_value(settings, "home", place, "Then set it")
 
 
 def _is_out_of_reach(path: str) -> bool:
@@ -292,8 +276,10 @@ def _prove(directory: Path, own: Path, *, proven: bool) -> int:
     return free_space(directory)
 
 
-def _found_damaged(path: Path, start: bytes, *, uid: int | None, unit: ServiceUnit | None) -> ProbeResult:
-    check = fix("buffer.corrupt", str(path.parent), uid=uid, unit=unit, home_is_set=True)
+def _found_damaged(
+    path: Path, start: bytes, *, uid: int | None, unit: ServiceUnit | None, settings: Settings
+) -> ProbeResult:
+    check = fix("buffer.corrupt", str(path.parent), uid=uid, unit=unit, settings=settings)
     return outcome(
         "buffer.corrupt",
         f"{path} is no longer a valid SQLite database (it begins with {start[:4].hex(' ')})",
