@@ -136,6 +136,7 @@ MAY_BE_IMPORTED_ONLY_BY = {
         "z4j_fastapi.agent.errors",
         "z4j_fastapi.cli",
         "z4j_fastapi.health",
+        "z4j_fastapi.log",
     },
     "z4j_fastapi.schedules": {
         "z4j_fastapi.schedules",

@@ -137,7 +137,7 @@ async def test_events_wait_on_disk_for_a_start_with_sound_settings(
                 assert agent.emit("task.sent", task_id=str(n))
             assert (agent.status.buffered, agent.status.dropped) == (10, 0)
         assert "kept on disk" in errors(caplog)[0]
-        assert "stays off" in errors(caplog)[0]
+        assert "Stays off until restarted." in errors(caplog)[0]
         async with agent_of(brain, tmp_path):
             await brain.wait_for_events(10)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging.config
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,8 @@ async def test_a_reloader_that_watches_the_buffer_is_warned_of(tmp_path: Path) -
             await brain.wait_for_workers(1)
         async with Uvicorn(settings, tmp_path, "--log-config", str(log)):
             await brain.wait_for_workers(1)
-    told = [line for line in (tmp_path / "log").read_text().splitlines() if "reloader watches" in line]
+    records = re.split(r"\n(?=[A-Z]+ )", (tmp_path / "log").read_text())
+    told = [record for record in records if "reloader watches" in record]
     assert len(told) == 1
     assert told[0].startswith("WARNING")
     assert str(tmp_path / "z4j") in told[0]

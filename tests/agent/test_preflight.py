@@ -237,7 +237,7 @@ async def test_settings_that_are_no_use_disable_it(tmp_path: Path, caplog: pytes
     async with ftp as agent:
         assert agent.status.state is State.DISABLED
         assert agent.status.code == "config.unsupported_scheme"
-        assert "stays off" in errors(caplog)[0]
+        assert "Stays off until restarted." in errors(caplog)[0]
         assert agent.emit("task.sent", task_id="1") is False
         assert agent.status.dropped >= 1
 

@@ -29,6 +29,7 @@ from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log
 from z4j_probes import Settings
 from z4j_probes.given import Unusable, as_count, as_seconds, seal
+from z4j_probes.result import Step
 
 if TYPE_CHECKING:
     from z4j_fastapi.buffer.open import Bounds
@@ -297,10 +298,12 @@ class Z4JAgent:
         path = self._board.snapshot().buffer_path
         watched = reloader_that_watches(Path(path), sys.argv) if path else ""
         if watched:
-            log.warning(
-                "each event may restart this service: a reloader watches %s (buffer: %s). Move Z4J_HOME.",
-                watched,
-                path,
+            log.fault(
+                logging.WARNING,
+                "each event may restart this service",
+                f"a reloader watches {watched}, which contains the buffer ({path})",
+                [Step("Set Z4J_HOME to a directory outside of it")],
+                extra={},
             )
 
     def _tell_of_worker(self) -> None:

@@ -10,6 +10,9 @@ import logging
 import math
 
 from z4j_fastapi.log import log
+from z4j_probes import ProbeResult
+from z4j_probes.codes import lookup
+from z4j_probes.result import Step
 
 
 class Outage:
@@ -19,25 +22,19 @@ class Outage:
         self._said: set[str] = set()
         self._level = logging.INFO
 
-    def lost(self, code: str, reason: str, fix: str, retry_s: float) -> None:
+    def lost(self, code: str, reason: str, steps: tuple[Step, ...], retry_s: float) -> None:
         """The session is over; the next attempt comes in that many seconds."""
-        self._say(logging.WARNING, "offline", code, reason, fix, _retrying(retry_s))
+        row = lookup(code).title
+        self._say(logging.WARNING, "offline", code, reason, steps, row=row, ending=_retrying(retry_s))
 
-    def failed(self, code: str, reason: str, fix: str, retry_s: float) -> None:
+    def failed(self, failure: ProbeResult, retry_s: float) -> None:
         """An attempt to connect has failed."""
-        self._say(logging.ERROR, "offline", code, reason, fix, _retrying(retry_s))
+        self._say_of(failure, "offline", _retrying(retry_s))
 
-    def gave_up(self, code: str, reason: str, fix: str, *, keeps_events: bool) -> None:
+    def gave_up(self, failure: ProbeResult, *, keeps_events: bool) -> None:
         """The agent is off for the rest of this process."""
         kept = " Events are kept on disk." if keeps_events else ""
-        self._say(
-            logging.ERROR,
-            "disabled",
-            code,
-            reason,
-            fix,
-            f"This agent stays off until it is started again.{kept}",
-        )
+        self._say_of(failure, "disabled", f"Stays off until restarted.{kept}")
 
     def over(self, what: str) -> None:
         """There is a session."""
@@ -46,19 +43,27 @@ class Outage:
         self._said.clear()
         self._level = logging.INFO
 
-    def _say(self, level: int, state: str, code: str, reason: str, fix: str, ending: str) -> None:
+    def _say_of(self, failure: ProbeResult, state: str, ending: str) -> None:
+        row = failure.headline or failure.message
+        self._say(logging.ERROR, state, failure.code, failure.message, failure.steps, row=row, ending=ending)
+
+    def _say(
+        self,
+        level: int,
+        state: str,
+        code: str,
+        reason: str,
+        steps: tuple[Step, ...],
+        *,
+        row: str,
+        ending: str,
+    ) -> None:
         if code in self._said:
             return
         self._said.add(code)
         self._level = max(self._level, level)
-        said = " ".join(sentence(text) for text in (reason, fix, ending) if text)
         extra = {"z4j_code": code, "z4j_state": state}
-        log.log(level, f"{state} ({code}): %s", said, extra=extra)
-
-
-def sentence(text: str) -> str:
-    """The text with an end."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+        log.fault(level, f"{state} ({code})", reason, steps, row=row, ending=ending, extra=extra)
 
 
 def _retrying(retry_s: float) -> str:

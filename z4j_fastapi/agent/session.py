@@ -7,6 +7,7 @@ acknowledged them; what is not acknowledged when the session ends is sent again 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -157,16 +158,10 @@ class Session:
             return
         code = "session.event_set_aside"
         kept = self._buffer.set_aside(poison.batch, code)
-        what = "set aside" if kept else "dropped, since there is no room to set it aside"
-        log.error(
-            "an event of %d bytes was %s (%s): the session was closed with %s behind it each time. %s",
-            poison.size,
-            what,
-            code,
-            close_code,
-            f"{lookup(code).remedy}.",
-            extra={"z4j_code": code, "z4j_state": "offline"},
-        )
+        what = "set aside" if kept else "dropped (no room to set it aside)"
+        cause = f"an event of {poison.size} bytes was {what}: each time, the session closed with {close_code}"
+        extra = {"z4j_code": code, "z4j_state": "offline"}
+        log.fault(logging.ERROR, f"offline ({code})", cause, lookup(code).steps, extra=extra)
 
     async def finish(self, budget_s: float) -> None:
         """Send what is buffered, wait for acknowledgements, and close, all within the budget."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
@@ -21,7 +22,7 @@ from z4j_fastapi.agent.files import SettingsFiles
 from z4j_fastapi.agent.frame_size import recall_frame_size, remember_frame_size
 from z4j_fastapi.agent.gauges import Gauges
 from z4j_fastapi.agent.hello import AgentProfile, last_hello
-from z4j_fastapi.agent.outage import Outage, sentence
+from z4j_fastapi.agent.outage import Outage
 from z4j_fastapi.agent.reconnect import Backoff, healing_of, names_a_buffer
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.session import Session, SessionEnd
@@ -240,11 +241,11 @@ class Supervisor:
         if heals is not Heals.NOT_IN_THIS_PROCESS:
             at = self._try_again(heals)
             self.keeps_events = True
-            self._outage.failed(code, reason, failure.hint, self._retry_s)
+            self._outage.failed(failure, self._retry_s)
             self._board.change(State.OFFLINE, code, reason, report=report, next_attempt_at=at)
             return
         self.keeps_events = self._directory is not None and names_a_buffer(failure)
-        self._outage.gave_up(code, reason, failure.hint, keeps_events=self.keeps_events)
+        self._outage.gave_up(failure, keeps_events=self.keeps_events)
         if not self.keeps_events:
             self._buffer.close()  # before the host goes on: `emit` is not to promise what nothing keeps
         self._board.change(State.DISABLED, code, reason, report=report)
@@ -301,7 +302,8 @@ class Supervisor:
         row = lookup(end.code)
         at = self._try_again(row.heals)
         # of what is lost now and then, the fix is to wait, which is what the agent does
-        self._outage.lost(end.code, reason, "" if end.code == "session.lost" else row.remedy, self._retry_s)
+        steps = () if end.code == "session.lost" else row.steps
+        self._outage.lost(end.code, reason, steps, self._retry_s)
         self._board.change(State.OFFLINE, end.code, reason, report=report, next_attempt_at=at)
 
     def _count_aside(self) -> None:
@@ -320,7 +322,7 @@ class Supervisor:
         if not self._is_stalled:
             self._is_stalled = True
             extra = {"z4j_code": code, "z4j_state": "online"}
-            log.warning(f"online ({code}): %s. %s", reason, sentence(lookup(code).remedy), extra=extra)
+            log.fault(logging.WARNING, f"online ({code})", reason, lookup(code).steps, extra=extra)
         self._board.stalled(seconds, code, reason)
 
     def _or_cut(self, end: SessionEnd, lasted_s: float) -> SessionEnd:
@@ -359,7 +361,7 @@ class Supervisor:
     def _buffer_changed(self, code: str, said: str) -> None:
         if code:
             extra = {"z4j_code": code, "z4j_state": self._board.state.value}
-            log.error(f"{code}: %s. %s", said, sentence(lookup(code).remedy), extra=extra)
+            log.fault(logging.ERROR, code, said, lookup(code).steps, extra=extra)
         else:
             log.warning("%s", said)
         self._board.buffer_changed(self._buffer.fault, self._buffer_path())
@@ -371,7 +373,8 @@ class Supervisor:
         for result in found:
             if result.code not in self._warned:
                 extra = {"z4j_code": result.code, "z4j_state": "online", "z4j_probe": result.name}
-                log.warning(f"{result.code}: %s %s", sentence(result.message), result.hint, extra=extra)
+                code, row = result.code, result.headline
+                log.fault(logging.WARNING, code, result.message, result.steps, row=row, extra=extra)
         self._warned = {result.code for result in found}
 
     def _remember(self, hello: Hello) -> None:
@@ -395,7 +398,7 @@ class Supervisor:
             self._worker_id = f"{self._stable_worker_id()}.{secrets.token_hex(3)}"
             self._board.renamed(self._worker_id)
             log.warning(
-                "another process has the worker id of this one (a cloned machine?); using %s from here on",
+                "another process uses this worker ID (a cloned machine?); using %s from now on",
                 self._worker_id,
             )
         self._replaced_s = now_s

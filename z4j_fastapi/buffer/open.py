@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TypedDict
@@ -12,8 +13,6 @@ from z4j_fastapi.log import log
 from z4j_probes import Settings, StorageError
 from z4j_probes.storage import StateDirectory, choose, identity, is_private, relocated
 from z4j_probes.threads import in_daemon_thread
-
-_UNEXPECTED = {"z4j_code": "buffer.unexpected"}
 
 
 class Bounds(TypedDict, total=False):
@@ -40,19 +39,14 @@ async def open_buffer(settings: Settings, budget_s: float, bounds: Bounds) -> Op
         async with asyncio.timeout(budget_s):
             return await in_daemon_thread(lambda: _open(settings, name, bounds, given_up))
     except StorageError as exc:
-        log.error(f"{exc.code}: %s; events are kept only in memory", exc, extra={"z4j_code": exc.code})
+        _only_in_memory(exc.code, str(exc))
     except RuntimeError as exc:  # no more threads
-        log.error("buffer.unexpected: %s; events are kept only in memory", exc, extra=_UNEXPECTED)
+        _only_in_memory("buffer.unexpected", str(exc))
     except TimeoutError:
         given_up.set()
-        log.error(
-            "buffer.timeout: no answer from the state directory within %.1f s; events are only in memory",
-            budget_s,
-            extra={"z4j_code": "buffer.timeout"},
-        )
+        _only_in_memory("buffer.timeout", f"no answer from the state directory within {budget_s:.1f} s")
     except Exception as exc:
-        said = f"{type(exc).__name__}: {exc}"
-        log.error("buffer.unexpected: %s; events are kept only in memory", said, extra=_UNEXPECTED)
+        _only_in_memory("buffer.unexpected", f"{type(exc).__name__}: {exc}")
     environ, home = settings.environ, settings.home
     buffer = EventBuffer.open(None, name, find_directory=lambda: choose(home, environ).path, **bounds)
     return OpenedBuffer(buffer, None, name)
@@ -65,19 +59,23 @@ def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Eve
     places = [place / name for place in relocated(settings.environ) if place != directory.path]
     buffer.adopt_also(*(place for place in places if is_private(place)))
     if directory.relocated:
-        log.warning(
-            "buffer.relocated: %s can't be used (%s); events are buffered in %s",
-            directory.requested or "the home directory",
-            directory.reason,
-            directory.path,
-            extra={"z4j_code": "buffer.relocated"},
+        asked_for = directory.requested or "the home directory"
+        _warn(
+            "buffer.relocated",
+            f"{asked_for} can't be used ({directory.reason})",
+            f"Events are buffered in {directory.path}.",
         )
     if buffer.damaged_copy:
-        log.warning(
-            "buffer.corrupt: a damaged buffer file was set aside as %s",
-            buffer.damaged_copy,
-            extra={"z4j_code": "buffer.corrupt"},
-        )
+        _warn("buffer.corrupt", f"a damaged buffer file was set aside as {buffer.damaged_copy}")
     if given_up.is_set():  # nobody waits any more: the slot is for another process
         buffer.close()
     return OpenedBuffer(buffer, directory, name)
+
+
+def _only_in_memory(code: str, cause: str) -> None:
+    ending = "Events are kept only in memory."
+    log.fault(logging.ERROR, code, cause, ending=ending, extra={"z4j_code": code})
+
+
+def _warn(code: str, cause: str, ending: str = "") -> None:
+    log.fault(logging.WARNING, code, cause, ending=ending, extra={"z4j_code": code})

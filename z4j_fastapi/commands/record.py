@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from z4j_fastapi.commands.outcome import Outcome
 from z4j_fastapi.log import log
-from z4j_probes.codes import lookup
+from z4j_probes.codes import CATALOGUE
 from z4j_probes.protocol.answers import one_line
 
 # More within a second are told together, at its end. Errors have as many again: no flood hides that a
@@ -64,18 +64,20 @@ class Record:
         if not self._may_tell(answered):
             self._untold[outcome.code or verdict] += 1
             return
-        how = "answered from memory" if again else outcome.verdict.value.replace("_", " ")
+        what = " ".join(one_line(name, _LONGEST_NAME) for name in (told.action, told.target) if name)
+        issuer = one_line(told.issued_by, _LONGEST_NAME) or "the brain"
+        extra = {"z4j_code": outcome.code, "z4j_command": told.action}
         code = f" ({outcome.code})" if outcome.code else ""
-        log.log(
-            logging.INFO if answered or self._is_known(told, outcome.code) else logging.ERROR,
-            f"command %s from %s: %s{code} in %.0f ms%s",
-            " ".join(one_line(name, _LONGEST_NAME) for name in (told.action, told.target) if name),
-            one_line(told.issued_by, _LONGEST_NAME) or "the brain",
-            how,
-            ms,
-            "" if answered else f", unanswered: {_explained(outcome.code)}",
-            extra={"z4j_code": outcome.code, "z4j_command": told.action},
-        )
+        if answered:
+            how = "answered from memory" if again else outcome.verdict.value.replace("_", " ")
+            log.info(f"command %s from %s: %s{code} in %.0f ms", what, issuer, how, ms, extra=extra)
+            return
+        level = logging.INFO if self._is_known(told, outcome.code) else logging.ERROR
+        # from the catalogue: what an outcome itself says may hold values
+        row = CATALOGUE.get(outcome.code)
+        title, steps = (row.title, row.steps) if row else (outcome.verdict.value, ())
+        cause = f"{what} from {issuer}: {title}"
+        log.fault(level, f"command unanswered{code}", cause, steps, extra=extra)
 
     def _is_known(self, told: Told, code: str) -> bool:
         now_s = time.monotonic()
@@ -96,12 +98,3 @@ class Record:
             count = self._untold.total()
             log.warning("%d more command%s within a second: %s", count, "s" * (count > 1), listed)
             self._untold.clear()
-
-
-def _explained(code: str) -> str:
-    """From the catalogue: what an outcome itself says may hold values."""
-    try:
-        row = lookup(code)
-    except KeyError:
-        return f"see `python -m z4j_fastapi explain {code}`"
-    return f"{row.title}. {row.remedy}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -264,7 +265,7 @@ class DeskSession:
     def _tell_rejected(self) -> None:
         code = "session.schedules_rejected"
         row = lookup(code)
-        log.error(f"{code}: %s. %s", row.title, row.remedy, extra={"z4j_code": code})
+        log.fault(logging.ERROR, code, row.title, row.steps, extra={"z4j_code": code})
 
     async def _acknowledge(self, command: Command) -> None:
         await self._send("command_ack", answers.acknowledgement(command.claim_token), command.id)
