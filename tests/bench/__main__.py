@@ -20,6 +20,7 @@ from tests.bench import (
     online,
     page,
     reconnect,
+    red_doctor,
     report,
 )
 from tests.bench.measure import Measure
@@ -30,6 +31,7 @@ PAGE = PROJECT_ROOT / "docs" / "benchmarks.md"
 
 SUBJECTS: dict[str, Callable[[Stage], list[Measure]]] = {
     "doctor": doctor.measure,
+    "red_doctor": red_doctor.measure,
     "imports": imports.measure,
     "online": online.measure,
     "emit": emit.measure,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -16,10 +18,10 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from tests.support.brain_api import BrainApi, Credentials
-from tests.support.real_brain import PROJECT_ROOT, running_brain
+from tests.support.real_brain import PROJECT_ROOT, connect_once, running_brain
 
 Side = Literal["ours", "peer", "bare"]
-NONE: Mapping[str, str] = MappingProxyType({})
+NONE: Mapping[str, str | None] = MappingProxyType({})
 
 PROGRAMS = Path(__file__).parent / "programs"
 PEER_PYTHON = PROJECT_ROOT / ".peer" / "bin" / "python"
@@ -31,7 +33,7 @@ class Run:
 
     wall_s: float
     said: Any
-    """Its last line of output, if that was JSON."""
+    """Its last line of output, if that was JSON; on a terminal, all of it as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +51,43 @@ class Stage:
         return smoke if self.smoke else full
 
     def run(
-        self, side: Side, *arguments: str, home: Path | None = None, env: Mapping[str, str] = NONE
+        self,
+        side: Side,
+        *arguments: str,
+        home: Path | None = None,
+        env: Mapping[str, str | None] = NONE,
+        status: int = 0,
+        on_terminal: bool = False,
     ) -> Run:
-        """Run that side's Python; RuntimeError with what it said where its exit status is not 0."""
+        """Run that side's Python; RuntimeError with what it said where its exit status is another.
+
+        A variable whose value is None is taken away.
+        """
         command = [str(PEER_PYTHON) if side == "peer" else sys.executable, *arguments]
-        environment = self.environment(side, home) | dict(env)
+        settings = self.environment(side, home) | dict(env)
+        environment = {name: value for name, value in settings.items() if value is not None}
+        reading, writing = pty.openpty() if on_terminal else os.pipe()
         with tempfile.TemporaryFile("w+") as errors:
             started_s = time.perf_counter()
             process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=errors, cwd=self.directory, text=True
+                command, env=environment, stdout=writing, stderr=errors, cwd=self.directory
             )
-            assert process.stdout is not None
-            with process.stdout:
-                output = process.stdout.read()
+            os.close(writing)
+            output = _read_all(reading)
             process.wait()
             wall_s = time.perf_counter() - started_s
-            if process.returncode:
+            if process.returncode != status:
                 errors.seek(0)
                 raise RuntimeError(f"{side} {arguments}: {process.returncode}\n{output}\n{errors.read()}")
-        return Run(wall_s, _last_document(output))
+        return Run(wall_s, output if on_terminal else _last_document(output))
 
     def program(
-        self, side: Side, name: str, *arguments: str, home: Path | None = None, env: Mapping[str, str] = NONE
+        self,
+        side: Side,
+        name: str,
+        *arguments: str,
+        home: Path | None = None,
+        env: Mapping[str, str | None] = NONE,
     ) -> Run:
         """Run one of `programs`, by its name without the side."""
         path = PROGRAMS / f"{name}_{side}.py"
@@ -105,12 +122,21 @@ def stage(*, rounds: int, smoke: bool) -> Iterator[Stage]:
         tempfile.TemporaryDirectory(prefix="z4j-bench-") as directory,
         running_brain(Path(directory, "brain")) as process,
     ):
+        connect_once(process.url)
         brain = BrainApi(process.url)
         agents: dict[Side, Credentials] = {side: brain.mint(side) for side in get_args(Side)}
         try:
             yield Stage(brain, agents, Path(directory), rounds, smoke)
         finally:
             brain.close()
+
+
+def _read_all(descriptor: int) -> str:
+    parts = []
+    with os.fdopen(descriptor, "rb", buffering=0) as reader, contextlib.suppress(OSError):  # a terminal's end
+        while part := reader.read(65536):
+            parts.append(part)
+    return b"".join(parts).decode()
 
 
 def _last_document(output: str) -> Any:

@@ -166,13 +166,13 @@ def shared_brain(directory: Path) -> BrainApi:
                 raise RuntimeError("the brain is not installed: run `make brain`")
             brain = BrainProcess(executable, directory / "home")
             brain.start()
-            _connect_once(brain.url)
+            connect_once(brain.url)
             state.write_text(json.dumps({"pid": brain.leave_running(), "url": brain.url}))
         url: str = json.loads(state.read_text())["url"]
     return BrainApi(url)
 
 
-def _connect_once(url: str) -> None:
+def connect_once(url: str) -> None:
     """Have it refuse an agent: on a busy machine its first one waits longer than an ordinary time limit."""
     uri, headers = f"ws{url.removeprefix('http')}/ws/agent", {"Authorization": "Bearer no-token"}
     with (

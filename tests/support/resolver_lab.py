@@ -94,14 +94,16 @@ async def _inside(order: dict[str, Any]) -> dict[str, Any]:
     return next(result for result in report.results if result.name == "dns").to_dict()
 
 
-def _arrange(files: Mapping[str, str], directory: Path) -> None:
+def arrange(files: Mapping[str, str], directory: Path) -> None:
+    """Have these texts for those files, in a mount namespace of one's own."""
     for path, text in files.items():
         ours = directory / Path(path).name
         ours.write_text(text, encoding="utf-8")
         subprocess.run(["mount", "--bind", ours, path], check=True)
 
 
-def _bring_loopback_up() -> None:
+def bring_loopback_up() -> None:
+    """In a network namespace of one's own."""
     with socket.socket() as sock:
         up_and_running = struct.pack("16sh22x", b"lo", 0x1 | 0x40)
         fcntl.ioctl(sock, 0x8914, up_and_running)  # SIOCSIFFLAGS
@@ -110,6 +112,6 @@ def _bring_loopback_up() -> None:
 if __name__ == "__main__":
     given = json.load(sys.stdin)
     with tempfile.TemporaryDirectory() as scratch:
-        _arrange(given["files"], Path(scratch))
-        _bring_loopback_up()
+        arrange(given["files"], Path(scratch))
+        bring_loopback_up()
         print(json.dumps(asyncio.run(_inside(given))))
