@@ -1,9 +1,10 @@
 """Do frames as large as an agent's arrive? The closer look of the signing rung.
 
-The signed frame of `signing` is as small as a frame gets, and an agent's batches are not: a path with a wrong
-MTU, or a gateway with a limit for messages, carries the one and loses the other. So larger frames follow in
-one flight, padded in a field that a brain ignores, with a small one behind them: where that one is
-acknowledged, what was dropped before it was dropped for its size.
+The signed frame of `signing` is as small as a frame gets, and an agent's batches are not: a path with a
+wrong MTU, or a gateway with a limit for messages, carries the one and loses the other. So the largest
+follows, padded in a field that a brain ignores: what carries that one carries all. Where it is not
+acknowledged soon, one of usual size and a small one go behind it: where the small one is acknowledged, what
+was dropped before it was dropped for its size.
 
 Evidence: which frames were acknowledged, how the connection ended, and what this machine's kernel still has
 to send, by which a busy brain is told from a bad path. Codes: signing.large_frame_lost, large_frame_refused.
@@ -17,7 +18,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
@@ -26,7 +27,9 @@ from z4j_probes.portable import commands
 from z4j_probes.protocol import CloseCode, FrameSigner, new_frame_id
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.exchange import Closed, advice_for, hear, say
-from z4j_probes.unsent import Unsent, unsent
+
+if TYPE_CHECKING:
+    from z4j_probes.unsent import Unsent
 
 # More than any MTU, and no more than the least limit that a brain may have (LEAST_MAX_FRAME_BYTES).
 USUAL_BYTES = 16 * 1024
@@ -36,6 +39,8 @@ LARGEST_BYTES = 66 * 1024
 SMALL_BYTES = 0
 # Of the time that is left: the rest is for a second look, and for saying what was found.
 _SHARE = 0.7
+# How long the largest frame flies alone. Each frame costs a brain a few milliseconds, whatever its size.
+_ALONE_S = 0.5
 # The envelope around the padding: ids, signature and punctuation, generously.
 _ENVELOPE_BYTES = 512
 # What every path carries: the least MTU of IPv6 (RFC 8200 §5).
@@ -58,7 +63,7 @@ _ABOUT_SIZE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """What became of frames of these sizes, sent at once, and of a small one behind them."""
+    """What became of frames of these sizes, and of a small one that may have gone behind them."""
 
     sizes: tuple[int, ...]
     acknowledged: frozenset[int] = frozenset()
@@ -106,12 +111,13 @@ async def try_large_frames(climb: Climb, result: ProbeResult) -> ProbeResult:
     """Send what an agent sends; what does not come back with an acknowledgement is named."""
     sizes = tuple(s for s in (USUAL_BYTES, LARGEST_BYTES) if s <= climb.ack.max_frame_size_bytes)
     flight = await _fly(climb, sizes)
-    if flight.missing == sizes and len(sizes) > 1 and classify(flight)[0] == "signing.large_frame_refused":
-        again = await _usual_only(climb)  # it was refused before the smaller one could be acknowledged
+    if _leaves_open(flight):
+        again = await _usual_only(climb)
         if again is not None and again.missing:
             flight = again
         elif again is not None:
-            flight = replace(flight, acknowledged=frozenset({USUAL_BYTES}))
+            usual = frozenset({USUAL_BYTES})
+            flight = replace(flight, sizes=sizes, acknowledged=flight.acknowledged | usual)
     details = {**result.details, **flight.to_details()}
     if not flight.missing:
         return replace(result, details=details)
@@ -121,23 +127,51 @@ async def try_large_frames(climb: Climb, result: ProbeResult) -> ProbeResult:
     return replace(found, status=status)
 
 
+def _leaves_open(flight: Flight) -> bool:
+    """Whether the largest frame may have taken one of usual size with it, on its way or to its end."""
+    if LARGEST_BYTES not in flight.missing or flight.acknowledged:
+        return False
+    if flight.closed is not None:
+        return classify(flight)[0] == "signing.large_frame_refused"
+    return flight.is_lost or flight.waiting is None
+
+
 async def _fly(climb: Climb, sizes: Sequence[int]) -> Flight:
+    """Send the largest; where it is not acknowledged soon, the others behind it."""
     started_s, budget_s = time.monotonic(), climb.time_left() * _SHARE
-    on_their_way = {new_frame_id(): size for size in (*sizes, SMALL_BYTES)}
-    frames = [padded(climb.signer, frame_id, size) for frame_id, size in on_their_way.items()]
+    flights = ((sizes[-1:], min(_ALONE_S, budget_s)), ((*sizes[:-1], SMALL_BYTES), budget_s))
+    sent: dict[str, int] = {}
+    length_of: dict[int, int] = {}
     acknowledged: set[int] = set()
-    # beside the hearing: where the path takes nothing, a send does not end
-    sending = asyncio.create_task(_send(climb, frames))
+    sending: list[asyncio.Task[None]] = []
     try:
-        closed = await _hear_out(climb, on_their_way, acknowledged, budget_s)
+        for together, until_s in flights:
+            ids = {new_frame_id(): size for size in together}
+            frames = [padded(climb.signer, frame_id, size) for frame_id, size in ids.items()]
+            sent |= ids
+            length_of |= {size: len(frame) for size, frame in zip(together, frames, strict=True)}
+            # beside the hearing: where the path takes nothing, a send does not end
+            sending.append(asyncio.create_task(_send(climb, frames)))
+            closed = await _hear_out(climb, sent, acknowledged, started_s + until_s)
+            if closed is not None or len(acknowledged) == len(sent):
+                break
     finally:
-        sending.cancel()
-    waiting = None if closed else unsent(climb.transport)
-    lengths = zip(on_their_way.values(), map(len, frames), strict=True)
-    missing_bytes = sum(length for size, length in lengths if size not in acknowledged)
+        for task in sending:
+            task.cancel()
+    tried = tuple(sorted(size for size in length_of if size != SMALL_BYTES))
+    found = Flight(tried, frozenset(acknowledged), closed, waited_s=time.monotonic() - started_s)
+    if closed is not None or not found.missing:
+        return found
+    waiting = _unsent(climb)
+    missing_bytes = sum(length for size, length in length_of.items() if size not in acknowledged)
     is_lost = waiting is not None and waiting.nothing_arrived_of(missing_bytes)
-    waited_s = time.monotonic() - started_s
-    return Flight(tuple(sizes), frozenset(acknowledged), closed, waiting, is_lost, waited_s)
+    return replace(found, waiting=waiting, is_lost=is_lost)
+
+
+def _unsent(climb: Climb) -> Unsent | None:
+    from z4j_probes.unsent import unsent  # loaded where something is missing
+
+    return unsent(climb.transport)
 
 
 async def _send(climb: Climb, frames: Sequence[str]) -> None:
@@ -146,10 +180,9 @@ async def _send(climb: Climb, frames: Sequence[str]) -> None:
 
 
 async def _hear_out(
-    climb: Climb, frames: Mapping[str, int], acknowledged: set[int], budget_s: float
+    climb: Climb, frames: Mapping[str, int], acknowledged: set[int], deadline_s: float
 ) -> Closed | None:
     """Collect acknowledgements until all are there, the connection ends (how it did), or the time is up."""
-    deadline_s = time.monotonic() + budget_s
     while len(acknowledged) < len(frames):
         raw = await hear(climb, max(0.0, deadline_s - time.monotonic()))
         if not isinstance(raw, bytes):

@@ -92,7 +92,7 @@ async def test_what_arrives_is_green_and_leaves_no_event() -> None:
     async with DevBrain() as brain:
         result = await probe("signing", settings_of(brain))
         assert result.code == "signing.ok"
-        assert result.details["frames_acknowledged"] == list(BOTH)
+        assert result.details["frames_acknowledged"] == [LARGEST_BYTES]
         assert brain.seen.events == {}
 
 
