@@ -105,6 +105,11 @@ class Climb:
         self.started_at = datetime.now(UTC)
         self.started_s = time.monotonic()
         self._stack = AsyncExitStack()
+        self._ready: dict[str, asyncio.Event] = {}
+
+    def ready(self, name: str) -> asyncio.Event:
+        """Set by the probe of that name, before its end, once it has left what those `after` it wait for."""
+        return self._ready.setdefault(name, asyncio.Event())
 
     def has(self, product: str) -> bool:
         """Whether a rung has left that product."""

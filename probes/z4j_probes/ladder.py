@@ -153,7 +153,9 @@ class Ladder:
     ) -> ProbeResult:
         if probe.name in self._excluded:
             return self._skipped(probe.name, f"excluded by {self._excluded[probe.name]}")
-        for name in (*probe.after, *probe.needs):
+        for name in probe.after:
+            await _ready_or_ended(tasks[name], climb.ready(name))
+        for name in probe.needs:
             await asyncio.wait([tasks[name]])
         for name in probe.needs:
             reason = self._lost_footing(name, tasks[name].result())
@@ -197,6 +199,15 @@ class Ladder:
         if result.status is Status.PASS and took_s > STRICT_START_S:
             result = _slow(result, took_s)
         return replace(result, duration_ms=(time.monotonic() - started_s) * 1000)
+
+
+async def _ready_or_ended(task: asyncio.Task[ProbeResult], ready: asyncio.Event) -> None:
+    """Wait for the end of a probe, or for its word that the rest of it goes on beside those after it."""
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 def _cut(probe: Probe, budget_s: float) -> ProbeResult:

@@ -116,6 +116,21 @@ async def test_after_waits_for_an_end_and_not_for_success() -> None:
     assert await codes_of(rung("a", giving("a.bad")), rung("b", after="a")) == ["a.bad", "b.ok"]
 
 
+async def test_after_waits_no_longer_than_for_the_word_that_the_rest_goes_on_beside() -> None:
+    begun = asyncio.Event()
+
+    async def first(climb: Climb) -> ProbeResult:
+        climb.ready("a").set()
+        await begun.wait()
+        return outcome("a.ok", "")
+
+    async def second(climb: Climb) -> ProbeResult:
+        begun.set()
+        return outcome("b.ok", "")
+
+    assert await codes_of(rung("a", first), rung("b", second, after="a")) == ["a.ok", "b.ok"]
+
+
 async def test_a_rung_reads_what_the_one_below_left() -> None:
     seen: list[str] = []
 

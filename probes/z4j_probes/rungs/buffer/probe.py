@@ -70,6 +70,7 @@ async def run(climb: Climb) -> ProbeResult:
             if not proven:
                 climb.directory = await in_daemon_thread(lambda: choose(settings.home, settings.environ))
             chosen = climb.directory
+            climb.ready(PROBE.name).set()  # a slow disk does not keep the handshake waiting
             asked_for = str(chosen.path)
             own = _own_directory(settings, chosen.path)
             free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
