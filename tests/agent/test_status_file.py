@@ -10,7 +10,7 @@ from tests.support.agents import agent_of, closed_port, status_with, until
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import DevBrain
-from z4j_probes.storage import identities, read_status_files
+from z4j_probes.storage.status_files import identities, read_status_files
 
 
 def said(home: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from tests.support.pages import DOCS, load
 from tests.support.programs import program
 from z4j_fastapi import Z4JAgent, cli
 from z4j_fastapi.agent.status import State
-from z4j_probes.storage import identities, read_status_files
+from z4j_probes.storage.status_files import identities, read_status_files
 
 pytestmark = pytest.mark.component
 

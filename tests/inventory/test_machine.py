@@ -22,7 +22,7 @@ from tests.support.namespaces import python_environ
 from tests.support.own_machine import agent_command
 from z4j_fastapi.inventory.survey import survey
 from z4j_probes import Settings
-from z4j_probes.storage import read_status_files
+from z4j_probes.storage.status_files import read_status_files
 
 base = Path(tempfile.mkdtemp(dir="/tmp"))
 base.chmod(0o755)

@@ -16,7 +16,7 @@ from typing import Any
 
 from z4j_fastapi.buffer import EventBuffer
 from z4j_probes import StorageError
-from z4j_probes.storage import StatusFile
+from z4j_probes.storage.status_files import StatusFile
 
 WRITE_EVERY_S = 5.0
 

@@ -23,13 +23,7 @@ from z4j_fastapi.cli.loops import (
 from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.cli.output import append_file, emit, note, usage_error, write_file
 from z4j_fastapi.cli.streams import has_reader, stdout_encoding
-from z4j_fastapi.cli.waiting import lasting_problem
-from z4j_fastapi.cli.worker import WITHIN_S, examine, interpreter_of
 from z4j_fastapi.reports import exit_status, renderer
-from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
-from z4j_fastapi.reports.table import PLAIN_WIDTH, Table, plain
-from z4j_fastapi.reports.text import in_ascii
-from z4j_fastapi.reports.wording import counts
 from z4j_fastapi.signals import end_after, end_with_parent, interruptible
 from z4j_probes import (
     Ladder,
@@ -50,6 +44,7 @@ from z4j_probes.portable.system import is_linux
 if TYPE_CHECKING:
     from z4j_fastapi.as_service.child import Service
     from z4j_fastapi.as_service.target import Target
+    from z4j_fastapi.reports.printers import PlainPrinter
 
 
 # What a monitor or a build shows as it comes, in its own locale; a document says its encoding itself.
@@ -138,6 +133,7 @@ class _Doctor:
         # here: where the service is, this program's files need not be
         from z4j_fastapi.as_service.finding import older_secret
         from z4j_fastapi.as_service.process import family_of
+        from z4j_fastapi.cli.worker import interpreter_of
         from z4j_fastapi.inventory.older import changed_since_read
 
         with self._target() as target:
@@ -180,6 +176,8 @@ class _Doctor:
     def _lasting_problem(self, report: Report) -> str | None:
         if self._is_stand_in:  # a service may start again, with another environment
             return None
+        from z4j_fastapi.cli.waiting import lasting_problem
+
         return lasting_problem(report, self._options.load_settings())
 
     def _budget_s(self, left_to_wait_s: float | None = None) -> float:
@@ -197,6 +195,8 @@ class _Doctor:
         options = self._options
         if options.worker is None or report.interrupted:
             return report
+        from z4j_fastapi.cli.worker import WITHIN_S, examine
+
         buffer = next((row for row in report.results if row.name == "buffer"), None)
         directory = str(buffer.details.get("directory") or "") if buffer else ""
         row = examine(
@@ -243,6 +243,8 @@ class _Doctor:
         acting = partial(act, ActingAs.prepared(service.unit))
         budget_s = 2 * self._budget_s()
         if self._options.worker is not None:
+            from z4j_fastapi.cli.worker import WITHIN_S
+
             budget_s = min(budget_s + WITHIN_S, max(budget_s, self._left_s()))
         return act_as(service, acting, budget_s=budget_s)
 
@@ -282,6 +284,8 @@ class _Doctor:
         return self._options.format == "table" and self._options.output is None
 
     def _printer(self) -> PlainPrinter:
+        from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
+
         verbose = self._options.verbose
         if is_colorful():
             return TerminalPrinter(verbose=verbose, encoding=stdout_encoding())
@@ -302,6 +306,8 @@ class _Doctor:
         else:
             write_file(options.output, text)
         if is_news:  # a build's log is what people look at first
+            from z4j_fastapi.reports.table import PLAIN_WIDTH, Table, plain
+
             for line in plain(Table(PLAIN_WIDTH, False, stdout_encoding()).foot(report)).splitlines():
                 note(line)
         note(f"{'Added the report to' if options.append else 'Wrote the report to'} {options.output}.")
@@ -318,6 +324,8 @@ class _Doctor:
         self._note_remarks(report)
         codes = tuple(result.code for result in report.results)
         if self._is_table and codes == self._last_codes:
+            from z4j_fastapi.reports.wording import counts
+
             first = report.first_failure
             said = first.code if first else counts(report)
             emit(f"{datetime.now().astimezone():%H:%M:%S}  unchanged: {said}\n")
@@ -340,8 +348,11 @@ class _Doctor:
 
             return render_line(report)
         text = renderer(options.format)(report)
-        is_line = options.format in _LINES and options.output is None
-        return in_ascii(text) if is_line and stdout_encoding() == "ascii" else text
+        if options.format in _LINES and options.output is None and stdout_encoding() == "ascii":
+            from z4j_fastapi.reports.text import in_ascii
+
+            return in_ascii(text)
+        return text
 
 
 def is_colorful() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from z4j_fastapi.inventory.metrics import OPENMETRICS, PROMETHEUS, render
 from z4j_fastapi.inventory.rows import AgentRow
 from z4j_probes.portable import user
-from z4j_probes.storage import read_status_files
+from z4j_probes.storage.status_files import read_status_files
 
 
 def exposition(description: Mapping[str, Any], accept: bytes) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from z4j_fastapi.inventory.rows import AgentRow
 from z4j_probes import Settings
 from z4j_probes.file_stamp import FileStamp
-from z4j_probes.storage import identities, read_status_files, relocated, requested_directory
+from z4j_probes.storage import relocated, requested_directory
+from z4j_probes.storage.status_files import identities, read_status_files
 from z4j_probes.threads import within
 
 BUDGET_S = 2.0

@@ -19,7 +19,8 @@ from z4j_fastapi.inventory.processes import Process
 from z4j_fastapi.inventory.rows import user_name
 from z4j_probes import Settings
 from z4j_probes.portable import flags, user
-from z4j_probes.storage import identities, read_status_files, relocated, requested_directory
+from z4j_probes.storage import relocated, requested_directory
+from z4j_probes.storage.status_files import identities, read_status_files
 from z4j_probes.threads import within
 
 # A home directory on a mount that does not answer must not hold up the others.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import plistlib
 import re
 import ssl
 import subprocess
@@ -51,6 +50,8 @@ def system_roots() -> Iterator[Roots]:
         except OSError as exc:
             yield Roots("Windows certificate store", problem=str(exc))
     if sys.platform == "darwin":
+        import plistlib
+
         try:
             yield Roots(_APPLE, certificates_in(_security("find-certificate", "-a", "-p", _APPLE)))
             settings = _security("trust-settings-export", "-d", "/dev/stdout")

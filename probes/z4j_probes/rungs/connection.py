@@ -21,7 +21,6 @@ from z4j_probes.portable import commands
 from z4j_probes.result import ProbeResult, Status, Step
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import HoldingProtocol, hang_up
-from z4j_probes.trust import load_trust
 
 T = TypeVar("T")
 
@@ -159,6 +158,8 @@ async def _connect(climb: Climb, address: Address) -> bool:
 
 
 async def _encrypt(climb: Climb) -> None:
+    from z4j_probes.trust import load_trust
+
     trust = await in_daemon_thread(lambda: load_trust(climb.settings))
     transport = await asyncio.get_running_loop().start_tls(
         climb.transport, climb.protocol, trust.context, server_hostname=server_name(climb.endpoint)

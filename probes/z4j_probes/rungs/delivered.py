@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from z4j_probes.climb import Climb
-from z4j_probes.protocol import answers
-from z4j_probes.protocol.commands import SENT_AGAIN, MalformedCommand, read_command
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs.exchange import say
 
@@ -23,10 +21,14 @@ REASON = (
 
 async def refuse_delivered(climb: Climb, result: ProbeResult) -> ProbeResult:
     """Answer the commands that came while the signing check ran; the result, with how many there were."""
+    commands = [frame for frame in climb.pending if frame["type"] == "command"]
+    if not commands:
+        return result
+    from z4j_probes.protocol import answers  # what tells commands apart is loaded when there is one
+    from z4j_probes.protocol.commands import SENT_AGAIN, MalformedCommand, read_command
+
     refused = left = 0
-    for frame in climb.pending:
-        if frame["type"] != "command":
-            continue
+    for frame in commands:
         try:
             command = read_command(frame["id"], frame["payload"])
             action, claim_token = command.action, command.claim_token
@@ -39,13 +41,11 @@ async def refuse_delivered(climb: Climb, result: ProbeResult) -> ProbeResult:
         payload = answers.result("failed", claim_token, error=REASON)
         await say(climb, climb.signer.sign("command_ack", answers.acknowledgement(claim_token), frame["id"]))
         await say(climb, climb.signer.sign("command_result", payload, frame["id"]))
-    if not refused + left:
-        return result
     told = [f"{refused} refused"] if refused else []
     told += [f"{left} left for the agent"] if left else []
     count = refused + left
-    commands = f"{count} command{'s' if count > 1 else ''} came meanwhile ({', '.join(told)})"
+    seen = f"{count} command{'s' if count > 1 else ''} came meanwhile ({', '.join(told)})"
     details = {**result.details, "commands": {"refused": refused, "left": left}}
     # of a failure, the row says only what failed
-    row = f"{result.headline}; {commands}" if result.ok and result.headline else result.headline
-    return replace(result, message=f"{result.message}; {commands}", details=details, headline=row)
+    row = f"{result.headline}; {seen}" if result.ok and result.headline else result.headline
+    return replace(result, message=f"{result.message}; {seen}", details=details, headline=row)

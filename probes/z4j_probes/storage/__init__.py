@@ -2,8 +2,8 @@
 
 All of it is synchronous and standard library alone; asynchronous callers run it in a thread.
 `directory` chooses, `database` opens SQLite files, `faults` names what went wrong, `names` derives
-the stable names, `hello` remembers what the agent on this machine said last, `status_files` says what each
-agent process does now.
+the stable names, `hello` remembers what the agent on this machine said last. `status_files` says what each
+agent process does now, and is loaded only where that is asked for.
 """
 
 from __future__ import annotations
@@ -20,25 +20,20 @@ from z4j_probes.storage.directory import (
 from z4j_probes.storage.faults import classify, storage_error
 from z4j_probes.storage.hello import LastHello, recall_hello, remember_hello
 from z4j_probes.storage.names import fingerprint, identity
-from z4j_probes.storage.status_files import FoundStatus, StatusFile, identities, read_status_files
 
 __all__ = [
-    "FoundStatus",
     "LastHello",
     "StateDirectory",
-    "StatusFile",
     "choose",
     "classify",
     "damaged",
     "fingerprint",
     "free_space",
-    "identities",
     "identity",
     "is_private",
     "open_database",
     "private_directory",
     "proof",
-    "read_status_files",
     "recall_hello",
     "relocated",
     "remember_hello",

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from z4j_probes import StorageError
-from z4j_probes.storage import StatusFile, identities, read_status_files
-from z4j_probes.storage.status_files import MAX_BYTES
+from z4j_probes.storage.status_files import MAX_BYTES, StatusFile, identities, read_status_files
 
 WRITER = """
 import os, sys
 from pathlib import Path
-from z4j_probes.storage import StatusFile
+from z4j_probes.storage.status_files import StatusFile
 file = StatusFile(Path(sys.argv[1]), 3)
 file.write({"pid": os.getpid()})
 if len(sys.argv) > 2 and os.fork() == 0:

@@ -12,7 +12,6 @@ from z4j_probes.given import Unusable
 from z4j_probes.labels import parse_labels
 from z4j_probes.portable import commands
 from z4j_probes.protocol import decode_secret
-from z4j_probes.protocol.commands import allowed_actions
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
 from z4j_probes.redact import Secret
 from z4j_probes.result import Advice, Step, as_steps, in_one_line
@@ -245,6 +244,10 @@ def _objection_to_name(name: str) -> str:
 
 
 def _objection_to_commands(choice: str) -> str:
+    if choice == "default":  # as it is unless it was set: what knows the commands is loaded to judge a choice
+        return ""
+    from z4j_probes.protocol.commands import allowed_actions
+
     try:
         allowed_actions(choice)
     except ValueError as exc:

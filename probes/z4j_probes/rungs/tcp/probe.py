@@ -27,7 +27,6 @@ from z4j_probes.portable import commands, errors, limits
 from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy, no_proxy_hint, unread_proxy
 from z4j_probes.result import Advice, ProbeResult, Step
-from z4j_probes.rungs import tunnel
 from z4j_probes.rungs.connection import open_transport
 from z4j_probes.rungs.hints import ask_proxy, set_url
 from z4j_probes.rungs.origin import naming_origin
@@ -43,7 +42,6 @@ from z4j_probes.rungs.tcp.classify import (
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import hang_up
-from z4j_probes.trust import load_trust
 
 # How long the family that lost may take at a closer look before it counts as silent: one lost SYN is repeated
 # after a second (RFC 6298) and must not make a warning.
@@ -146,7 +144,11 @@ def _dialled(climb: Climb) -> Endpoint:
 
 
 async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
+    from z4j_probes.rungs import tunnel  # loaded where there is a proxy
+
     if proxy.secure:
+        from z4j_probes.trust import load_trust
+
         trust = await in_daemon_thread(lambda: load_trust(climb.settings))
         try:
             encrypted = await tunnel.encrypt(climb.transport, climb.protocol, proxy, trust.context)
@@ -180,6 +182,8 @@ def _success(climb: Climb, found: Race) -> ProbeResult:
     message = f"{won.address}{named} accepted the connection after {took}"
     headline = f"connected to {won.address} in {took}"
     if climb.proxy:
+        from z4j_probes.rungs import tunnel
+
         target = tunnel.target(climb.endpoint)
         message = f"the proxy {message}, and its tunnel to {target} stands"
         headline = f"tunnel to {target} through the proxy {won.address}"
@@ -289,6 +293,8 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
 
 
 def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
+    from z4j_probes.rungs import tunnel
+
     if proxy.secure and climb.transport.get_extra_info("sslcontext") is None:
         # a proxy in the clear takes our greeting for the beginning of a line, and waits for its end
         return _no_tls(proxy, TimeoutError(f"no answer within {waited_s:.3g} s"))
