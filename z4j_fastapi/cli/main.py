@@ -18,7 +18,7 @@ from z4j_fastapi.cli import (
     Verdict,
     streams,
 )
-from z4j_fastapi.cli.fast_path import flags_of_doctor
+from z4j_fastapi.cli.fast_path import options_of_doctor
 from z4j_fastapi.signals import block_signals, is_over, was_terminated
 from z4j_probes.portable.system import by_system
 
@@ -54,13 +54,14 @@ def main() -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
-    flags = flags_of_doctor(arguments)
-    if flags is not None:
-        gc.disable()  # one climb leaves nothing to collect, and half of its time are imports
+    fields = options_of_doctor(arguments)
+    if fields is not None:
+        if not fields.keys() & {"wait_s", "watch_s"}:
+            gc.disable()  # one climb leaves nothing to collect, and half of its time are imports
         from z4j_fastapi.cli.doctor import run
         from z4j_fastapi.cli.options import Options
 
-        return run(Options(**flags))
+        return run(Options(**fields))
     import typer
 
     from z4j_fastapi.cli.app import app
