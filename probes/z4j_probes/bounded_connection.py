@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import Connection
+from websockets.frames import Frame
+from websockets.protocol import Event
 
 # Answers to pings are written without waiting for the peer to read them. What we send ourselves waits, so
 # this is more than an honest peer ever leaves unread: a frame of each task, of 1 MiB at most.
 UNREAD_MAX_BYTES = 8 * 1024 * 1024
 
 
-class BoundedConnection(ClientConnection):
-    """Ends the connection where a peer asks and asks, and reads no answer."""
+class BoundedConnection(Connection):
+    """A client's, behind the upgrade; it is ended where a peer asks and asks, and reads no answer.
+
+    Not a `ClientConnection`, which brings what connects: urllib's proxies and the HTTP client behind them.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_flooded = False
         """Whether it was ended for that."""
+
+    def process_event(self, event: Event) -> None:
+        """The answer to the upgrade is an event too, which whoever asked for it has judged."""
+        if isinstance(event, Frame):
+            super().process_event(event)
 
     def data_received(self, data: bytes) -> None:
         """As asyncio calls it; the answers to what has arrived are written when this returns."""

@@ -17,7 +17,7 @@ from z4j_probes.proxy import Proxy
 from z4j_probes.settings import Settings
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.connection import Connection
 
     from z4j_probes.address import Address, Origin
     from z4j_probes.protocol import FrameSigner, FrameVerifier, Hello, HelloAck
@@ -66,7 +66,7 @@ class LiveSession:
     proven; `verifier` has counted them already.
     """
 
-    websocket: ClientConnection
+    websocket: Connection
     hello: Hello
     ack: HelloAck
     signer: FrameSigner
@@ -91,7 +91,7 @@ class Climb:
     peer: Product[Address] = Product()  # tcp: which of the addresses it was
     transport: Product[asyncio.Transport] = Product()  # tcp, then tls
     protocol: Product[HoldingProtocol] = Product()  # tcp
-    websocket: Product[ClientConnection] = Product()  # websocket
+    websocket: Product[Connection] = Product()  # websocket
     hello: Product[Hello] = Product()  # auth
     ack: Product[HelloAck] = Product()  # auth
     clock_offset_s: Product[float] = Product()  # auth: the brain's clock less ours

@@ -9,9 +9,12 @@ probe that fails and says why: it never takes the ladder down with it.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING
 
 from z4j_probes.climb import Climb
 from z4j_probes.codes import common, outcome
@@ -19,6 +22,9 @@ from z4j_probes.errors import RegistryError
 from z4j_probes.probe import Probe
 from z4j_probes.registry import Registry
 from z4j_probes.result import ProbeResult
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "z4j_fastapi.probes"
 
@@ -28,7 +34,7 @@ def add_plugins(registry: Registry, found: Iterable[EntryPoint] | None = None) -
 
     A plug-in's probe may need another plug-in's, whatever their names.
     """
-    points = entry_points(group=GROUP) if found is None else found
+    points = _installed() if found is None else found
     waiting = [(point, _load(point)) for point in sorted(points, key=lambda p: (p.name, p.value))]
     progress = True
     while waiting and progress:
@@ -41,6 +47,46 @@ def add_plugins(registry: Registry, found: Iterable[EntryPoint] | None = None) -
     for point, probe in waiting:
         _register(registry, point, probe)
     return registry
+
+
+def _installed() -> Iterable[EntryPoint]:
+    if not _may_be_named(GROUP):
+        return ()
+    from importlib.metadata import entry_points
+
+    return entry_points(group=GROUP)
+
+
+def _may_be_named(group: str) -> bool:
+    """Whether a distribution names the group, or is kept in another way than as files in a directory.
+
+    Most machines have no plug-in, and importlib.metadata takes 10 % of a climb to be loaded and to parse all
+    that is installed.
+    """
+    if any(hasattr(one, "find_distributions") for one in sys.meta_path if one is not PathFinder):
+        return True
+    for place in sys.path:
+        try:
+            names = os.listdir(place or os.curdir)
+        except NotADirectoryError:  # an archive
+            return True
+        except OSError:
+            continue
+        for name in (place, *names):
+            kind = os.path.splitext(name)[1].lower()
+            if kind == ".egg":
+                return True
+            if kind in (".dist-info", ".egg-info") and _names(group, os.path.join(place, name)):
+                return True
+    return False
+
+
+def _names(group: str, distribution: str) -> bool:
+    try:
+        with open(os.path.join(distribution, "entry_points.txt"), "rb") as file:
+            return group.encode() in file.read()
+    except OSError:
+        return False
 
 
 def _load(point: EntryPoint) -> Probe:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import importlib
 import json
 import os
 import pkgutil
@@ -232,6 +231,8 @@ def _enter(service: Service) -> None:
 
 def _import_everything() -> None:
     """What is imported late: in the service's file system it would not be found."""
+    import importlib.metadata
+
     import dns
 
     import z4j_probes
@@ -240,6 +241,7 @@ def _import_everything() -> None:
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             with contextlib.suppress(ImportError):  # dnspython's QUIC and DoH want packages of their own
                 importlib.import_module(found.name)
+    importlib.metadata.PackageNotFoundError.__name__  # noqa: B018 - it may be one that loads when it is used
     for codec in ("ascii", "latin-1", "idna", "punycode", "unicode-escape", "utf-16-be"):
         codecs.lookup(codec)
     for name in (

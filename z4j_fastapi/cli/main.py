@@ -19,6 +19,7 @@ from z4j_fastapi.cli import (
     streams,
 )
 from z4j_fastapi.cli.fast_path import options_of_doctor
+from z4j_fastapi.cli.late import load_late
 from z4j_fastapi.signals import block_signals, is_over, was_terminated
 from z4j_probes.portable.system import by_system
 
@@ -58,6 +59,7 @@ def _run(arguments: list[str]) -> int:
     if fields is not None:
         if not fields.keys() & {"wait_s", "watch_s"}:
             gc.disable()  # one climb leaves nothing to collect, and half of its time are imports
+        load_late("importlib.metadata")  # websockets imports it, and uses it where it is no release
         from z4j_fastapi.cli.doctor import run
         from z4j_fastapi.cli.options import Options
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import Connection
 from websockets.client import ClientProtocol
 from websockets.http11 import Request
 from websockets.uri import parse_uri
@@ -122,7 +122,7 @@ async def _upgraded(climb: Climb, protocol: ClientProtocol, answer: Answer) -> P
     return outcome("websocket.ok", message, hint="", details=evidence, headline=headline)
 
 
-def _take_over(climb: Climb, connection: ClientConnection) -> None:
+def _take_over(climb: Climb, connection: Connection) -> None:
     # In one step, with no await: nothing may arrive between the two protocols.
     holding, transport = climb.protocol, climb.transport
     transport.set_protocol(connection)

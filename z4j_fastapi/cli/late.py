@@ -1,0 +1,22 @@
+"""A module that is loaded when something of it is first used, whoever imports it before.
+
+importlib's LazyLoader would do, but that the second `import` of such a module loads it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+
+class _Late(ModuleType):
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
+
+
+def load_late(name: str) -> None:
+    """Have a module loaded late in this process, if it is not loaded yet."""
+    sys.modules.setdefault(name, _Late(name))
