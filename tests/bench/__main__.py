@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 
 from tests.bench import (
+    answers,
     big_buffer,
     commands,
+    cpu,
     delivery,
     doctor,
     emit,
@@ -22,6 +24,9 @@ from tests.bench import (
     reconnect,
     red_doctor,
     report,
+    slow_disk,
+    threads,
+    workers,
 )
 from tests.bench.measure import Measure
 from tests.bench.stage import Stage, stage
@@ -35,10 +40,15 @@ SUBJECTS: dict[str, Callable[[Stage], list[Measure]]] = {
     "imports": imports.measure,
     "online": online.measure,
     "emit": emit.measure,
+    "slow_disk": slow_disk.measure,
+    "threads": threads.measure,
+    "cpu": cpu.measure,
     "delivery": delivery.measure,
     "idle": idle.measure,
     "lag": lag.measure,
     "commands": commands.measure,
+    "answers": answers.measure,
+    "workers": workers.measure,
     "big_buffer": big_buffer.measure,
 }
 

@@ -206,6 +206,9 @@ class Z4JAgent:
             where: dict[str, Any] = {"task_id": task_id, "engine": self._engine if engine is None else engine}
             event = self._encoder.encode(kind, data=data, occurred_at=occurred_at, **where)
             is_written = buffer.append(event)
+            if not is_written and buffer.closed and thread.buffer not in (None, buffer):
+                buffer = thread.buffer or buffer  # the one in memory was for the time until this was open
+                is_written = buffer.append(event)
             if not is_written and buffer.closed:  # the buffer has counted any other
                 self._board.missed += 1
             else:

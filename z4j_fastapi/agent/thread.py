@@ -225,20 +225,20 @@ class AgentThread:
         from z4j_fastapi.agent.gauges import Gauges
         from z4j_fastapi.agent.status_writer import StatusWriter
         from z4j_fastapi.agent.supervisor import Supervisor
-        from z4j_fastapi.buffer.open import open_buffer
         from z4j_fastapi.commands.dispatch import open_dispatcher
         from z4j_fastapi.schedules.desk import open_desk
         from z4j_probes import default_registry
 
         if self._opened is None:
-            budget_s = max(self._preflight_budget_s / 2, _DISK_S)
-            self._opened = await open_buffer(self._settings, budget_s, self._bounds)
+            self._opened = await self._open()
             self._status_writer = StatusWriter(self._opened.buffer, self._describe)
             self._opened.buffer.look = self._keep_house
             self._board.changed = self._status_writer.changed
         opened = self._opened
         opened.buffer.release_all()  # what an earlier life had on its way
-        self.buffer = opened.buffer  # whatever the rest of a start comes to
+        waiting, self.buffer = self.buffer, opened.buffer  # whatever the rest of a start comes to
+        if waiting is not None and waiting is not opened.buffer:
+            waiting.pour_into(opened.buffer)
         directory = opened.directory.path / opened.identity if opened.directory else None
         earlier = self.commands
         self.commands = commands = open_dispatcher(
@@ -274,6 +274,22 @@ class AgentThread:
             desk.close()
         opened.buffer.close()
         await asyncio.sleep(0)  # what it has told is logged
+
+    async def _open(self) -> OpenedBuffer:
+        """The buffer. Where that takes longer than a host waits, there is one in memory meanwhile."""
+        from z4j_fastapi.buffer import EventBuffer
+        from z4j_fastapi.buffer.open import open_buffer
+
+        budget_s = max(self._preflight_budget_s / 2, _DISK_S)
+        opening = asyncio.create_task(
+            open_buffer(self._settings, budget_s, self._bounds, lambda: not self._stopping.is_set())
+        )
+        await asyncio.wait({opening}, timeout=budget_s)
+        if not opening.done():
+            self.buffer = EventBuffer.open(None, "", **self._bounds)
+            if self._settings.preflight == "off":
+                self._board.decide()
+        return await opening
 
     async def _live(self, supervisor: Supervisor) -> None:
         life = asyncio.create_task(supervisor.run(), name="z4j supervisor")

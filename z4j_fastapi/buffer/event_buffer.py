@@ -270,6 +270,17 @@ class EventBuffer:
         """Look for events in these directories, too: of the same identity, where it was relocated before."""
         self._relocated = directories
 
+    def pour_into(self, other: EventBuffer) -> None:
+        """Close this, which is in memory only, and give its events to another one.
+
+        What was just about to be appended here is not: `append` answers False, and this is `closed`.
+        """
+        self._closed = True
+        self._store.pour_into(other._store)
+        if other._housekeeper:
+            other._housekeeper.wake()
+        forks.unwatch(self)
+
     def close(self, budget_s: float = CLOSE_BUDGET_S) -> bool:
         """Leave what is undelivered on disk for the next start, and give the slot back.
 

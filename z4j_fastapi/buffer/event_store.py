@@ -258,6 +258,21 @@ class EventStore:
             orphan.forget_dropped()
         return len(rows)
 
+    def pour_into(self, other: EventStore) -> None:
+        """Give another store the events that are in memory here, and what was counted; take none any more."""
+        with self.lock:
+            open_, self._open = self._open, None
+        if open_:
+            open_.seal()
+        with self.lock:
+            self._drain()
+            events = [entry.json for entry in self._tail]
+        written = sum(other.append(json, json.encode()) is True for json in events)
+        with other.lock:
+            other._not_durable += written  # they were not when they were appended
+        if self._memory.dropped:
+            other.refuse(self._memory.dropped)
+
     def settle(self) -> bool:
         """Have everything in the database, as when it is closed. False where that fails."""
         if self._retire(move=True):

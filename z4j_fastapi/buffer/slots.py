@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import random
 import re
 import secrets
 import sqlite3
@@ -33,10 +34,11 @@ MAX_SLOTS = 1024
 # Of the tables in a buffer file. What a later version adds beside them is nothing to this one.
 SCHEMA_VERSION = 1
 
-# Taking a slot takes milliseconds. Past this, whoever holds the lock is stopped or on a broken network file
-# system, and a slot out of order is better than no buffer.
+# Taking a slot takes milliseconds. Where the lock has not changed hands for this long, whoever holds it is
+# stopped or on a broken network file system, and a slot out of order is better than no buffer.
 TAKING_BUDGET_S = 2.0
-_RETRY_S = 0.005
+# Many processes that wait would keep each other from the processor.
+_RETRY_S, _RETRY_MAX_S = 0.005, 0.05
 
 # Device and inode: which file it is, whatever its name.
 FileId = tuple[int, int]
@@ -247,9 +249,23 @@ def _one_at_a_time(directory: Path) -> Iterator[None]:
         yield
         return
     try:
-        deadline = time.monotonic() + TAKING_BUDGET_S
-        while not locks.try_lock(descriptor) and time.monotonic() < deadline:
-            time.sleep(_RETRY_S)
+        if _wait_for(descriptor):
+            with contextlib.suppress(OSError):  # a full disk
+                os.write(descriptor, b".")  # its time of modification shows that the lock has changed hands
         yield
     finally:
         locks.release(descriptor)
+
+
+def _wait_for(descriptor: int) -> bool:
+    """Take the lock; False where it does not change hands any more."""
+    retry_s, changed_at, deadline_s = _RETRY_S, 0, 0.0
+    while not locks.try_lock(descriptor):
+        now_s, before, changed_at = time.monotonic(), changed_at, os.fstat(descriptor).st_mtime_ns
+        if changed_at != before:
+            deadline_s = now_s + TAKING_BUDGET_S
+        if now_s > deadline_s:
+            return False
+        time.sleep(random.uniform(0.5, 1.0) * retry_s)  # noqa: S311 - to spread those who wait
+        retry_s = min(2 * retry_s, _RETRY_MAX_S)
+    return True

@@ -10,10 +10,15 @@ import time
 from peak import peak_mib
 from peer_runtime import make_runtime, wait_online
 
+SECONDS, SETTLES_S = float(sys.argv[1]), float(sys.argv[2])
+
 logging.disable()
 runtime = make_runtime()
 runtime.start()
 wait_online(runtime)
-time.sleep(float(sys.argv[1]))
-print(json.dumps({"peak_mib": peak_mib()}), flush=True)
+time.sleep(SETTLES_S)
+cpu_s = time.process_time()
+time.sleep(SECONDS)
+cpu_s = time.process_time() - cpu_s
+print(json.dumps({"peak_mib": peak_mib(), "cpu_s": cpu_s}), flush=True)
 runtime.stop()
