@@ -7,7 +7,6 @@ known, by a row for each option; any other line, a mistaken one and `--help` inc
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,5 +92,5 @@ def options_of_doctor(arguments: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a parser would take it as it is: no option in the place of a value, no pattern of Windows'."""
-    return bool(value) and value[0] != "-" and not (sys.platform == "win32" and set(value) & set("*?[~$%"))
+    """Whether a parser would take it as it is: no option in the place of a value, nothing that it expands on Windows."""
+    return bool(value) and value[0] != "-" and not set(value) & set("*?[~$%")
