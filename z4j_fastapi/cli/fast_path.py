@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from z4j_probes.portable.system import by_system
+
 FLAGS = {
     "--append": "append",
     "--json": "json",
@@ -92,5 +94,5 @@ def options_of_doctor(arguments: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a parser would take it as it is: no option in the place of a value, nothing that it expands on Windows."""
-    return bool(value) and value[0] != "-" and not set(value) & set("*?[~$%")
+    """Whether a parser would take it as it is: no option in a value's place, nothing that it expands."""
+    return bool(value) and value[0] != "-" and not set(value) & set(by_system("", "", "*?[~$%"))
