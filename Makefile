@@ -68,9 +68,10 @@ types: setup ## Check types, strictly, as on Linux, macOS, and Windows
 types-here: setup
 	@$(BIN)/mypy --platform linux
 
-# What starts no program and no server of its own: a change is judged while its author still looks at it.
+# What starts no program and no server of its own: a change is judged while its author still looks at it. Bytecode
+# is kept, whatever the environment says: without it each worker rewrites the assertions of all tests each time.
 quick: lint types-here ## Style, types, and the tests that need no other program, in under a minute
-	@$(BIN)/pytest -q $(PYTEST_ARGS) --hypothesis-profile=quick -m "not (component or interop or faults or slow)"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q $(PYTEST_ARGS) --hypothesis-profile=quick -m "not (component or interop or faults or slow)"
 
 # Tests start hundreds of processes of this package; where bytecode is not written, each would compile it anew.
 compiled: setup

@@ -22,6 +22,7 @@ HOSTILE = "go away\n2026-01-01 ERROR forged \x1b[31mline\x07" + "x" * 100_000
 PING = b"\x89\x7d" + b"p" * 125
 
 
+@pytest.mark.component
 async def test_a_flood_of_pings_whose_answers_are_not_read_ends_the_session(tmp_path: Path) -> None:
     async with (
         DevBrain() as brain,

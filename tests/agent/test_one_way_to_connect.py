@@ -13,9 +13,11 @@ ROOMS = (Path(z4j_fastapi.__file__).parent, Path(z4j_probes.__file__).parent)
 
 
 def calls(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    names = set()
-    for node in ast.walk(tree):
+    text = path.read_text(encoding="utf-8")
+    names = set[str]()
+    if not any(name in text for name in CONNECTS):
+        return names
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
             if node.func.attr in CONNECTS and owner not in ("sqlite3", "protocol"):

@@ -78,7 +78,7 @@ print(json.dumps(told))
 def names(text: str, tool: str) -> bool:
     """Whether the text has the tool as a word of its own."""
     end = r"(?![\w.-]|: )" if tool[-1].isalnum() else ""  # a directory's own names follow
-    return re.search(rf"(?<![\w/.-]){re.escape(tool)}{end}", text) is not None
+    return tool in text and re.search(rf"(?<![\w/.-]){re.escape(tool)}{end}", text) is not None
 
 
 def strays(tools: Sequence[str], text: str) -> list[str]:

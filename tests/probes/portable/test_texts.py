@@ -30,7 +30,7 @@ _WORDS = {
 def strays(text: str, systems: frozenset[System]) -> set[str]:
     """Tools in the text that not all of the systems have."""
     tools = {tool for system in systems for tool in IN_COMMANDS[system]}
-    return {tool for tool in tools if _has(text, tool)}
+    return {tool for tool in tools if tool in text and _has(text, tool)}
 
 
 def _has(text: str, tool: str) -> bool:
