@@ -10,8 +10,10 @@ from typing import Any
 
 from tests.faults.scenario import Case
 from tests.faults.stage import Stage
+from tests.support import fork_server
 from tests.support.cli import document
 from tests.support.namespaces import python_environ
+from tests.support.netlab import lab_entered_by
 from tests.support.programs import unavailable
 
 # Far above any budget that the doctor has: it has to end by itself.
@@ -52,24 +54,35 @@ def environ_of(stage: Stage, case: Case) -> dict[str, str]:
 
 async def ask_doctor(stage: Stage, case: Case, *, timeout_s: float = 5.0) -> Said:
     """Run the doctor in this case."""
-    process = await asyncio.create_subprocess_exec(
-        *case.command("--json", "--timeout", f"{timeout_s:g}"),
-        env=environ_of(stage, case),
-        cwd=stage.directory,
-        stdin=subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    arguments = (*case.arguments, "--json", "--timeout", f"{timeout_s:g}")
+    environ = environ_of(stage, case)
+    lab = lab_entered_by(case.prefix)
+    if (lab or not case.prefix) and fork_server.can_run(environ):
+        process = await asyncio.to_thread(
+            fork_server.run,
+            "z4j_fastapi",
+            "doctor",
+            *arguments,
+            environ=environ,
+            directory=stage.directory,
+            handicaps=case.handicap,
+            beside=lab,
+            timeout_s=_HUNG_S,
+        )
+    else:
+        process = await asyncio.to_thread(
+            subprocess.run,
+            case.run("z4j_fastapi", "doctor", *arguments),
+            env=environ,
+            cwd=stage.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_HUNG_S,
+            check=False,
+        )
     try:
-        async with asyncio.timeout(_HUNG_S):
-            stdout, stderr = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise AssertionError(f"the doctor did not end within {_HUNG_S:.0f} s") from None
-    text, errors = stdout.decode(), stderr.decode()
-    try:
-        report = document(text)
+        report = document(process.stdout)
     except ValueError:
-        raise AssertionError(f"exit status {process.returncode}, no JSON: {text}\n{errors}") from None
-    return Said(process.returncode or 0, report, text, errors)
+        raise AssertionError(f"no JSON: {process}") from None
+    return Said(process.returncode, report, process.stdout, process.stderr)

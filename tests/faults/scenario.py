@@ -26,10 +26,6 @@ class Case:
     prefix: tuple[str, ...] = ()
     handicap: tuple[str, ...] = ()
 
-    def command(self, *arguments: str) -> list[str]:
-        """`doctor` with these arguments and its own, as the case runs it."""
-        return self.run("z4j_fastapi", "doctor", *self.arguments, *arguments)
-
     def run(self, module: str, *arguments: str) -> list[str]:
         """A module of Python, as the case runs it."""
         if self.handicap:

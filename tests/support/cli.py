@@ -20,6 +20,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 
+from tests.support import fork_server
 from tests.support.ladders import SECRET
 from z4j_fastapi import reports
 
@@ -52,9 +53,12 @@ def run(
     *arguments: str, home: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end, with stdout and stderr as pipes."""
+    environ = environment(home, env)
+    if fork_server.can_run(environ):
+        return fork_server.run("z4j_fastapi", *arguments, environ=environ, timeout_s=PATIENCE_S)
     return subprocess.run(
         command(*arguments),
-        env=environment(home, env),
+        env=environ,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

@@ -12,12 +12,14 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
+import itertools
 import os
 import pkgutil
 import platform
 import resource
 import struct
 import sys
+from collections.abc import Iterable, Sequence
 from importlib.abc import InspectLoader
 from types import CodeType
 
@@ -142,32 +144,43 @@ def main() -> None:
     """Take away what the arguments name, and run the module."""
     arguments = sys.argv[1:]
     load_everything()
-    program = _load(next(argument for argument in arguments if "=" not in argument))
-    while "=" in arguments[0]:
-        name, _, value = arguments.pop(0).partition("=")
-        match name:
-            case "user":
-                become(int(value))
-            case "descriptors":
-                without_descriptors(int(value))
-            case "locks":
-                without_locks()
-            case "threads":
-                resource.setrlimit(resource.RLIMIT_NPROC, (int(value), int(value)))
-            case "connect":
-                without_connect()
-            case "clone3":
-                without_clone3()
-            case "dead_mount":
-                with_a_dead_mount(value)
-            case "closed":
-                with_a_closed_directory(value)
-            case "umask":
-                os.umask(int(value, 8))
-            case _:
-                raise SystemExit(f"no such handicap: {name}")
-    sys.argv = arguments
+    handicaps = list(itertools.takewhile(lambda argument: "=" in argument, arguments))
+    module, *arguments = arguments[len(handicaps) :]
+    run(module, arguments, handicaps)
+
+
+def run(module: str, arguments: Sequence[str], handicaps: Iterable[str]) -> None:
+    """What `python -m module` does, in a process from which this was taken away first."""
+    program = _load(module)
+    for handicap in handicaps:
+        _take_away(*handicap.split("=", 1))
+    sys.argv = [program.co_filename, *arguments]
+    sys.orig_argv = [sys.executable, "-m", module, *arguments]
     exec(program, {"__name__": "__main__", "__builtins__": __builtins__})
+
+
+def _take_away(name: str, value: str) -> None:
+    match name:
+        case "user":
+            become(int(value))
+        case "descriptors":
+            without_descriptors(int(value))
+        case "locks":
+            without_locks()
+        case "threads":
+            resource.setrlimit(resource.RLIMIT_NPROC, (int(value), int(value)))
+        case "connect":
+            without_connect()
+        case "clone3":
+            without_clone3()
+        case "dead_mount":
+            with_a_dead_mount(value)
+        case "closed":
+            with_a_closed_directory(value)
+        case "umask":
+            os.umask(int(value, 8))
+        case _:
+            raise SystemExit(f"no such handicap: {name}")
 
 
 def _load(module: str) -> CodeType:

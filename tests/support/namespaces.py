@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -72,6 +73,15 @@ def run_python_with_mount(
         timeout=_BUDGET_S,
         check=False,
     )
+
+
+def enter(process: int, *kinds: str) -> None:
+    """Have this thread in the namespaces of another process: setns(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for kind in kinds:
+        with open(f"/proc/{process}/ns/{kind}", "rb") as namespace:
+            if libc.setns(namespace.fileno(), 0) != 0:
+                raise OSError(ctypes.get_errno(), f"setns {kind}")
 
 
 def python_environ(environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import socket
 import threading
@@ -17,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tests.support.namespaces import enter
 from tests.support.programs import Program, program, unavailable
 
 T = TypeVar("T")
-_CLONE_NEWNET = 0x40000000
+_WHICH = ("--net", "--mount", "--")
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 
 
@@ -30,7 +30,7 @@ class NetLab:
     def __init__(self, directory: Path, process: asyncio.subprocess.Process) -> None:
         self._directory = directory
         self._process = process
-        self.prefix = (program("nsenter"), f"--target={process.pid}", "--net", "--mount", "--")
+        self.prefix = (program("nsenter"), f"--target={process.pid}", *_WHICH)
         self._programs: list[Program] = []
         self._servers: list[asyncio.Server] = []
         self._relays: set[asyncio.Task[None]] = set()
@@ -152,17 +152,14 @@ class NetLab:
         done: list[T] = []
         errors: list[BaseException] = []
 
-        def enter() -> None:
+        def act() -> None:
             try:
-                with open(f"/proc/{self._process.pid}/ns/net", "rb") as namespace:
-                    libc = ctypes.CDLL(None, use_errno=True)
-                    if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), "setns")
+                enter(self._process.pid, "net")
                 done.append(action())
             except BaseException as exc:
                 errors.append(exc)
 
-        thread = threading.Thread(target=enter)
+        thread = threading.Thread(target=act)
         thread.start()
         thread.join()
         if errors:
@@ -190,6 +187,11 @@ class NetLab:
             writer.close()
 
         self._servers.append(await asyncio.start_server(relay, sock=self.listener(host, port)))
+
+
+def lab_entered_by(prefix: tuple[str, ...]) -> int | None:
+    """The process in whose lab a program is run with this prefix; None where it is no lab's."""
+    return int(prefix[1].removeprefix("--target=")) if prefix[2:] == _WHICH else None
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

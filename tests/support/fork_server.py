@@ -1,0 +1,175 @@
+"""A process that has loaded the package once, and forks for each run: `python -m` without its start.
+
+Tests start the command line by the hundred, and most of what each start costs is imports. A run here is a
+process of its own, with an environment, a directory, and streams of its own, and ends as an interpreter ends.
+What a run imports, and when, it does not show: tests of that start an interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.support import handicap
+from tests.support.namespaces import ROOT, enter
+
+_REQUEST_BYTES = 1 << 20
+# Read by the interpreter as it starts, when this server has long started.
+_LOCALE = ("LANG", "LC_ALL", "LC_CTYPE")
+
+
+def can_run(environ: Mapping[str, str]) -> bool:
+    """Whether nothing in there changes how an interpreter starts."""
+    own = _environ()
+    given = {name: value for name, value in environ.items() if name.startswith("PYTHON") or name in _LOCALE}
+    return all(own.get(name) == value for name, value in given.items())
+
+
+def run(
+    module: str,
+    *arguments: str,
+    environ: Mapping[str, str],
+    directory: str | os.PathLike[str] = ".",
+    handicaps: Sequence[str] = (),
+    beside: int | None = None,
+    timeout_s: float,
+) -> subprocess.CompletedProcess[str]:
+    """Run a module to its end, as `subprocess.run([sys.executable, "-m", module, ...])` does.
+
+    `beside` is a process whose network and mounts it gets; `handicaps` are those of `tests.support.handicap`.
+    Raises TimeoutExpired, once the process was killed.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    sys.audit("subprocess.Popen", sys.executable, command, None, None)  # what conftest.py watches
+    request = {
+        "module": module,
+        "arguments": arguments,
+        "environ": dict(environ),
+        "directory": os.path.abspath(directory),
+        "handicaps": list(handicaps),
+        "beside": beside,
+    }
+    ends = [os.pipe() for _ in range(3)]
+    try:
+        socket.send_fds(_server(), [json.dumps(request).encode()], [write for _, write in ends])
+    finally:
+        for _, write in ends:
+            os.close(write)
+    out, err, fate = _read([read for read, _ in ends], command, timeout_s)
+    status = int(fate.split()[1])
+    return subprocess.CompletedProcess(command, status, out.decode(), err.decode())
+
+
+def _read(ends: list[int], command: list[str], timeout_s: float) -> list[bytes]:
+    """All that comes out of these; the last tells the process's id, and then its exit status."""
+    read = dict.fromkeys(ends, b"")
+    deadline_s = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for end in ends:
+            selector.register(end, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(deadline_s - time.monotonic())
+            if not ready and time.monotonic() > deadline_s:
+                os.kill(int(read[ends[-1]].split()[0]), signal.SIGKILL)
+                raise subprocess.TimeoutExpired(command, timeout_s, read[ends[0]], read[ends[1]])
+            for key, _ in ready:
+                chunk = os.read(key.fd, 65536)
+                read[key.fd] += chunk
+                if not chunk:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+    return list(read.values())
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """This process's server; it ends with the connection."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_BYTES)
+    command = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())]
+    process = subprocess.Popen(
+        command, pass_fds=[theirs.fileno()], env=_environ(), cwd=ROOT, stdin=subprocess.DEVNULL
+    )
+    theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _environ() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "probes")])
+    names = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    return {**names, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def main() -> None:
+    """Serve until the connection ends; in a process that was forked, run what was asked for."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    handicap.load_everything()
+    gc.freeze()
+    while True:
+        message, streams, *_ = socket.recv_fds(connection, _REQUEST_BYTES, 3)
+        _bury()
+        if not message:
+            return
+        if os.fork() == 0:
+            break
+        for stream in streams:
+            os.close(stream)
+    connection.close()
+    out, err, fate = streams
+    if child := os.fork():
+        os.close(out)
+        os.close(err)
+        os.write(fate, f"{child} ".encode())
+        _, status = os.waitpid(child, 0)
+        os.write(fate, str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    for stream, number in ((out, 1), (err, 2)):
+        os.dup2(stream, number)
+    for stream in streams:
+        os.close(stream)
+    # as at the start of an interpreter, which keeps them by these names, too
+    sys.stdout = open(1, "w", -1, "utf-8", "surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+    _run(json.loads(message))
+
+
+def _bury() -> None:
+    """Take note of those that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _run(request: dict[str, Any]) -> None:
+    """Become the process that was asked for."""
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    time.tzset()
+    if (process := request["beside"]) is not None:
+        enter(process, "net", "mnt")
+    os.chdir(request["directory"])
+    sys.path[0] = os.getcwd()
+    handicap.run(request["module"], request["arguments"], request["handicaps"])
+
+
+if __name__ == "__main__":
+    main()
