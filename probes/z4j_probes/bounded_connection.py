@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from websockets.asyncio.connection import Connection
-from websockets.frames import Frame
+from websockets.http11 import Response
 from websockets.protocol import Event
 
 # Answers to pings are written without waiting for the peer to read them. What we send ourselves waits, so
@@ -14,9 +14,10 @@ UNREAD_MAX_BYTES = 8 * 1024 * 1024
 
 
 class BoundedConnection(Connection):
-    """A client's, behind the upgrade; it is ended where a peer asks and asks, and reads no answer.
+    """Ends the connection where a peer asks and asks, and reads no answer.
 
-    Not a `ClientConnection`, which brings what connects: urllib's proxies and the HTTP client behind them.
+    Not a ClientConnection: what that adds is the handshake, which has been done by then, and with it a
+    megabyte of HTTP and proxies in each process.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -25,8 +26,8 @@ class BoundedConnection(Connection):
         """Whether it was ended for that."""
 
     def process_event(self, event: Event) -> None:
-        """The answer to the upgrade is an event too, which whoever asked for it has judged."""
-        if isinstance(event, Frame):
+        """As websockets calls it for each frame, and before those for the answer that upgrades."""
+        if not isinstance(event, Response):
             super().process_event(event)
 
     def data_received(self, data: bytes) -> None:

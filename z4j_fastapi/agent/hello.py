@@ -15,7 +15,6 @@ from z4j_fastapi.commands.policy import offered
 from z4j_probes import Settings
 from z4j_probes.portable import machine
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
-from z4j_probes.protocol.schedules import RUNTIME_FEATURE, capabilities
 
 # a web service that imports us loads no database by that
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ class AgentProfile:
 
     def with_schedules(self, owner: str, *, may_run: bool) -> AgentProfile:
         """The same, with the worker's own schedules, which a brain may then ask for."""
+        from z4j_probes.protocol.schedules import RUNTIME_FEATURE, capabilities
+
         return replace(
             self,
             schedulers=(owner, *(name for name in self.schedulers if name != owner)),

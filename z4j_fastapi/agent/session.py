@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
@@ -25,15 +25,16 @@ from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.log import log
-from z4j_fastapi.schedules.at_desk import DeskSession, NewSessionWanted
-from z4j_fastapi.schedules.desk import ScheduleDesk
 from z4j_probes import FrameRejected, LiveSession, ProtocolError, __version__
 from z4j_probes.bounded_connection import BoundedConnection
 from z4j_probes.codes import lookup
 from z4j_probes.protocol import PROTOCOL_VERSION, CloseCode, answers, meaning_of, new_frame_id, timestamp
 from z4j_probes.protocol.health import agent_status, fitted
-from z4j_probes.protocol.schedules import ACTIONS as SCHEDULE_ACTIONS
 from z4j_probes.transport import hang_up
+
+if TYPE_CHECKING:  # most agents have no schedules, and do not load what is about them
+    from z4j_fastapi.schedules.at_desk import DeskSession
+    from z4j_fastapi.schedules.desk import ScheduleDesk
 
 # After a batch that was not full, how long the next one's events wait for company.
 COMPANY_S = 0.05
@@ -107,7 +108,11 @@ class Session:
         self._traffic = traffic
         self._health = health
         self._stalled = stalled
-        self._schedules = None if desk is None else DeskSession(desk, self._send_frame)
+        self._schedules: DeskSession | None = None
+        if desk is not None:
+            from z4j_fastapi.schedules.at_desk import DeskSession
+
+            self._schedules = DeskSession(desk, self._send_frame)
         self._in_flight = InFlight[Sent]()
         self._held: list[Sent] = []
         self._held_bytes = 0
@@ -197,7 +202,7 @@ class Session:
         if kind == "event_batch_ack":
             self._acknowledged(payload)
         elif kind == "command":
-            if self._schedules is not None and payload.get("action") in SCHEDULE_ACTIONS:
+            if self._schedules is not None and payload.get("action") in self._schedules.actions:
                 self._schedules.received(frame["id"], payload)
             else:
                 ack = self._live.ack
@@ -238,6 +243,8 @@ class Session:
             raise SessionOver(self._why_closed(exc)) from None
 
     async def _tell_schedules(self, schedules: DeskSession) -> NoReturn:
+        from z4j_fastapi.schedules.at_desk import NewSessionWanted
+
         try:
             await schedules.run()
         except ConnectionClosed as exc:

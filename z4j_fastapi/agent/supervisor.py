@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.delivery import Delivery
@@ -32,7 +33,6 @@ from z4j_fastapi.buffer import EventBuffer
 from z4j_fastapi.commands.dispatch import Dispatcher
 from z4j_fastapi.commands.peers import Peers
 from z4j_fastapi.log import log, traceback_text
-from z4j_fastapi.schedules.desk import ScheduleDesk
 from z4j_probes import (
     Climb,
     Ladder,
@@ -50,6 +50,9 @@ from z4j_probes.protocol import CloseCode, Hello
 from z4j_probes.storage import StateDirectory, remember_hello
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import hang_up
+
+if TYPE_CHECKING:
+    from z4j_fastapi.schedules.desk import ScheduleDesk
 
 # A replacement that comes twice within this is no restart that overlapped: this worker has a double.
 DOUBLE_WITHIN_S = 60.0

@@ -226,7 +226,6 @@ class AgentThread:
         from z4j_fastapi.agent.status_writer import StatusWriter
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.commands.dispatch import open_dispatcher
-        from z4j_fastapi.schedules.desk import open_desk
         from z4j_probes import default_registry
 
         if self._opened is None:
@@ -247,10 +246,13 @@ class AgentThread:
         if earlier is not None:
             earlier.close()
             self.commands.count_on(earlier.counts)
-        desk = await open_desk(
-            self._settings, self._engine, self._host_loop, directory, commands.record, self._safe
-        )
-        profile = self._profile
+        desk, profile = None, self._profile
+        if self._engine is not None:
+            from z4j_fastapi.schedules.desk import open_desk
+
+            desk = await open_desk(
+                self._settings, self._engine, self._host_loop, directory, commands.record, self._safe
+            )
         if desk is not None:
             profile = profile.with_schedules(desk.owner, may_run=desk.may_run)
         self._supervisor = supervisor = Supervisor(

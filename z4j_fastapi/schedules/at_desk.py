@@ -26,7 +26,7 @@ from z4j_probes.codes import lookup
 from z4j_probes.errors import ProtocolError, StorageError
 from z4j_probes.protocol import answers
 from z4j_probes.protocol.commands import Command, MalformedCommand, read_command
-from z4j_probes.protocol.schedules import ACTIVATE, CONTROL, MUTATE, Mutation, Stream
+from z4j_probes.protocol.schedules import ACTIONS, ACTIVATE, CONTROL, MUTATE, Mutation, Stream
 from z4j_probes.protocol.snapshots import Publication, Rows, Snapshot
 from z4j_probes.threads import in_daemon_thread
 
@@ -49,7 +49,9 @@ class NewSessionWanted(Exception):
 
 
 class DeskSession:
-    """Of one session, in the agent's loop."""
+    """Of one session, in the agent's loop. It is given commands whose action is one of `actions`."""
+
+    actions = ACTIONS
 
     def __init__(self, desk: ScheduleDesk, send: Send) -> None:
         self._desk = desk

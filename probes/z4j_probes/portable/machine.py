@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import socket
 import sys
-import uuid
 from pathlib import Path
 
 # Where systemd and D-Bus keep it. Slim containers have neither.
@@ -65,18 +63,17 @@ def _machine_guid() -> str | None:
     return None
 
 
-class _Timespec(ctypes.Structure):
-    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
-
-
 def _hardware_uuid() -> str | None:
     """By gethostuuid(2) of macOS, which asks no other program."""
+    import ctypes
+    import uuid
+
     try:
         ask = ctypes.CDLL(None).gethostuuid
     except (OSError, AttributeError, TypeError):
         return None
     found = (ctypes.c_ubyte * 16)()
-    wait = _Timespec(1, 0)
+    wait = (ctypes.c_long * 2)(1, 0)  # a timespec: seconds and nanoseconds
     if ask(found, ctypes.byref(wait)) != 0:
         return None
     return str(uuid.UUID(bytes=bytes(found)))
