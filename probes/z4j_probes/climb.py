@@ -19,7 +19,8 @@ from z4j_probes.settings import Settings
 if TYPE_CHECKING:
     from websockets.asyncio.connection import Connection
 
-    from z4j_probes.address import Address, Origin
+    from z4j_probes.address import Address
+    from z4j_probes.address_origin import Origin
     from z4j_probes.protocol import FrameSigner, FrameVerifier, Hello, HelloAck
     from z4j_probes.storage import StateDirectory
     from z4j_probes.transport import HoldingProtocol

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from z4j_probes.address import Origin
+from z4j_probes.address_origin import Origin
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
 from z4j_probes.portable import commands
 from z4j_probes.portable.name_servers import hosts_file

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from z4j_probes.address import Address, Origin
+from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_nowhere, is_private, malformed, shown
@@ -31,6 +31,7 @@ from z4j_probes.threads import in_daemon_thread
 
 # what the name servers say is asked where there is trouble, or for a warning: it loads then
 if TYPE_CHECKING:
+    from z4j_probes.address_origin import Origin
     from z4j_probes.rungs.dns.nameservers import Evidence
 
 # A resolver that has not answered by then is in trouble: its name servers are asked at the same time, so
