@@ -20,6 +20,7 @@ from z4j_probes.portable.system import by_system
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
 from z4j_probes.rungs import unit_hints
+from z4j_probes.rungs.unit_hints import unit_of
 from z4j_probes.settings import Settings
 from z4j_probes.source import ARGUMENT, Kind
 from z4j_probes.variables import VARIABLES, Variable
@@ -85,7 +86,7 @@ def set_value(
     env_file = next((one.env_file for one in found if one.env_file is not None), None)
     if env_file is not None:
         return (Step(f"Write {name}={value} into {env_file}"),)
-    unit = unit_hints.unit_of(settings)
+    unit = unit_of(settings)
     if unit is not None:
         return unit_hints.set_variable(unit, name, value)
     if not can_type():
@@ -106,7 +107,7 @@ def source_name(settings: Settings, attribute: str) -> str:
 def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     """How to write a secret, copied anew, to where it came from."""
     name, source = variable_of(attribute).name, settings.sources.get(attribute, ARGUMENT)
-    unit = unit_hints.unit_of(settings)
+    unit = unit_of(settings)
     if source.secret_file is not None and unit is not None:
         return unit_hints.replace_file(unit, source.secret_file)
     if source.secret_file is not None:
@@ -133,7 +134,7 @@ def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
     from_dashboard = f"the dashboard{_shown_once(variables)}"
     if env_file is not None:
         return (Step(f"Add {names} to {env_file}, from {from_dashboard}"),)
-    unit = unit_hints.unit_of(settings)
+    unit = unit_of(settings)
     if unit is not None:
         return unit_hints.set_all(unit, {v.name: None if v.secret else _EXAMPLE_URL for v in variables})
     if not can_type():
@@ -169,7 +170,7 @@ def _shown_once(variables: Sequence[Variable]) -> str:
 
 def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]:
     """What to do about a file that could not be read, by what can be seen of it."""
-    unit = unit_hints.unit_of(settings)
+    unit = unit_of(settings)
     by_systemd = unit is not None and os.path.isabs(path) and variable.startswith("Z4J_")
     try:
         found = Path(path).stat()

@@ -31,6 +31,7 @@ from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.rungs.hints import set_value
+from z4j_probes.rungs.unit_hints import unit_of
 from z4j_probes.settings import Settings
 from z4j_probes.size import amount
 from z4j_probes.source import Kind
@@ -56,7 +57,7 @@ LOW_SPACE_BYTES = 32 * 1024 * 1024
 async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
     settings, uid = climb.settings, user.uid()
-    unit = unit_hints.unit_of(settings)
+    unit = unit_of(settings)
     asked_for, budget_s = settings.home or "~/.z4j", climb.time_left()
     try:
         async with asyncio.timeout(budget_s):
@@ -84,7 +85,7 @@ async def run(climb: Climb) -> ProbeResult:
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     """See how the service's own buffers begin, and count what is set aside; an agent finds out by itself."""
     settings, uid, directory = climb.settings, user.uid(), climb.directory.path
-    unit, budget_s = unit_hints.unit_of(settings), climb.time_left()
+    unit, budget_s = unit_of(settings), climb.time_left()
     own = _own_directory(settings, directory)
     try:
         async with asyncio.timeout(budget_s):
