@@ -153,5 +153,5 @@ class Climb:
 
 
 def set_deadline(deadline_s: float) -> None:
-    """For the ladder alone: when the rung that runs in this task has to have ended (monotonic clock)."""
+    """For the ladder only: when the rung that runs in this task has to have ended (monotonic clock)."""
     _deadline.set(deadline_s)

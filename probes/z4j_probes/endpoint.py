@@ -1,4 +1,4 @@
-"""Where the brain is: a brain URL taken apart, and the WebSocket endpoint that follows from it."""
+"""Where the brain is: a brain URL parsed, and the WebSocket endpoint that follows from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 
 class InvalidURL(ValueError):
-    """The text is no brain URL; the message says why, without the user information in it."""
+    """The text is not a brain URL; the message says why, without the user information in it."""
 
 
 class UnsupportedScheme(InvalidURL):
@@ -43,12 +43,12 @@ class Endpoint:
 
     @property
     def websocket_url(self) -> str:
-        """The URL that is dialled."""
+        """The URL to connect to."""
         return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.path}"
 
     @property
     def health_url(self) -> str:
-        """The page with which a brain says that it is well, to anybody."""
+        """The page with which a brain says that it is healthy, to anyone."""
         return f"{'https' if self.secure else 'http'}://{self.authority}{self.prefix}/api/v1/health"
 
     @property

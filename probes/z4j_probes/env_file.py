@@ -24,7 +24,7 @@ _ESCAPED_BARE = re.compile(r"\\([\r\n]|(.))")
 
 
 def parse_envfile(text: str) -> dict[str, str]:
-    """The variables as they are meant; a later line wins. Lines that are no assignment are passed over."""
+    """The variables as they are meant; a later line wins. Lines that assign nothing are passed over."""
     found: dict[str, str] = {}
     for line in _logical_lines(text.removeprefix("\ufeff")):
         if line.lstrip().startswith(("#", ";")):

@@ -1,4 +1,4 @@
-"""A host name, judged without asking anybody: its ASCII form, what is malformed in it, who should know it."""
+"""A host name, judged without asking anyone: its ASCII form, what is malformed in it, who should know it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from z4j_probes.endpoint import Endpoint
 _LABEL_MAX = 63
 _NAME_MAX = 253
 
-# Names under these are known to one network, cluster or machine alone, by design: RFC 6761 and RFC 8375,
+# Names under these are known to one network, cluster or machine only, by design: RFC 6761 and RFC 8375,
 # .internal (reserved by ICANN in 2024), .local (RFC 6762), and what routers and clusters hand out.
 _PRIVATE_SUFFIXES = frozenset(
     {"internal", "local", "localhost", "localdomain", "test", "home.arpa"}
     | {"lan", "home", "corp", "intranet", "private", "svc"}
 )
-# Public zones that exist in order to answer with loopback; whoever writes one means it.
+# Public zones that exist in order to answer with loopback; who writes one means it.
 _LOOPBACK_ZONES = ("localtest.me", "lvh.me", "nip.io", "sslip.io", "traefik.me", "vcap.me")
 
 
@@ -91,7 +91,7 @@ def is_nowhere(ip: str) -> bool:
 def server_name(endpoint: Endpoint) -> str:
     """The name for SNI and for the comparison with the certificate: without the root's dot, or a zone.
 
-    An interface of this machine (`fe80::1%eth0`) is no part of an address that anybody else could certify.
+    An interface of this machine (`fe80::1%eth0`) is not a part of an address that others could certify.
     """
     if endpoint.address:
         return endpoint.host.partition("%")[0]

@@ -1,6 +1,6 @@
 """An HTTP answer as data: taken from raw bytes, however odd, with what is worth showing of it.
 
-Whoever refuses a WebSocket is often no brain at all, so nothing here expects a well-behaved server.
+What refuses a WebSocket is often not a brain, so nothing here expects a well-behaved server.
 """
 
 from __future__ import annotations

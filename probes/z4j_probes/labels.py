@@ -33,7 +33,7 @@ def parse_labels(text: str) -> tuple[dict[str, str], list[str]]:
 
 
 def parse_label(text: str) -> tuple[dict[str, str], list[str]]:
-    """The same of one label alone, which may not be blank."""
+    """The same of a single label, which may not be blank."""
     if "," in text:
         return {}, [f"{text!r} contains a comma"]
     return _collect([text])

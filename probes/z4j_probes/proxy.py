@@ -22,7 +22,7 @@ _MISTAKES = (
 
 
 class InvalidProxy(ValueError):
-    """The variable's value is no proxy URL that can be used; the message says why, without credentials."""
+    """The variable's value is not a proxy URL that can be used; the message says why, without credentials."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reading a file that somebody named: a secret, settings. It may be anything, and need not answer.
+"""Reading a file that someone named: a secret, settings. It may be anything, and need not answer.
 
 A FIFO without a writer, a terminal and a network mount that has died never answer, and /dev/zero never stops.
 None of them may hang a doctor or, worse, the service that makes an agent.

@@ -31,7 +31,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself, for the wire alone."""
+        """The value itself, for the wire only."""
         return self._value
 
     def __repr__(self) -> str:
@@ -73,8 +73,8 @@ class Redactor:
     def excerpt(self, text: str, *, cut: bool = False) -> str:
         """The beginning of a foreign text, on one line, printable characters only.
 
-        Secrets go first: cutting before that could leave half of one, which nothing would recognise. Where
-        somebody else has `cut` it, or its rest has not arrived, an end that begins a secret goes as well.
+        Secrets go first: cutting before that could leave half of one, which nothing would recognize. Where
+        another has `cut` it, or its rest has not arrived, an end that begins a secret goes as well.
         """
         text = self.text(text)
         if cut:

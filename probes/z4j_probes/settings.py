@@ -34,7 +34,7 @@ class Settings:
     `acting_as` is set where this process acts as that service.
     """
 
-    brain_url: str | None = field(default=None, repr=False)  # somebody may have put a password into it
+    brain_url: str | None = field(default=None, repr=False)  # someone may have put a password into it
     token: Secret | None = None
     project_id: str = "default"
     agent_name: str = ""

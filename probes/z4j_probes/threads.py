@@ -65,7 +65,7 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
             error = exc
         try:
             loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:  # the loop has closed: nobody waits any more
+        except RuntimeError:  # the loop has closed: no one waits any more
             return
 
     _start(work)

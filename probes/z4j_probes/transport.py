@@ -26,7 +26,7 @@ _connected: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 class HoldingProtocol(asyncio.Protocol):
-    """Keeps what arrives, and how the connection ended, until somebody else takes the transport over."""
+    """Keeps what arrives, and how the connection ended, until another takes the transport over."""
 
     def __init__(self) -> None:
         self.received = bytearray()

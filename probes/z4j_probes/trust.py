@@ -1,6 +1,6 @@
 """The trust store: which certificate authorities the runtime believes, and which files they came from.
 
-Z4J_CA_FILE alone where it is named. Else SSL_CERT_FILE and SSL_CERT_DIR as OpenSSL reads them: each replaces
+Only Z4J_CA_FILE where it is named. Else SSL_CERT_FILE and SSL_CERT_DIR as OpenSSL reads them: each replaces
 the default of its kind. Else the operating system's (a company's own root is there: OpenSSL's files, on
 Windows the certificate store, on macOS the keychains) together with certifi's bundle (slim containers have no
 other).
@@ -65,7 +65,7 @@ class TrustStore:
 
     @property
     def disappointing(self) -> tuple[TrustSource, ...]:
-        """The sources that somebody named and that hold nothing."""
+        """The sources that someone named and that hold nothing."""
         return tuple(source for source in self.sources if source.named and source.problem)
 
     def describe(self) -> list[str]:
@@ -76,7 +76,7 @@ class TrustStore:
 def load_trust(settings: Settings) -> TrustStore:
     """Build the context of the runtime. Reads a few hundred certificates (some 40 ms): call it in a thread.
 
-    A new one for each climb: an agent that climbs again sees a CA file that was mended meanwhile.
+    A new one for each climb: an agent that climbs again sees a CA file that was fixed meanwhile.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -184,7 +184,7 @@ class Session:
             for frame in self._live.pending:
                 await self._handle(frame)
             while True:
-                # errors too: what anybody on the path can write is no reason to do or to forget anything
+                # errors too: what anyone on the path can write is no reason to do or to forget anything
                 await self._handle(self._live.verifier.verify(await self._websocket.recv()))
         except ConnectionClosed as exc:
             raise SessionOver(self._why_closed(exc)) from None

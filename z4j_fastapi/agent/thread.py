@@ -37,7 +37,7 @@ LINGER_S = 0.05
 # A look that was asked for this long ago does not come: a signal handler raised before it was asked for, or
 # that loop has ended. Not much less, or they would pile up in a loop that waits for a disk.
 FORGOTTEN_S = 5.0
-# What a disk gets at the least: a host that waits for nothing does not mean memory alone.
+# What a disk gets at the least: a host that waits for nothing does not mean memory only.
 _DISK_S = 0.5
 # On top of the shutdown budget, for the thread itself, before the host goes on without waiting for it.
 _GRACE_S = 1.0

@@ -39,7 +39,7 @@ class World:
     """Where a service lives, as open descriptors; None and nothing where it is where we are.
 
     A pid namespace is entered by being born in it; `user` comes last, since root of this machine may enter
-    all the others, and whoever is in there not. `root` and `directory` are the service's own, whatever way
+    all the others, and a process in there may not. `root` and `directory` are the service's own, whatever way
     leads there.
     """
 
@@ -127,7 +127,7 @@ def _fork(pids: int | None) -> int:
     except OSError as exc:  # its namespace is dying, or root is not root here
         raise CannotActAs(f"can't enter its namespaces: {exc.strerror} ({exc.filename or 'fork'})") from exc
     finally:
-        if child != 0:  # whoever is born in there has no way out
+        if child != 0:  # what is born in there has no way out
             linux.enter_namespace(own)
         os.close(own)
 
@@ -158,7 +158,7 @@ def _be(service: Service, act: Callable[[], Mapping[str, Any]], writer: int) -> 
         linux.end_with_parent()
         _leave_the_terminal(keep={writer, *service.world.descriptors()})
         run_as(service)
-        linux.end_with_parent()  # again: whoever changes its user is forgotten there
+        linux.end_with_parent()  # again: a change of user makes the kernel forget it
         said = act()
     except OSError as exc:
         hint = (
@@ -166,7 +166,7 @@ def _be(service: Service, act: Callable[[], Mapping[str, Any]], writer: int) -> 
         )
         said = {"error": f"{exc.strerror or exc} ({exc.filename or 'as root'}){hint}"}
     except BaseException as exc:
-        said = {"error": type(exc).__name__}  # not what it says: that has been redacted by nobody
+        said = {"error": type(exc).__name__}  # not what it says: nothing has redacted that
     with contextlib.suppress(OSError), open(writer, "w", encoding="utf-8") as pipe:
         json.dump(said, pipe)
     os._exit(0)  # the parent's buffers and exit handlers are the parent's

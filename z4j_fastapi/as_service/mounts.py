@@ -1,6 +1,6 @@
 """Directories that systemd would hand to a service, in mounts of this process's own: the machine keeps its.
 
-`linux.unshare_mounts()` comes first; everything here is then seen by this process and its children alone.
+`linux.unshare_mounts()` comes first; everything here is then seen by only this process and its children.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def enter_namespace(descriptor: int) -> None:
 
 
 def unshare_mounts() -> None:
-    """Have mounts of our own, of which nobody else hears."""
+    """Have mounts of our own, which no other process sees."""
     _check(_libc.unshare(_CLONE_NEWNS), "unshare")
     _mount("none", "/", None, _MS_PRIVATE | _MS_REC, "")
 
@@ -75,7 +75,7 @@ def bound_capabilities(kept: int) -> None:
     """Never again have others than these, whatever is executed."""
     for capability in range(_LAST_CAPABILITY + 1):
         if not kept >> capability & 1:
-            # EINVAL: this kernel has no such capability, so nobody has it
+            # EINVAL: this kernel has no such capability, so no process has it
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
@@ -85,7 +85,7 @@ def end_with_parent() -> None:
 
 
 def lock_down() -> None:
-    """Gain nothing by executing a set-user-ID program, and be looked into by nobody of the same user."""
+    """Gain nothing by executing a set-user-ID program, and let no process of the same user look inside."""
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
 

@@ -66,7 +66,7 @@ def unwatch(buffer: Forkable) -> None:
 
 @contextlib.contextmanager
 def inside() -> Iterator[None]:
-    """While SQLite is used by what nobody watches: a fork waits for the end, and lets no other begin."""
+    """While SQLite is used by what nothing watches: a fork waits for the end, and lets no other begin."""
     global _inside
     with _entry, _left:
         _inside += 1

@@ -12,7 +12,7 @@ from z4j_fastapi.reports import FORMATS
 
 _FORMATS_HELP = f"One of: {', '.join(FORMATS)}."
 
-# Plain help and no traceback in boxes: rich alone would cost more time than a whole climb.
+# Plain help and no traceback in boxes: rich by itself would cost more time than a whole climb.
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -354,7 +354,7 @@ def dev_brain(
         str, typer.Option("--agent-name", metavar="NAME", help="The name of the agent to create.")
     ] = "dev",
 ) -> None:
-    """Serve a throw-away brain."""
+    """Serve a dev brain."""
     from z4j_fastapi.cli.dev_brain import run
 
     raise typer.Exit(run(port=port, env_file=env_file, agent_name=agent_name))

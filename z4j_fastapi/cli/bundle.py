@@ -1,4 +1,4 @@
-"""`doctor --bundle`: what whoever helps needs to know, in one file that may be shown to everybody.
+"""`doctor --bundle`: what a helper needs to know, in one file that may be shown to anyone.
 
 A zip of small texts: the report, the settings with their sources, versions, and facts about this process, its
 resolver, its proxies and its trust store. Of the environment it has names, and values only where they are

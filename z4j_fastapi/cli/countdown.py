@@ -1,6 +1,6 @@
 """`--wait` in words: what is still missing, and on a terminal a line that counts down beside it.
 
-Reasons go to stderr, a line each, where a log keeps them. The counting line is for a terminal alone, and
+Reasons go to stderr, a line each, where a log keeps them. The counting line is for a terminal only, and
 wipes itself out before anything else is said.
 """
 

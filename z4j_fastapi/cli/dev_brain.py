@@ -1,4 +1,4 @@
-"""`dev-brain`: a throw-away brain at a terminal, and the settings that lead to it."""
+"""`dev-brain`: a dev brain at a terminal, and the settings that lead to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from z4j_fastapi.signals import run_interruptible
 from z4j_probes.invocation import program
 from z4j_probes.portable import commands
 
-# Readable by its owner alone: it holds the token.
+# Readable by its owner only: it holds the token.
 _PRIVATE = 0o600
 
 

@@ -1,4 +1,4 @@
-"""`doctor`: climb the ladder, say what was found, and let go."""
+"""`doctor`: climb the ladder, say what was found, and disconnect."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class _Doctor:
         return self._options.pid is not None or self._options.unit is not None
 
     def _climb(self, *, budget_s: float | None = None) -> Report:
-        """One climb that nobody watches, as whom the options say."""
+        """One climb that no one watches, as the user that the options name."""
         if not self._is_stand_in:
             report = climb_once(partial(self._ladder, budget_s=budget_s))
             return self._with_worker(report, sys.executable)

@@ -75,7 +75,7 @@ def climb_until_green(
 
 
 def climb_forever(climb: Callable[[], Report], every_s: float, show: Callable[[Report], bool]) -> Report:
-    """Climb and show the report, at that interval, until Ctrl-C or nobody looks any more; the last report."""
+    """Climb and show the report, at that interval, until Ctrl-C or no one looks any more; the last report."""
     while True:
         started_s = time.monotonic()
         report = climb()

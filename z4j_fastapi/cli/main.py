@@ -109,7 +109,7 @@ def _expected(complaint: str) -> str:
 
 
 def _refuse_secrets(arguments: list[str]) -> None:
-    """Whoever passes a secret as an argument shows it to all users of the machine: say where it belongs."""
+    """A secret that is passed as an argument is shown to all users of the machine: say where it belongs."""
     for argument in arguments:
         option = argument.partition("=")[0]
         if option in ("--token", "--hmac-secret"):
@@ -140,7 +140,7 @@ def _without_verdict(code: int) -> int:
     from z4j_fastapi.reports.nagios import UNKNOWN, verdict
 
     reason = {EXIT_USAGE: "invalid command line", EXIT_INTERRUPTED: "interrupted"}
-    with contextlib.suppress(OSError):  # there is nobody to tell
+    with contextlib.suppress(OSError):  # there is no one to tell
         streams.write_stdout(
             verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)") + "\n"
         )

@@ -66,7 +66,7 @@ def write_file(path: Path, content: str | bytes, *, mode: int | None = None) -> 
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            with interruptible():  # nobody may be reading there
+            with interruptible():  # no one may be reading there
                 path.write_bytes(data)
         else:
             target = path.resolve()

@@ -51,7 +51,7 @@ def write_stdout(text: str) -> None:
     if sys.stdout is None:  # it was closed
         return
     try:
-        # a reader that has stopped reading keeps nobody; what came while the report was made does not cost it
+        # a reader that has stopped reading holds up nothing; a signal during the report does not cost it
         with last_word(_LAST_WORD_S) if has_come() else interruptible():
             _print(sys.stdout, text)
     except BrokenPipeError:
@@ -82,7 +82,7 @@ def stdout_encoding() -> str:
 
 
 def has_reader() -> bool:
-    """False once it has turned out that nobody reads stdout any more."""
+    """False once it has turned out that no one reads stdout any more."""
     return not _readerless
 
 

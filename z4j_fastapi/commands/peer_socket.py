@@ -2,8 +2,8 @@
 
 `<state>/peers/<pid>-<random>.sock`: one question and one answer for each connection, a JSON object on a line.
 It has its mode before it listens and its name after that: what can be found and does not listen has been left
-behind by a process that was killed, and whoever finds it removes it. Only the same user is answered, by
-SO_PEERCRED; a system without that (Windows, macOS) has none of this.
+behind by a process that was killed, and the next one to find it removes it. Only the same user is answered,
+by SO_PEERCRED; a system without that (Windows, macOS) has none of this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may connect: projects, the agents minted in them, and the tokens that prove it."""
+"""Who may connect: projects, the agents created in them, and the tokens that prove it."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Observations:
             command.acknowledged = True
 
     def notify(self) -> None:
-        """Something was recorded: wake whoever waits."""
+        """Something was recorded: wake those who wait."""
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""The worker's own schedules at an embedded brain: who is asked for them, and what its page shows."""
+"""The worker's own schedules at a dev brain: who is asked for them, and what its page shows."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class AgentSession:
         self.engines: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Talk until the connection is over. Whoever breaks the protocol is told so by a close code."""
+        """Talk until the connection is over. A breach of the protocol is answered by a close code."""
         try:
             await self._converse()
         except _EndConnection as end:

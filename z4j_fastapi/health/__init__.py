@@ -5,7 +5,7 @@
 
 | route | answer | open to |
 | --- | --- | --- |
-| `GET /ready` | 200 while the agent is online, else 503; JSON with state and code | everybody |
+| `GET /ready` | 200 while the agent is online, else 503; JSON with state and code | everyone |
 | `GET /status` | the agent's status with its last report, as JSON, and `agents` | whom `authorize` lets in |
 | `GET /metrics` | all agents of this service on this host, for Prometheus | whom `authorize` lets in |
 | `GET /` | the same as a page for people, with a button for the doctor | whom `authorize` lets in |

@@ -163,7 +163,7 @@ class _HealthApp:
         return as_json(200, report.to_dict(), **({"retry-after": str(rests_s)} if rests_s else {}))
 
     async def _page(self, agent: Z4JAgent, scope: Scope) -> Answer:
-        # relative, since a proxy may have cut off a part of the path that nobody told us of
+        # relative, since a proxy may have cut off a part of the path that we were not told of
         path = str(scope["path"])
         action = "doctor" if path.endswith("/") else f"{path.rpartition('/')[2]}/doctor"
         status, doctor = agent.status, self._doctor

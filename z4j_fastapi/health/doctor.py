@@ -11,7 +11,7 @@ from z4j_probes.threads import in_daemon_thread
 
 
 class ResidentDoctor:
-    """Runs one at a time: whoever comes meanwhile waits for the same report."""
+    """Runs one at a time: a request that comes meanwhile waits for the same report."""
 
     def __init__(self, every_s: float) -> None:
         self.last: Report | None = None
@@ -44,7 +44,7 @@ class ResidentDoctor:
 
 
 def _retrieve(run: asyncio.Task[Report]) -> None:
-    # Whoever waits is told what went wrong. Where everybody has left, the next to ask finds out.
+    # Those who wait are told what went wrong. Where all have left, the next to ask finds out.
     if not run.cancelled():
         run.exception()
 

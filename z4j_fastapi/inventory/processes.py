@@ -19,7 +19,7 @@ from z4j_probes.invocation import MODULE, as_started
 from z4j_probes.portable import processes
 from z4j_probes.systemd_unit import unit_in
 
-# Any of these is a sign that somebody means the process to have an agent.
+# Any of these is a sign that someone means the process to have an agent.
 _SIGNS = ("Z4J_BRAIN_URL", "Z4J_TOKEN", "Z4J_TOKEN_FILE", "Z4J_HMAC_SECRET", "Z4J_HMAC_SECRET_FILE")
 _NEEDED = (
     ("Z4J_BRAIN_URL",),

@@ -22,7 +22,7 @@ from z4j_fastapi.reports.wording import (
 )
 from z4j_probes.result import ProbeResult, Report, Status
 
-# The shapes differ, not only the colours. Paths in a square of 24.
+# The shapes differ, not only the colors. Paths in a square of 24.
 _SHAPES = {
     Status.PASS: "M7.5 12.5l3 3 6-7",
     Status.WARN: "M12 7v6M12 16.75v.1",
@@ -129,7 +129,7 @@ def _settings(report: Report) -> str:
 
 
 def _tone(report: Report) -> str:
-    """The colour of the whole, by the name of a status."""
+    """The color of the whole, by the name of a status."""
     if not report.ok:
         return "fail"
     return "warn" if report.summary["warn"] else "pass"

@@ -229,7 +229,7 @@ class ScheduleDesk:
 
 
 async def _within(future: asyncio.Future[T], seconds: float) -> T:
-    """Its result. No asyncio.timeout: before 3.11.3 that may end as a cancellation nobody asked for."""
+    """Its result. No asyncio.timeout: before 3.11.3 that may end as a cancellation that no one asked for."""
     try:
         await asyncio.wait({future}, timeout=seconds)
     finally:

@@ -76,7 +76,7 @@ class TaskRun:
         self._emit_exception(EventKind.TASK_REVOKED, exc)
 
     def rejected(self, exc: BaseException) -> None:
-        """It refused its own message. To a brain that alone ends nothing, so it has failed, too."""
+        """It refused its own message. To a brain that by itself ends nothing, so it has failed, too."""
         self._emit_exception(EventKind.TASK_REJECTED, exc)
         self.failed(exc)
 

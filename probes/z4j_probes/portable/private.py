@@ -64,7 +64,7 @@ def close_new_file(path: Path) -> None:
 
 
 def objection_to_private(path: Path) -> str:
-    """What speaks against it as a directory of this user's alone; empty if nothing does. Raises OSError."""
+    """What speaks against it as a directory of only this user's; empty if nothing does. Raises OSError."""
     found = path.lstat()
     if files.is_link(path):
         return "is a symbolic link"
@@ -156,7 +156,7 @@ if sys.platform == "win32":
             _free(descriptor, text)
 
     def _own_list(inherited: str = "") -> str:
-        """A list of the system, administrators, and this user, who alone may do anything there."""
+        """A list of the system, administrators, and this user: no one else may do anything there."""
         return "D:P" + "".join(f"(A;{inherited};FA;;;{sid})" for sid in ("SY", "BA", _own_sid()))
 
     def _set_acl(path: str, sddl: str) -> None:

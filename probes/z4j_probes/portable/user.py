@@ -57,7 +57,7 @@ def full() -> str:
 
 
 def name() -> str:
-    """The name alone: `app`, or `uid 12345` for one that has none."""
+    """Only the name: `app`, or `uid 12345` for one that has none."""
     number = uid()
     return _login() if number is None else name_of(number) or f"uid {number}"
 

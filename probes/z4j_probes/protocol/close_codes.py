@@ -30,7 +30,7 @@ class CloseCode(IntEnum):
     REVOKED = 4003
     """The token was revoked, or its project archived, while connected."""
     MALFORMED = 4400
-    """The first frame was no hello, or a later one is no frame."""
+    """The first frame was not a hello, or a later one is not a frame."""
     TOKEN_REJECTED = 4401
     FORBIDDEN = 4403
     """Before hello_ack: this address is not allowed. After it: a frame failed verification."""

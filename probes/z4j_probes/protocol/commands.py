@@ -1,6 +1,6 @@
 """What a brain asks of an agent: `command` payloads as typed, bounded data.
 
-A command comes from whoever can use the dashboard, so its ids and names are data and nothing else: text of
+A command comes from anyone who can use the dashboard, so its ids and names are data and nothing else: text of
 bounded length on one line. What is not is refused here, before anything looks at it. `read_command` is the
 agent's half; `target_and_parameters` the brain's, which a dev brain uses. Both are held against frames that
 were recorded from a real brain.

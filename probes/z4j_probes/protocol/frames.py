@@ -226,7 +226,7 @@ def _integer(source: Mapping[str, Any], key: str) -> int:
 
 def _positive(source: Mapping[str, Any], key: str) -> float:
     value = source.get(key)
-    # 1e400 parses as infinity, which is no interval to wait for.
+    # 1e400 parses as infinity, which is not an interval to wait for.
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 2**53:
         raise ProtocolError(f"'{key}' is missing or not a positive number")
     return value

@@ -150,7 +150,7 @@ class FrameVerifier:
     def verify(self, raw: str | bytes) -> dict[str, Any]:
         """The frame, parsed and genuine.
 
-        FrameRejected says which check it failed; a message that is no frame at all is a ProtocolError.
+        FrameRejected says which check it failed; a message that is not a frame is a ProtocolError.
         A frame that is refused changes nothing: forgeries can't advance the sequence or fill the memory.
         """
         frame = parse(raw)

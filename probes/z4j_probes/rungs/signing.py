@@ -29,7 +29,7 @@ from z4j_probes.rungs.delivered import refuse_delivered
 from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
 from z4j_probes.rungs.hints import set_missing
 
-# A third of what is allowed: a clock that drifts gets there within weeks, and nobody watches it.
+# A third of what is allowed: a clock that drifts gets there within weeks, and no one watches it.
 WARN_CLOCK_SKEW_S = 20.0
 
 
@@ -103,7 +103,7 @@ async def _acknowledgement(
 
 
 def _is_acknowledgement(raw: bytes, frame_id: str) -> bool:
-    """Whether this is our acknowledgement, whoever sends it."""
+    """Whether this is our acknowledgement, from any sender."""
     try:
         return _acknowledges(parse(raw), frame_id)
     except ProtocolError:

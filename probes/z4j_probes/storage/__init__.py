@@ -1,6 +1,6 @@
 """The state directory: choosing it, moving it, and what is kept in it.
 
-All of it is synchronous and standard library alone; asynchronous callers run it in a thread.
+All of it is synchronous and standard library only; asynchronous callers run it in a thread.
 `directory` chooses, `database` opens SQLite files, `faults` names what went wrong, `names` derives
 the stable names, `hello` remembers what the agent on this machine said last. `status_files` says what each
 agent process does now, and is loaded only where that is asked for.

@@ -1,4 +1,4 @@
-"""SQLite files in the state directory: opening one for this process alone, and proving that one works."""
+"""SQLite files in the state directory: opening one for only this process, and proving that one works."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """An SQLite WAL database that is locked by this connection until it is closed or the process ends.
 
     Exclusive locking keeps the WAL's index in this process's memory: no `-shm` file, so it works on network
-    file systems too, and commits are faster. Waits for nobody: a lock that is taken is `buffer.locked`.
+    file systems too, and commits are faster. Does not wait: a lock that is taken is `buffer.locked`.
     The connection may be used from any thread, by one at a time, and is in autocommit mode.
     """
     create_private(path)
@@ -115,7 +115,7 @@ def damaged(directory: Path) -> tuple[Path, bytes] | None:
                 start = file.read(len(_MAGIC))
             if start and start != _MAGIC:
                 return path, start
-    except OSError:  # not this user's, or just gone: whoever opens it will say so
+    except OSError:  # not this user's, or just gone: the next to open it will say so
         return None
     return None
 

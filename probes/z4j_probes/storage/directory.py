@@ -88,7 +88,7 @@ def private_directory(parent: Path, name: str) -> Path:
     """`parent/name`, made with mode 0700 if it is not there.
 
     One that is ours is closed to others again: a kubelet opens a volume to its fsGroup at every mount, all of
-    it. One that is somebody else's is refused.
+    it. One that is another user's is refused.
     """
     path = parent / name
     _make(path, parents=False)
@@ -138,7 +138,7 @@ def _require_safe(path: Path) -> None:
     """Refuse a directory in which another user could exchange what we put there.
 
     A volume that is mounted at exactly this path is its machine's business: Kubernetes makes emptyDir
-    0777, and a bind mount belongs to whoever owns it outside of the container.
+    0777, and a bind mount belongs to the user that owns it outside of the container.
     """
     try:
         objection = "" if os.path.ismount(path) else private.objection_to_shared(path)
@@ -155,7 +155,7 @@ def _require_private(path: Path) -> None:
 
 
 def _objection_to_private(path: Path) -> str:
-    """What speaks against `path` as a directory of ours alone; empty if nothing does."""
+    """What speaks against `path` as a directory of only ours; empty if nothing does."""
     try:
         return private.objection_to_private(path)
     except OSError as exc:
@@ -181,7 +181,7 @@ def _private_place(temporary: Path) -> tuple[Path, str]:
     path, refused = temporary / usual, ""
     try:
         _make(path, parents=False)
-        _require_private(path)  # not closed first: whoever could write it may have prepared it
+        _require_private(path)  # not closed first: a user that could write it may have prepared it
     except StorageError as exc:
         if exc.code not in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY):
             raise

@@ -7,8 +7,8 @@ how the service's own buffers begin. No agent's buffer is written or locked.
 Codes: ok, relocated, wrong_user, unwritable, not_a_directory, read_only, disk_full, unsafe_directory,
 corrupt, locked, low_space, timeout.
 
-Whoever climbs with a buffer of its own open in a directory leaves that in the climb: it is proof enough, and
-a fleet that reconnects is spared a dozen fsyncs each time.
+An agent with a buffer of its own open in a directory leaves that in the climb: it is proof enough, and a
+fleet that reconnects is spared a dozen fsyncs each time.
 
 Leaves the state directory, also where it turned out to be of no use: names are derived from it.
 """
@@ -50,7 +50,7 @@ from z4j_probes.storage.faults import NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITA
 from z4j_probes.systemd_unit import ServiceUnit
 from z4j_probes.threads import in_daemon_thread
 
-# Minutes of a busy worker's events. Not more: a warning on every small volume is one that nobody reads.
+# Minutes of a busy worker's events. Not more: a warning on every small volume is one that no one reads.
 LOW_SPACE_BYTES = 32 * 1024 * 1024
 
 
@@ -227,7 +227,7 @@ def _is_out_of_reach(path: str) -> bool:
 
 
 def _may_be_taken(path: str, uid: int | None, *, home_is_set: bool) -> bool:
-    """Whether a chown would take the directory from nobody: in another user's home it may be in use."""
+    """Whether a chown would take the directory from no one: in another user's home it may be in use."""
     owner = os.stat(path).st_uid
     return (
         uid is None

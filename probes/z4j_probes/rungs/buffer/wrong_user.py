@@ -14,7 +14,7 @@ from z4j_probes.result import ProbeResult, Step
 
 
 def owner_of(path: str | None) -> str | None:
-    """The name, or else the uid, of whoever but root owns the path."""
+    """The name, or else the uid, of the path's owner, unless that is root."""
     try:
         uid = os.stat(path or "").st_uid
     except OSError:
@@ -26,8 +26,8 @@ def owner_of(path: str | None) -> str | None:
 def owner_above(path: str) -> str | None:
     """The same of the directory that `path` would have to be made in; None where it is there already.
 
-    What root made there would be in the service's way. A volume is excused: it belongs to whoever owns it
-    outside of the container.
+    What root made there would be in the service's way. A volume is excused: it belongs to the
+    user that owns it outside of the container.
     """
     if os.path.lexists(path):
         return None

@@ -9,14 +9,14 @@ from z4j_probes.variables import VARIABLES
 # Z4J_PROJECT and Z4J_TOKN are close enough; Z4J_SECRET, a brain's own setting, is not.
 _CLOSE = 0.75
 _A_BRAINS_OWN = ("Z4J_SECRET",)
-# Words that one variable alone has: Z4J_HMAC_KEY.
+# Words that only one variable has: Z4J_HMAC_KEY.
 _TELLING = frozenset({"HMAC"})
 
 READ = frozenset(v.name for v in VARIABLES) | frozenset(v.file_name for v in VARIABLES if v.secret)
 
 
 def unread(environ: Iterable[str]) -> list[str]:
-    """The names that look like ours and that nothing reads; a lower-case one is read by nobody either."""
+    """The names that look like ours and that nothing reads; a lower-case one is not read either."""
     return sorted(n for n in environ if n.upper().startswith(("Z4J", "Z4_")) and n not in READ)
 
 

@@ -1,7 +1,7 @@
 """What the name servers themselves say of a name: evidence beside the system resolver's verdict.
 
 Every server of resolv.conf is asked at once, for the name as it stands and for what the search list makes
-of it. dnspython does the wire, and is imported only here, only when somebody asks.
+of it. dnspython does the wire, and is imported only here, only when it is asked.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _STRENGTH = (
 class Answer:
     """What one server said of one name; `note` is the error behind `unreachable`.
 
-    `unanswered` are the record types to which it said nothing: a server that drops AAAA alone makes the
+    `unanswered` are the record types to which it said nothing: a server that drops only AAAA makes the
     C library wait as long as a dead one. `failed` are those that it answered with SERVFAIL: where that is
     AAAA alone, glibc takes the A record, and musl (Alpine) fails. `alias` is where a CNAME leads, `filtered`
     why a server withholds an answer (RFC 8914).
@@ -215,7 +215,7 @@ async def _query(server: str, port: int, name: str, kind: str, timeout_s: float)
     import dns.rcode
 
     async def ask_once(query: dns.message.Message) -> dns.message.Message:
-        # errors are ignored, not believed: anybody can send a datagram that looks like a bad answer
+        # errors are ignored, not believed: anyone can send a datagram that looks like a bad answer
         reply, _ = await dns.asyncquery.udp_with_fallback(
             query, server, port=port, timeout=timeout_s, ignore_unexpected=True, ignore_errors=True
         )

@@ -1,4 +1,4 @@
-"""Does the host that will be dialled resolve, the way the runtime resolves it?
+"""Does the host to connect to resolve, the way the runtime resolves it?
 
 The host is the proxy's where there is a proxy, since that one resolves the brain's name, and else the
 brain's. Truth is the system resolver: hosts file, search list and all, as every client on this machine
@@ -49,7 +49,7 @@ _SHARE = 0.9
 
 
 async def run(climb: Climb) -> ProbeResult:
-    """Resolve the host that will be dialled, and leave its addresses."""
+    """Resolve the host to connect to, and leave its addresses."""
     proxy = climb.proxy
     host, port = (proxy.host, proxy.port) if proxy else (climb.endpoint.host, climb.endpoint.port)
     details: dict[str, Any] = {"host": host}

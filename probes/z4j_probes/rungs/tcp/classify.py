@@ -45,7 +45,7 @@ def code_of(attempt: Attempt) -> str | None:
 
 
 def classify(attempts: Sequence[Attempt]) -> str:
-    """The code for a race that nobody won."""
+    """The code for a race that no address won."""
     tried = [attempt for attempt in attempts if attempt.outcome is not Outcome.NOT_TRIED]
     found = {code_of(attempt) for attempt in tried or attempts}
     return next((code for code in _ORDER if code in found), "tcp.unexpected")
@@ -91,7 +91,7 @@ def describe(attempts: Iterable[Attempt]) -> str:
 
 
 def summarize(code: str, attempts: Iterable[Attempt]) -> str:
-    """What the row says of a race that nobody won: the cause, and which addresses had it; empty for none."""
+    """What the row says of a race that none won: the cause, and which addresses had it; empty for none."""
     fell = [attempt for attempt in attempts if code_of(attempt) == code]
     if not fell:
         return ""

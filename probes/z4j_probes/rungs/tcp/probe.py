@@ -251,7 +251,7 @@ def _or_http_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
 
 
 def _or_no_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
-    """With another hint where somebody wanted to go around the proxy, and wrote it so that nobody does."""
+    """With another hint where the proxy was to be bypassed, and NO_PROXY has it in a form that does not."""
     hint = no_proxy_hint(climb.endpoint, climb.settings.environ)
     return replace(failure, steps=(Step(hint),)) if hint else failure
 
@@ -296,7 +296,7 @@ def _silent_proxy(climb: Climb, proxy: Proxy, waited_s: float) -> ProbeResult:
     from z4j_probes.rungs import tunnel
 
     if proxy.secure and climb.transport.get_extra_info("sslcontext") is None:
-        # a proxy in the clear takes our greeting for the beginning of a line, and waits for its end
+        # an unencrypted proxy takes our greeting for the beginning of a line, and waits for its end
         return _no_tls(proxy, TimeoutError(f"no answer within {waited_s:.3g} s"))
     return outcome(
         "tcp.timeout",

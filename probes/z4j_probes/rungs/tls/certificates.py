@@ -68,7 +68,7 @@ class Certificate:
 def read_all(ders: Iterable[bytes]) -> tuple[Certificate, ...]:
     """The certificates, without those that can't be read at all."""
     found = []
-    with warnings.catch_warnings(action="ignore"):  # of oddities in roots that nobody here has made
+    with warnings.catch_warnings(action="ignore"):  # of oddities in roots that no one here has made
         for der in ders:
             try:
                 found.append(_read(der))
@@ -89,7 +89,7 @@ def issuing_path(chain: Sequence[Certificate]) -> tuple[Certificate, ...]:
 
 
 def strict_faults(ders: Sequence[bytes]) -> list[str]:
-    """What OpenSSL refuses in a chain under X509_STRICT alone (RFC 5280 §4.2.1): leaf to root."""
+    """What OpenSSL refuses in a chain only under X509_STRICT (RFC 5280 §4.2.1): leaf to root."""
     from cryptography import x509
 
     faults = []

@@ -44,7 +44,7 @@ VERIFY_CODES = {
     67: "tls.weak",  # CA_KEY_TOO_SMALL
     68: "tls.weak",  # CA_MD_TOO_WEAK
     79: "tls.wrong_purpose",  # INVALID_CA
-    # X509_V_FLAG_X509_STRICT alone finds these, from PATHLEN_INVALID_FOR_NON_CA to EC_KEY_EXPLICIT_PARAMS:
+    # Only X509_V_FLAG_X509_STRICT finds these, from PATHLEN_INVALID_FOR_NON_CA to EC_KEY_EXPLICIT_PARAMS:
     # 85 no authority key identifier, 86 no subject key identifier, 89 basicConstraints not critical,
     # 92 a CA without keyUsage
     **dict.fromkeys(range(80, 95), "tls.not_strict"),
@@ -205,7 +205,7 @@ def _why_unknown(evidence: Evidence) -> str:
 
 
 def _lacks_intermediate(path: Sequence[Certificate], roots: Sequence[Certificate]) -> bool:
-    """Whether the leaf came alone, though it bears signs that its issuer is an intermediate.
+    """Whether only the leaf came, though it bears signs that its issuer is an intermediate.
 
     Signs: a public CA issued it (roots of public CAs issue no leaves), it says where its issuer's certificate
     can be had, or an organization issued it whose root is trusted. Where a trusted root has the very

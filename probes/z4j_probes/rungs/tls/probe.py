@@ -40,7 +40,7 @@ from z4j_probes.trust import TrustStore, load_trust
 # Most say so at once (with a session ticket or an alert); one that says nothing is not waited for.
 SETTLE_S = 0.5
 # Let's Encrypt renews at a third of the lifetime; a fifth says that it should have happened. Never for
-# certificates that live longer and still have two weeks: nobody acts on a warning months ahead.
+# certificates that live longer and still have two weeks: no one acts on a warning months ahead.
 SOON = timedelta(days=14)
 SOON_FRACTION = 0.2
 
@@ -87,7 +87,7 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     if not faults:
         return result
     details = {**result.details, "strict_faults": faults}
-    if result.code != "tls.ok":  # that it runs out comes first
+    if result.code != "tls.ok":  # that it expires comes first
         return replace(result, details=details)
     message = f"verifies here, but Python 3.13 and later would refuse it: {'; '.join(faults)}"
     headline = "Python 3.13 and later would refuse the certificate"

@@ -5,7 +5,7 @@ instead of one: a banner, a TLS alert, an end, nothing. Leaves an open WebSocket
 `codes/websocket.py`.
 
 The request is sent and the head of the answer read as plain bytes, because a library that expects a brain
-keeps nothing of what anybody else says. A WebSocket connection takes over once the answer is 101. It sends no
+keeps nothing of what other servers say. A WebSocket connection takes over once the answer is 101. It sends no
 keepalive pings: whoever keeps the session starts them (`start_keepalive`), a doctor is gone before the first.
 """
 
@@ -34,7 +34,7 @@ from z4j_probes.rungs.origin import naming_origin
 from z4j_probes.transport import HELD_MAX_BYTES
 
 SWITCHING_PROTOCOLS = 101
-# The page of whoever refused is worth a short wait, and no more of it than shows whose page it is.
+# The page of the server that refused is worth a short wait, and no more of it than shows whose page it is.
 BODY_S = 0.5
 BODY_BYTES = 4096
 

@@ -64,7 +64,7 @@ def _was_asked_for_a_page(answer: Answer) -> bool:
 
 
 def banner(received: bytes) -> tuple[str, str]:
-    """The code for first bytes that are no HTTP, and what kind of server says them."""
+    """The code for first bytes that are not HTTP, and what kind of server says them."""
     if received.startswith(_TLS_RECORDS):
         return "websocket.tls_expected", "speaks TLS, and was spoken to in plain HTTP"
     if len(received) >= 9 and received[3] == _HTTP2_SETTINGS and received[5:9] == b"\0\0\0\0":
