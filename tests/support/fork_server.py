@@ -1,8 +1,8 @@
 """A process that has loaded the package once, and forks for each run: `python -m` without its start.
 
 Tests start the command line by the hundred, and most of what each start costs is imports. A run here is a
-process of its own, with an environment, a directory, and streams of its own, and ends as an interpreter ends.
-What a run imports, and when, it does not show: tests of that start an interpreter.
+process of its own, with an environment, a directory, and streams of its own. What a run imports, and how an
+interpreter ends, it does not show: tests of that start one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import functools
 import gc
 import json
+import multiprocessing.connection
 import os
 import selectors
 import signal
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkProcess
 from typing import Any
 
 from tests.support import handicap
@@ -119,48 +121,44 @@ def _environ() -> dict[str, str]:
 
 
 def main() -> None:
-    """Serve until the connection ends; in a process that was forked, run what was asked for."""
+    """Serve until the connection ends."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     handicap.load_everything()
     gc.freeze()
+    running: dict[int, tuple[ForkProcess, int]] = {}
     while True:
-        message, streams, *_ = socket.recv_fds(connection, _REQUEST_BYTES, 3)
-        _bury()
-        if not message:
-            return
-        if os.fork() == 0:
-            break
-        for stream in streams:
-            os.close(stream)
-    connection.close()
-    out, err, fate = streams
-    if child := os.fork():
-        os.close(out)
-        os.close(err)
-        os.write(fate, f"{child} ".encode())
-        _, status = os.waitpid(child, 0)
-        os.write(fate, str(os.waitstatus_to_exitcode(status)).encode())
-        os._exit(0)
-    for stream, number in ((out, 1), (err, 2)):
-        os.dup2(stream, number)
-    for stream in streams:
-        os.close(stream)
+        for ready in multiprocessing.connection.wait([connection, *running]):
+            if isinstance(ready, int):
+                process, fate = running.pop(ready)
+                process.join()
+                with contextlib.suppress(BrokenPipeError):  # nobody waits any longer
+                    os.write(fate, str(process.exitcode).encode())
+                os.close(fate)
+                process.close()
+                continue
+            message, descriptors, *_ = socket.recv_fds(connection, _REQUEST_BYTES, 3)
+            if not message:
+                return
+            out, err, fate = descriptors
+            ours = [connection.fileno(), *descriptors, *(other for _, other in running.values())]
+            process = ForkProcess(target=_run, args=(json.loads(message), out, err, ours))
+            process.start()
+            os.write(fate, f"{process.pid} ".encode())
+            os.close(out)
+            os.close(err)
+            running[process.sentinel] = process, fate
+
+
+def _run(request: dict[str, Any], out: int, err: int, servers: list[int]) -> None:
+    """Become the process that was asked for."""
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    for descriptor in servers:
+        os.close(descriptor)
     # as at the start of an interpreter, which keeps them by these names, too
     sys.stdout = open(1, "w", -1, "utf-8", "surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
-    _run(json.loads(message))
-
-
-def _bury() -> None:
-    """Take note of those that have ended."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def _run(request: dict[str, Any]) -> None:
-    """Become the process that was asked for."""
     os.environ.clear()
     os.environ.update(request["environ"])
     time.tzset()
