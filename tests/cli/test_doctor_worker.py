@@ -14,7 +14,9 @@ import pytest
 from arq.connections import RedisSettings, create_pool
 from redis.asyncio import Redis
 
+from tests.support import fork_server
 from tests.support.certificates import authority, issue, server_context
+from tests.support.cli import PATIENCE_S
 from tests.support.redis import running_redis
 from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.schedules.memory import ScheduleMemory, text_of
@@ -91,17 +93,16 @@ class Doctor:
             "Z4J_TOKEN": "Zk3vQ9xT7bLw2nRj5cHs8dYf1gMp4aUe6iVo0tXq",
             "Z4J_HMAC_SECRET": "A" * 43,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "z4j_fastapi", "doctor", "--offline", "--json", "--worker", target, *options),
-            cwd=self._directory,
-            env=environ,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        done = await asyncio.to_thread(
+            fork_server.run,
+            "z4j_fastapi",
+            *("doctor", "--offline", "--json", "--worker", target, *options),
+            environ=environ,
+            directory=self._directory,
+            timeout_s=PATIENCE_S,
         )
-        out, err = await process.communicate()
-        assert b"hunter2" not in out + err
-        row = json.loads(out)["probes"][-1]
+        assert "hunter2" not in done.stdout + done.stderr
+        row = json.loads(done.stdout)["probes"][-1]
         assert row["name"] == "worker"
         return row
 

@@ -52,16 +52,14 @@ def environ_of(stage: Stage, case: Case) -> dict[str, str]:
     return python_environ({"HOME": str(stage.home), **case.environ})
 
 
-async def ask_doctor(stage: Stage, case: Case, *, timeout_s: float = 5.0) -> Said:
-    """Run the doctor in this case."""
-    arguments = (*case.arguments, "--json", "--timeout", f"{timeout_s:g}")
+async def run_in(stage: Stage, case: Case, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python in this case, to its end."""
     environ = environ_of(stage, case)
     lab = lab_entered_by(case.prefix)
     if (lab or not case.prefix) and fork_server.can_run(environ):
-        process = await asyncio.to_thread(
+        return await asyncio.to_thread(
             fork_server.run,
-            "z4j_fastapi",
-            "doctor",
+            module,
             *arguments,
             environ=environ,
             directory=stage.directory,
@@ -69,18 +67,24 @@ async def ask_doctor(stage: Stage, case: Case, *, timeout_s: float = 5.0) -> Sai
             beside=lab,
             timeout_s=_HUNG_S,
         )
-    else:
-        process = await asyncio.to_thread(
-            subprocess.run,
-            case.run("z4j_fastapi", "doctor", *arguments),
-            env=environ,
-            cwd=stage.directory,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_HUNG_S,
-            check=False,
-        )
+    return await asyncio.to_thread(
+        subprocess.run,
+        case.run(module, *arguments),
+        env=environ,
+        cwd=stage.directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_HUNG_S,
+        check=False,
+    )
+
+
+async def ask_doctor(stage: Stage, case: Case, *, timeout_s: float = 5.0) -> Said:
+    """Run the doctor in this case."""
+    process = await run_in(
+        stage, case, "z4j_fastapi", "doctor", *case.arguments, "--json", "--timeout", f"{timeout_s:g}"
+    )
     try:
         report = document(process.stdout)
     except ValueError:

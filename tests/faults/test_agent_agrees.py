@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.doctor import ask_doctor, environ_of
+from tests.faults.doctor import ask_doctor, environ_of, run_in
 from tests.faults.scenario import HEALTHY, SCENARIOS, Case
 from tests.faults.scenarios import load
 from tests.faults.stage import BRAIN_HOST, BRAIN_IP, Stage
@@ -209,15 +209,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def run_agent(stage: Stage, case: Case) -> dict[str, Any]:
     """Enter an agent in this case, and leave it."""
-    process = await asyncio.create_subprocess_exec(
-        *case.run("tests.support.agent_once", f"{BUDGET_S:g}"),
-        env=environ_of(stage, case),
-        cwd=stage.directory,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        stdout, stderr = await process.communicate()
-    assert process.returncode == 0, stderr.decode()
-    found: dict[str, Any] = json.loads(stdout)
+    process = await run_in(stage, case, "tests.support.agent_once", f"{BUDGET_S:g}")
+    assert process.returncode == 0, process.stderr
+    found: dict[str, Any] = json.loads(process.stdout)
     return found
