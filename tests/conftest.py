@@ -113,6 +113,17 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait are begun one by one over the first half of a run, beside others that work."""
+    waiting = [item for item in items if item.get_closest_marker("waits")]
+    others = [item for item in items if not item.get_closest_marker("waits")]
+    apart = len(others) // (2 * len(waiting) or 1) + 1
+    for number, item in enumerate(waiting):
+        others.insert(number * apart, item)
+    items[:] = others
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The process that no other outlives (xdist's controller, or the only one) ends the shared brain."""
     if _is_xdist_worker():

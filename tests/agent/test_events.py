@@ -296,6 +296,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.waits
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), anything))
 def test_every_event_is_canonical_and_survives_signing(data: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ EMIT_EVERY_S = 0.05
 SETTLES_WITHIN_S = 120.0
 
 
+@pytest.mark.waits
 @pytest.mark.component
 @pytest.mark.parametrize("lasts_s", [15.0, pytest.param(60.0, marks=pytest.mark.slow)])
 async def test_no_agent_dies_and_every_event_arrives_once(

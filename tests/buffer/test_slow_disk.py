@@ -66,6 +66,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"LD_PRELOAD": str(shim), "Z4J_TEST_SYNC_S": str(SYNC_S)}
 
 
+@pytest.mark.waits
 def test_neither_an_append_nor_a_fork_nor_the_exit_waits_for_it(slow: dict[str, str], tmp_path: Path) -> None:
     result = run_python(APPENDS, tmp_path, environ=slow)
     ended_s = time.monotonic()

@@ -138,6 +138,7 @@ async def test_nginx_as_the_page_sets_it_up_passes_the_upgrade_on(tmp_path: Path
     assert cli.document(done.stdout)["first_failure"] is None
 
 
+@pytest.mark.waits
 @pytest.mark.component
 async def test_the_pictures_are_what_the_doctor_prints() -> None:
     for name, svg in (await load(DOCS / "pictures.py").pictures()).items():

@@ -111,6 +111,7 @@ async def test_an_agent_that_is_in_order_says_nothing(stage: Stage) -> None:
     assert agent["log"] == []
 
 
+@pytest.mark.waits
 async def test_large_packets_that_are_lost_hold_up_no_small_event(stage: Stage) -> None:
     """The doctor names the path; the agent says that nothing is acknowledged, and sends small batches."""
     lab = await stage.lab(f"{BRAIN_IP}/24")
@@ -133,6 +134,7 @@ async def test_large_packets_that_are_lost_hold_up_no_small_event(stage: Stage) 
         assert (status["state"], status["set_aside"]) == ("online", 0), status
 
 
+@pytest.mark.waits
 async def test_a_relay_that_cuts_sessions_after_the_same_time_is_named(stage: Stage) -> None:
     """Each cut alone would be a network that was away for a moment, and the doctor is green about it."""
     brain = await stage.brain()

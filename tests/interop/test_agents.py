@@ -121,6 +121,7 @@ async def test_an_arq_worker_shows_its_jobs(real_brain: BrainApi, tmp_path: Path
     assert "return a + b" in bad["traceback"]
 
 
+@pytest.mark.waits
 async def test_a_taskiq_worker_shows_its_tasks(
     real_brain: BrainApi, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ async def test_a_running_job_is_ended_where_the_worker_allows_it(
         assert not at.worker.job_tasks
 
 
+@pytest.mark.waits
 async def test_fifty_failed_jobs_are_retried_in_bulk_once_each(
     real_brain: BrainApi, minted: Credentials, tmp_path: Path, redis_url: str
 ) -> None:

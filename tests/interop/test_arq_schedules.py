@@ -31,6 +31,7 @@ async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.mark.waits
 async def test_the_page_stays_true_over_a_deployment_and_a_kill(
     real_brain: BrainApi, minted: Credentials, tmp_path: Path, redis_url: str
 ) -> None:
@@ -85,6 +86,7 @@ def _has_run(runs: int, rows: Rows) -> bool:
     return bool(rows["often"]["total_runs"] > runs)
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("web_first", [True, False])
 async def test_a_web_process_on_the_workers_token_takes_nothing_from_its_schedules(
     real_brain: BrainApi, minted: Credentials, tmp_path: Path, redis_url: str, web_first: bool

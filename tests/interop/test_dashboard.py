@@ -39,6 +39,7 @@ async def shown(look: Callable[[], Any], what: str) -> Any:
     return found
 
 
+@pytest.mark.waits
 async def test_depths_workers_and_health_are_on_their_pages(
     real_brain: BrainApi,
     minted: Credentials,

@@ -296,6 +296,7 @@ async def test_a_command_that_is_answered_failed_is_shown_with_its_reason(
     assert (shown["status"], shown["error"]) == ("failed", "not supported")
 
 
+@pytest.mark.waits
 async def test_a_brain_that_restarts_says_so_and_knows_its_agents_again(own_brain: BrainProcess) -> None:
     brain = BrainApi(own_brain.url)
     agent = brain.mint()

@@ -126,6 +126,7 @@ async def test_heartbeats_go_on_while_redis_is_silent_and_no_old_depth_is_repeat
         )
 
 
+@pytest.mark.waits
 @pytest.mark.component
 @pytest.mark.parametrize("kind", ["stream", "list"])
 async def test_of_a_taskiq_queue_what_no_worker_has_been_given_is_shown(

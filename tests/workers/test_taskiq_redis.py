@@ -220,6 +220,7 @@ async def test_a_full_list_of_cancelled_tasks_makes_room_but_not_of_the_last_hou
         assert 0 < await redis.ttl(key) <= 7 * 24 * 3600
 
 
+@pytest.mark.waits
 async def test_hostile_ids_are_nothing_but_members(brain: DevBrain, redis_url: str, tmp_path: Path) -> None:
     async with running_taskiq(tmp_path, redis_url, environment()):
         await brain.wait_for_workers(1, timeout_s=START_S)

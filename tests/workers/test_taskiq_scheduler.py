@@ -15,6 +15,7 @@ pytestmark = pytest.mark.component
 WAIT_S = 90.0
 
 
+@pytest.mark.waits
 async def test_a_run_is_counted_whatever_id_the_scheduler_gives_to_a_label(
     brain: DevBrain, tmp_path: Path, redis_url: str
 ) -> None:
