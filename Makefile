@@ -61,28 +61,31 @@ lint: setup ## Check style and formatting
 	@$(BIN)/ruff format --check
 
 # The package has to be sound where its user is; tests, and what stands in for services, need Linux.
-types: setup ## Check types, strictly, as on Linux, macOS, and Windows
-	@$(BIN)/mypy --platform linux
+# A cache each: mypy takes nothing from one of another system's.
+types: types-here ## Check types, strictly, as on Linux, macOS, and Windows
 	@for system in darwin win32; do \
-		$(BIN)/mypy --platform $$system --exclude 'as_service|peer_socket' z4j_fastapi probes/z4j_probes || exit 1; done
+		$(BIN)/mypy --platform $$system --cache-dir .mypy_cache/$$system \
+			--exclude 'as_service|peer_socket' z4j_fastapi probes/z4j_probes || exit 1; done
 
 types-here: setup
-	@$(BIN)/mypy --platform linux
+	@$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux
 
 # What starts no program and no server of its own: a change is judged while its author still looks at it. Bytecode
 # is kept, whatever the environment says: without it each worker rewrites the assertions of all tests each time.
 quick: lint types-here ## Style, types, and the tests that need no other program, in under a minute
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q $(PYTEST_ARGS) --hypothesis-profile=quick -m "not (component or interop or faults or slow)"
 
-# Tests start hundreds of processes of this package; where bytecode is not written, each would compile it anew.
+# Tests start hundreds of processes of this package; where bytecode is not written, each would compile it anew, and
+# each worker of pytest the tests. What is wrong with a test, the run of the tests says.
 compiled: setup
 	@$(BIN)/python -m compileall -q z4j_fastapi probes/z4j_probes
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --collect-only -qq > /dev/null 2>&1 || true
 
 # The environments do not wait for one another: most of each installation is waiting.
 prepared:
-	@$(MAKE) --no-print-directory --jobs=4 setup brain taskiq apt
+	@$(MAKE) --no-print-directory --jobs=5 setup compiled brain taskiq apt
 
-test: prepared compiled ## Everything that is to pass: style, types, all tests but the slow ones
+test: prepared ## Everything that is to pass: style, types, all tests but the slow ones
 	@$(MAKE) --no-print-directory --jobs=2 lint types tests
 
 tests: setup
