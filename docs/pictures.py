@@ -38,11 +38,11 @@ THEMES = {"dark": SVG_EXPORT_THEME, "light": DEFAULT_TERMINAL_THEME}
 SERVICE_UID = 4242
 
 
-def on_terminal(environ: Mapping[str, str], *prefix: str) -> str:
+def on_terminal(environ: Mapping[str, str], prefix: tuple[str, ...], options: tuple[str, ...]) -> str:
     """What the doctor writes to a terminal; `prefix` is what runs it instead of `python -m`."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    command = [sys.executable, "-m", *prefix, "z4j_fastapi", "doctor"]
+    command = [sys.executable, "-m", *prefix, "z4j_fastapi", "doctor", *options]
     with subprocess.Popen(command, env=dict(environ), stdin=slave, stdout=slave, stderr=slave):
         os.close(slave)
         written = b""
@@ -70,7 +70,8 @@ def still(written: str) -> str:
 
 def evened(text: str, home: str, ports: tuple[int, ...]) -> str:
     """The same wherever it was made."""
-    text = text.replace(sys.executable, "python").replace(home, "/srv/app")
+    text = text.replace(sys.executable, "python")
+    text = text.replace(f"{home}/my-service.env", "/etc/my-service.env").replace(home, "/srv/app")
     for port in ports:
         text = text.replace(str(port), "7700")
     text = re.sub(r"user \S+ \(\d+\)", "user app (1000)", text)
@@ -134,6 +135,13 @@ def silent_server() -> Iterator[int]:
                 connection.close()
 
 
+def env_file(directory: str, settings: Mapping[str, str]) -> str:
+    """The path of a new env file with these settings."""
+    path = Path(directory, "my-service.env")
+    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return str(path)
+
+
 async def pictures() -> dict[str, str]:
     """All pictures, by name."""
     texts = {}
@@ -161,9 +169,13 @@ async def pictures() -> dict[str, str]:
             trusted = settings | {"Z4J_BRAIN_URL": url, "Z4J_CA_FILE": ca_file, "Z4J_HOME": f"{home}/z4j"}
 
             async def draw(
-                name: str, environ: Mapping[str, str], *prefix: str, ports: tuple[int, ...] = (tls_port,)
+                name: str,
+                environ: Mapping[str, str],
+                *options: str,
+                prefix: tuple[str, ...] = (),
+                ports: tuple[int, ...] = (tls_port,),
             ) -> None:
-                written = await asyncio.to_thread(on_terminal, environ, *prefix)
+                written = await asyncio.to_thread(on_terminal, environ, prefix, options)
                 texts[name] = evened(still(written), home, ports)
 
             await draw("passed", trusted)
@@ -173,8 +185,9 @@ async def pictures() -> dict[str, str]:
             await draw("unknown-ca", trusted | {"Z4J_CA_FILE": other})
             await draw("settings-missing", plain)
             prefix = ("tests.support.handicap", f"user={SERVICE_UID}") if os.geteuid() == 0 else ()
-            homeless = settings | {"HOME": "/nonexistent", "TMPDIR": temporary}
-            await draw("buffer-relocated", homeless, *prefix, ports=(brain.port,))
+            homeless = plain | {"HOME": "/nonexistent", "TMPDIR": temporary}
+            options = ("--env-file", env_file(home, brain.environment(brain.mint("web-1"))))
+            await draw("buffer-relocated", homeless, *options, prefix=prefix, ports=(brain.port,))
             with silent_server() as port:
                 silent = trusted | {"Z4J_BRAIN_URL": f"https://localhost:{port}"}
                 await draw("tcp-timeout", silent, ports=(port,))

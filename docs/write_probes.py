@@ -16,9 +16,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from z4j_fastapi.cli.explain import HEALS
+from z4j_fastapi.cli.explain import running_agent
 from z4j_probes import Code, Status, Step, default_registry
 from z4j_probes.codes import CATALOGUE
+from z4j_probes.codes.elsewhere import REPORTED_AS
 
 DIRECTORY = Path(__file__).parent / "probes"
 SAID = Path(__file__).parents[1] / "tests" / "faults" / "said.json"
@@ -82,10 +83,11 @@ def _page(prefix: str, codes: Iterable[Code], faults: Mapping[str, Mapping[str, 
             lines += [f"- {cause}" for cause in row.causes]
         if row.steps:
             lines += ["", "**Fix**", *_steps(row.steps)]
-        # units and workers are about what is started, not about an agent that runs
-        is_of_agent = row.probe not in ("unit", "worker")
-        if is_of_agent and row.status in (Status.FAIL, Status.WARN):
-            lines += ["", f"**A running agent** {HEALS[row.heals]}."]
+        if meanwhile := running_agent(row):
+            lines += ["", f"**A running agent** {meanwhile}."]
+        if row.code in REPORTED_AS:
+            lines += ["", "Other programs report it as:", ""]
+            lines += [f"- `{text}`" for text in REPORTED_AS[row.code]]
         tested = sorted((f for f in faults.values() if f["code"] == row.code), key=lambda f: f["title"])
         if tested:
             lines += ["", "**Printed in tests**"]

@@ -20,10 +20,10 @@ from z4j_probes.result import ROW_WIDTH
 
 ROOTS = [Path(str(package.__file__)).parent for package in (z4j_probes, z4j_fastapi)]
 SOURCES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
-# In no text for users: frames and tasks by their names, styles, classes of a style sheet.
+# In no text for users: frames, tasks, and keys by their names, styles, classes of a style sheet.
 NOT_SAID = re.compile(
     r"z4j (adopt|commands)|the first frame is not a hello|the answer to hello is not a hello_ack"
-    r"|bold (red|green)|\w*<(li|section|ol)\b[^>]*>.*",
+    r"|bold (red|green)|\w*<(li|section|ol)\b[^>]*>.*|…cancelled:…",
     re.DOTALL,
 )
 LOG_LINE = 100

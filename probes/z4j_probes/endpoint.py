@@ -74,7 +74,7 @@ def parse_endpoint(url: str) -> Endpoint:
     if not is_utf8(url):
         raise InvalidURL("it has bytes that are not UTF-8")
     if any(c.isspace() or not c.isprintable() for c in url):
-        raise InvalidURL("it contains white space or a control character")
+        raise InvalidURL("it contains whitespace or a control character")
     if url[:1] in "\"'" or url[-1:] in "\"'":
         raise InvalidURL("it is wrapped in quotes")
     try:

@@ -44,7 +44,7 @@ class Answer:
     def answered_by(self) -> str:
         """Who says it, as far as the headers tell."""
         named = self.headers.get("server") or self.headers.get("via")
-        return named or "a server that does not name itself"
+        return named or "an unidentified server"
 
     @property
     def location(self) -> str | None:

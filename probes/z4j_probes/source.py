@@ -14,6 +14,8 @@ class Kind(StrEnum):
     ARGUMENT = "argument"
     ENVIRONMENT = "env"
     ENV_FILE = "file"
+    ANSWER = "answer"
+    """To a question of `init`."""
     DEFAULT = "default"
     HOST_NAME = "default (host name)"
 
@@ -42,7 +44,8 @@ class Source:
         """What a list of places calls it; empty for a default."""
         if self.kind is Kind.ENV_FILE:
             return self.env_file or ""
-        return {Kind.ARGUMENT: "arguments", Kind.ENVIRONMENT: ENVIRONMENT}.get(self.kind, "")
+        names = {Kind.ARGUMENT: "arguments", Kind.ENVIRONMENT: ENVIRONMENT, Kind.ANSWER: "your answers"}
+        return names.get(self.kind, "")
 
     def name_of(self, attribute: str) -> str:
         """What a sentence calls the place: Z4J_TOKEN, Z4J_TOKEN in /etc/web.env, the argument token, …"""

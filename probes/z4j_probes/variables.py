@@ -43,5 +43,5 @@ VARIABLES = (
     Variable("disabled", "Z4J_DISABLED", "1 disables the agent"),
     Variable("log_level", "Z4J_LOG_LEVEL", "the level of the z4j logger"),
     Variable("labels", "Z4J_LABELS", "labels for reports, such as service=shop,team=payments"),
-    Variable("commands", "Z4J_COMMANDS", "what the brain may ask: default, all, none or a list", "default"),
+    Variable("commands", "Z4J_COMMANDS", "what the brain may ask: default, all, none, or a list", "default"),
 )

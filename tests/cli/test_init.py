@@ -6,6 +6,8 @@ import os
 import shlex
 import stat
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,35 @@ def test_at_a_terminal_token_and_secret_are_not_echoed(tmp_path: Path) -> None:
     assert TOKEN.encode() not in seen
     assert SECRET.encode() not in seen
     assert f"Z4J_TOKEN={TOKEN}\n" in (tmp_path / "z4j.env").read_text()
+
+
+def test_ctrl_c_at_a_secret_leaves_the_terminal_with_its_echo_and_no_file(tmp_path: Path) -> None:
+    pid, master = os.forkpty()
+    if pid == 0:  # pragma: no cover - the child
+        os.chdir(tmp_path)
+        os.execvpe(command()[0], command("init"), environment(tmp_path))
+    seen = b""
+    for prompt, answer in ((b"Brain URL", b"https://brain.example\n"), (b"Token: ", b"\x03")):
+        while prompt not in seen:
+            seen += os.read(master, 4096)
+        while prompt == b"Token: " and termios.tcgetattr(master)[3] & termios.ECHO:
+            time.sleep(0.01)  # the prompt is written before the echo is off
+        os.write(master, answer)
+    while b"Nothing was written." not in seen:
+        seen += os.read(master, 4096)
+    _, status = os.waitpid(pid, 0)
+    assert termios.tcgetattr(master)[3] & termios.ECHO
+    os.close(master)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert seen.splitlines()[-1] == b"Nothing was written."
+    assert not list(tmp_path.glob("*.env"))
+
+
+def test_a_rejected_token_is_asked_for_again_and_not_exported(tmp_path: Path) -> None:
+    with brain_elsewhere() as brain:
+        done = piped(f"{brain.url}\n{TOKEN}\n{SECRET}\n", home=tmp_path)
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 1
+    assert "settings from your answers" in said
+    assert "Run this command again, and paste it without quotes or spaces." in said
+    assert "export" not in said

@@ -37,7 +37,7 @@ _GENERAL = (
     (r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "DATE"),
     (r"[\d.]+ [KMGT]iB free", "SPACE free"),
     (r"\(\d+ certificates\)", "(N certificates)"),
-    (r"[+-]\d+\.\d s off", "N s off"),
+    (r"(?<=clock skew only )\d+\.\d s", "N s"),
     (r"/\S*/(cacert\.pem|certifi)", r"…/\1"),
     (r"limit is \d+ open", "limit is N open"),
 )

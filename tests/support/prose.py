@@ -32,7 +32,9 @@ BANNED = {
     r"\bsigned by itself\b": "self-signed",
     r"\b(colour|behaviour|favour|honour|neighbour)\w*": "American spelling",
     r"\b(synchronis|recognis|organis|initialis|authoris)\w+": "American spelling",
-    r"\b(labelled|travell\w+|signalled|licence)\b": "American spelling",
+    r"\b(labelled|travell\w+|signalled|licence|whilst)\b": "American spelling",
+    r"\b(cancell(ed|ing)|acknowledgement\w*)\b": "American spelling",
+    r"\bwhite space\b": "whitespace",
     r"\bgreen\b(?! report)|\bred\b": "passed, failed",
 }
 # Of the code; the glossary explains them. Users read others.

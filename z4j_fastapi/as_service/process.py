@@ -66,7 +66,7 @@ def settings_elsewhere(service: Service) -> str:
     """Where the settings may be, if they are not in the service's environment; else empty."""
     if has_settings(service.environ):
         return ""
-    found = f"{service.name} was started without all of its settings (brain URL, token and secret)"
+    found = f"{service.name} was started without all of its settings (brain URL, token, and secret)"
     for pid in _below(service.pid):
         child = find_process(pid)
         if child is not None and has_settings(child.environ):

@@ -65,7 +65,7 @@ def _root(
 @app.command(
     # an argument too many may be a secret that lost its option: it is refused here, without being shown
     context_settings={"allow_extra_args": True},
-    short_help="Find why the agent can't connect, and how to fix it.",
+    short_help="Find out why the agent can't connect, and how to fix it.",
     help=manual.DOCTOR,
     epilog=manual.LINKS,
 )
@@ -365,7 +365,7 @@ report = typer.Typer(
     rich_markup_mode=None,
     help=manual.REPORT,
     epilog=manual.LINKS,
-    short_help="Put the reports of many services and hosts together.",
+    short_help="Combine the reports of many services and hosts.",
 )
 app.add_typer(report, name="report")
 

@@ -26,12 +26,12 @@ from z4j_probes.proxy import InvalidProxy, find_proxy
 from z4j_probes.trust import load_trust
 from z4j_probes.variables import VARIABLES
 
-README = """A support bundle of z4j-fastapi. Tokens, secrets and proxy credentials are not in it.
+README = """A support bundle of z4j-fastapi. Tokens, secrets, and proxy credentials are not in it.
 
 report.txt    the doctor's report, with its evidence
 report.json   the same for machines (schema z4j.doctor/1)
 settings.json the settings, where each came from, and which variables are set
-machine.json  versions, the process, its limits, resolver, proxies and trust store
+machine.json  versions, the process, its limits, resolver, proxies, and trust store
 """
 
 # Their values are paths, host lists or switches, and say why a climb went another way.

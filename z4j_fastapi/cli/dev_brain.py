@@ -27,7 +27,7 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
             lines = (f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
             write_file(env_file, "".join(lines), mode=_PRIVATE)
             path = commands.quote(str(env_file))
-            note(f"settings written to {env_file}; try: {program()} doctor --env-file {path}")
+            note(f"Wrote the settings to {env_file}. Try them: {program()} doctor --env-file {path}")
         note("The dev brain is running. Paste this into the terminal of your service:")
         emit("".join(f"{commands.set_variable(name, value)}\n" for name, value in settings.items()))
         note("Press Ctrl-C to stop it. Its data is lost.")

@@ -11,6 +11,7 @@ from z4j_fastapi.cli.output import emit, usage_error
 from z4j_fastapi.signals import interruptible
 from z4j_probes import Code, Status, default_registry
 from z4j_probes.codes import CATALOGUE, Heals
+from z4j_probes.codes.elsewhere import REPORTED_AS, codes_reported_as
 from z4j_probes.invocation import as_started
 from z4j_probes.plugins import add_plugins
 from z4j_probes.result import Step
@@ -35,14 +36,23 @@ def run(code: str | None, *, as_json: bool) -> int:
 
 
 # What an agent that runs does about it.
-HEALS = {
-    Heals.BY_ITSELF: "retries, every 30 s at most",
-    Heals.BY_WAITING: "retries, every 2 minutes at most: the server asks for fewer attempts",
-    Heals.BY_A_PERSON: "retries, every 10 minutes at most, until the cause is fixed",
-    Heals.BY_AN_UPGRADE: "retries, every hour at most, until the agent or the brain is upgraded",
+_HEALS = {
+    Heals.BY_ITSELF: "keeps trying to connect, at least every 30 s",
+    Heals.BY_WAITING: "keeps trying to connect, at least every 2 minutes: the server asks for fewer attempts",
+    Heals.BY_A_PERSON: "keeps trying to connect, at least every 10 minutes, until the cause is fixed",
+    Heals.BY_AN_UPGRADE: "keeps trying to connect, at least every hour, until it or the brain is upgraded",
     Heals.NOT_IN_THIS_PROCESS: "stays off until it is restarted with corrected settings (values that come "
-    "from a file are read again, every 30 s at most)",
+    "from a file are read again at least every 30 s)",
 }
+# Their faults keep no agent from connecting: a refused command is over, the others are about what is started.
+_OF_NO_AGENT = ("command", "unit", "worker")
+
+
+def running_agent(row: Code) -> str:
+    """What an agent that runs does about that fault; empty where the fault keeps none from connecting."""
+    if row.status is not Status.FAIL or row.probe in _OF_NO_AGENT:
+        return ""
+    return _HEALS[row.heals]
 
 
 def _as_dict(row: Code) -> dict[str, Any]:
@@ -52,6 +62,7 @@ def _as_dict(row: Code) -> dict[str, Any]:
         "severity": row.status.value,
         "title": row.title,
         "causes": list(row.causes),
+        "reported_as": list(REPORTED_AS.get(row.code, ())),
         "remedy": row.remedy,
         "steps": [asdict(step) for step in row.steps],
         "heals": row.heals.value if _heals(row) else None,
@@ -92,8 +103,13 @@ def _page(row: Code, question: str) -> str:
             f"{'    ' if is_command else '  '}{line}"
             for line, is_command in step_lines(_as_started(step), 76)
         ]
-    if _heals(row) and row.status is Status.FAIL:  # a warning keeps no agent from connecting
-        lines += ["", "A running agent:", *(f"  {line}" for line in wrap(HEALS[row.heals], 76))]
+    if row.code in REPORTED_AS:
+        lines += ["", "Other programs report it as:"]
+        for text in REPORTED_AS[row.code]:
+            first, *more = wrap(text, 76)
+            lines += [f"  - {first}", *(f"    {line}" for line in more)]
+    if meanwhile := running_agent(row):
+        lines += ["", "A running agent:", *(f"  {line}" for line in wrap(meanwhile, 76))]
     if row.code in CATALOGUE:
         lines += ["", f"Links: docs/probes/{row.probe}.md#{row.anchor}"]
     return "\n".join(lines) + "\n"
@@ -113,7 +129,8 @@ def _unknown(code: str, catalogue: Mapping[str, Code]) -> str:
     from difflib import get_close_matches
 
     names = [*catalogue, *dict.fromkeys(row.probe for row in catalogue.values())]
-    close = get_close_matches(code.strip().lower(), names, n=3, cutoff=0.5)
+    said = [*codes_reported_as(code), *(row.code for row in catalogue.values() if code in row.title.lower())]
+    close = list(dict.fromkeys(said))[:3] or get_close_matches(code, names, n=3, cutoff=0.5)
     if not close:  # the right word under another probe: "expired", "dns.refused_connection"
         word = code.lower().rpartition(".")[2]
         close = [name for name in names if word and word in name][:3]

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from z4j_probes.doctor import MakeHello
 from z4j_probes.invocation import program
 from z4j_probes.portable import commands
 from z4j_probes.portable.system import by_system
+from z4j_probes.source import Kind
 from z4j_probes.variables import VARIABLES
 
 # Only its owner may read it: it contains the token.
@@ -42,7 +44,8 @@ def run(
         with interruptible():
             given = _ask()
     except (KeyboardInterrupt, EOFError):
-        note("\nNothing was written.")
+        print(file=sys.stderr)  # behind the prompt
+        note("Nothing was written.")
         return EXIT_INTERRUPTED
     given |= {"project_id": project_id or "", "agent_name": agent_name or ""}
     values = {_NAMES[attribute]: value for attribute, value in given.items() if value}
@@ -93,7 +96,12 @@ def _check(values: dict[str, str]) -> int:
     others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in values}
 
     def make_ladder(*, make_hello: MakeHello, **_: Any) -> Ladder:
-        return Ladder(default_registry(), Settings.load(environ=others | values), make_hello=make_hello)
+        settings = Settings.load(environ=others | values)
+        answered = {
+            attribute: replace(source, kind=Kind.ANSWER) if source.variable in values else source
+            for attribute, source in settings.sources.items()
+        }
+        return Ladder(default_registry(), replace(settings, sources=answered), make_hello=make_hello)
 
     width = shutil.get_terminal_size().columns
     printer = PlainPrinter(emit, width=width, verbose=False, encoding=stdout_encoding())
@@ -104,7 +112,7 @@ def _check(values: dict[str, str]) -> int:
 
 def _ways_to_read(output: Path) -> str:
     path = commands.quote(str(output))
-    systemd = by_system(f"  systemd     EnvironmentFile={output.resolve()}\n", "", "")
+    systemd = by_system(f"  systemd     in [Service]: EnvironmentFile={output.resolve()}\n", "", "")
     return f"""\
 Wrote {output}, which only you can read. How a service reads it:
   uvicorn     uvicorn main:app --env-file {path}

@@ -39,7 +39,8 @@ _OF_ALL_USERS = by_system(
 LINKS = "Links: docs/quickstart.md, docs/doctor.md, docs/troubleshooting.md"
 
 ROOT = """\
-A z4j agent for FastAPI, arq, and taskiq, and a doctor that finds why it can't connect.
+A z4j agent for FastAPI, arq, and taskiq, and a doctor that finds out why it
+can't connect.
 
 \b
 Examples:
@@ -51,7 +52,7 @@ Examples:
 """
 
 DOCTOR = f"""\
-Find why the agent can't connect, and how to fix it.
+Find out why the agent can't connect, and how to fix it.
 
 Connects as the agent does, from the settings to a signed frame that the brain accepts, and disconnects.
 The settings are the agent's: Z4J_* variables, unless an option below replaces them.
@@ -168,7 +169,7 @@ Examples:
 """
 
 REPORT = """\
-Put the reports of many services and hosts together.
+Combine the reports of many services and hosts.
 
 \b
 Examples:
@@ -194,7 +195,7 @@ Examples:
 {_MERGED_IN_A_PIPE}"""
 
 ASIDE = """\
-List, retry, or delete the events that the brain, or a gateway before it, did not take.
+List, retry, or delete the events that the brain, or a gateway in front of it, rejected.
 
 An event behind which the session was closed three times is set aside, so that it holds up no other. Its
 code in the log is session.event_set_aside.

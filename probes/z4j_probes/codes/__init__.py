@@ -53,12 +53,12 @@ def common(probe: str) -> tuple[Code, ...]:
         ),
         Code(
             f"{probe}.slow",
-            f"the {probe} check passed, but is slow",
+            f"the {probe} check passed, but was slow",
             status=Status.WARN,
             causes=(
                 "an overloaded server, or a slow service behind it",
                 "lost packets",
-                "an overloaded disk, name server or machine",
+                "an overloaded disk, name server, or machine",
             ),
             remedy=Step("See the times in the evidence", "python -m z4j_fastapi doctor --verbose"),
         ),

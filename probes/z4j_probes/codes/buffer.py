@@ -10,7 +10,6 @@ CODES = (
         "buffer.ok",
         "the state directory is writable",
         status=Status.PASS,
-        causes=("a database was written there, read back and removed",),
     ),
     Code(
         "buffer.relocated",
@@ -74,15 +73,15 @@ CODES = (
         "buffer.disk_full",
         "no space left for the state directory",
         causes=("the disk is full", "it is out of inodes", "the user's quota is used up"),
-        remedy=Step("Free space, inodes, or quota: buffered events stay where they are", commands.all_room()),
+        remedy=Step("Free space, inodes, or quota. See what is used up", commands.all_room()),
     ),
     Code(
         "buffer.unsafe_directory",
         "another user could change the state directory",
         causes=(
-            "it belongs to another user, or every user may write it",
+            "it belongs to another user, or every user can write to it",
             "the service ran as another user before, on the same volume (runAsUser was changed)",
-            "another user owns the name in the temporary directory, or it is a symbolic link",
+            "its name in the temporary directory is taken by another user, or is a symbolic link",
         ),
         remedy=Step(
             "Make the service's user the only owner of the directory",
@@ -93,7 +92,7 @@ CODES = (
         "buffer.corrupt",
         "a database in the state directory is corrupt",
         causes=(
-            "a disk that fails, or lost power",
+            "a failing disk, or a power cut",
             "a file system that lost writes that it had acknowledged",
             "a copy made while the database was in use",
         ),
@@ -117,7 +116,7 @@ CODES = (
     ),
     Code(
         "buffer.timeout",
-        "the state directory did not answer: timed out",
+        "timed out while writing to the state directory",
         causes=("a network mount whose server is unavailable", "a failing or overloaded disk"),
         remedy=Step(
             "Fix the mount, or put Z4J_HOME on a local disk. See what is mounted", commands.mount_of("DIR")

@@ -17,7 +17,7 @@ CODES = (
     ),
     Code(
         "command.not_allowed",
-        "the owner of the agent does not allow this command",
+        "the agent's settings do not allow this command",
         causes=(
             "purge_queue and restart_worker are off unless they are named",
             "Z4J_COMMANDS, or commands= in the code, does not name it",
@@ -40,22 +40,22 @@ CODES = (
         "command.busy",
         "the agent has too many commands waiting",
         causes=(
-            "more than 256 commands wait, or more than 100 a second come",
+            "more than 256 commands are waiting, or more than 100 arrive in a second",
             "a worker whose loop is blocked",
         ),
-        remedy="Wait, and ask again for less at once",
+        remedy="Wait, then send fewer commands at once",
     ),
     Code(
         "command.abort_not_allowed",
-        "the task runs, and this worker can't end a running task",
+        "the task is running, and this worker can't end running tasks",
         causes=("arq ends running jobs only with allow_abort_jobs", "a synchronous task runs in a thread"),
-        remedy="Wait for its end. To end running jobs later, set allow_abort_jobs = True on an arq worker",
+        remedy="Wait until it ends. For later jobs, set allow_abort_jobs = True on the arq worker",
     ),
     Code(
         "command.result_not_kept",
         "the task's arguments are not kept, so it can't run again",
         causes=(
-            "the engine's time to keep results is over (arq: keep_result, 1 hour)",
+            "results are kept only for a time that is over (arq: keep_result, 1 hour)",
             "the worker is set to keep no results",
             "the task has not ended, or was requeued before",
         ),
@@ -63,9 +63,9 @@ CODES = (
     ),
     Code(
         "command.wrong_token",
-        "the queue has changed since the person saw it",
+        "the queue has changed since it was looked at",
         causes=(
-            "tasks came or were done between the look and the click",
+            "tasks were added or done between the look and the click",
             "the command has no confirmation token and is not forced",
         ),
         remedy="Look at the queue on the dashboard again, then purge it",
@@ -74,12 +74,12 @@ CODES = (
         "command.no_worker_here",
         "no worker in this process can act on it",
         causes=(
-            "a web process and a worker share one token, but not one host, one user, and one Z4J_HOME",
+            "a web process and a worker share a token, but not the host, the user, and Z4J_HOME",
             "the worker whose token the web process shares has stopped",
             "it was delivered to a doctor, which acts on nothing",
             "the worker has another queue, can't reach its Redis, or is stopping",
         ),
-        remedy="Use a token of its own for each kind of process, then send the command again",
+        remedy="Use a separate token for each kind of process, then send the command again",
     ),
     Code(
         "command.outcome_unknown",

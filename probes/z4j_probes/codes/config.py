@@ -8,7 +8,6 @@ CODES = (
         "config.ok",
         "the settings are complete and well formed",
         status=Status.PASS,
-        causes=("nothing is wrong with them",),
     ),
     Code(
         "config.missing",
@@ -27,7 +26,7 @@ CODES = (
         "the brain URL is not a valid URL",
         causes=(
             "the scheme is missing: brain.example where https://brain.example is meant",
-            "quotes or white space were pasted with it",
+            "quotes or whitespace were pasted with it",
             "it contains a query, a fragment, a user name, or an invalid port",
         ),
         remedy="Set Z4J_BRAIN_URL to the address of the dashboard, such as https://brain.example",
@@ -36,7 +35,7 @@ CODES = (
     Code(
         "config.unsupported_scheme",
         "the scheme of the brain URL is not supported",
-        causes=("the URL of a database or a queue was set", "a typing error: htps://"),
+        causes=("the URL of a database or a queue was set", "a typo: htps://"),
         remedy="Use an https:// URL (http, ws, and wss are accepted too)",
         heals=Heals.NOT_IN_THIS_PROCESS,
     ),
@@ -49,7 +48,7 @@ CODES = (
     ),
     Code(
         "config.token_malformed",
-        "the token is not valid as it was pasted",
+        "the token is malformed",
         causes=(
             "a newline or a space at its end",
             "quotes that the shell or the env file did not remove",
@@ -64,7 +63,7 @@ CODES = (
         "the HMAC secret is not urlsafe base64 of at least 32 bytes",
         causes=(
             "a part of it was not copied",
-            "quotes or white space were pasted with it",
+            "quotes or whitespace were pasted with it",
             "the token was put in its place",
         ),
         remedy="Copy the HMAC secret from where the agent was created: a new agent has a new one",

@@ -32,10 +32,10 @@ CODES = (
     ),
     Code(
         "dns.timeout",
-        "no name server answered: timed out",
+        "DNS query timed out: no name server answered",
         causes=(
             "a firewall or network policy that drops port 53",
-            f"a name server in {where()} that is down or of another network",
+            f"a name server in {where()} that is down, or belongs to another network",
             "a VPN that is down",
             "a name server that ignores AAAA queries",
         ),
@@ -121,7 +121,7 @@ CODES = (
     ),
     Code(
         "dns.system_failure",
-        "the system resolver fails, while the name servers answer",
+        "the system resolver fails, but the name servers answer",
         causes=(
             *(("the hosts: line of /etc/nsswitch.conf lacks dns",) if has_glibc() else ()),
             "a local cache (systemd-resolved, nscd, dnsmasq) that hangs or is stale",

@@ -10,7 +10,7 @@ CODES = (
         "the connection to the brain was lost during a session",
         causes=(
             "the brain, or a proxy in front of it, was restarted",
-            "a network or VPN that was down for a moment, a NAT that forgot the connection",
+            "a network or VPN that was down for a moment, or a NAT that dropped the connection",
             "a machine that was suspended",
         ),
         remedy=(
@@ -38,15 +38,15 @@ CODES = (
     ),
     Code(
         "session.schedules_rejected",
-        "the brain takes no more schedules from this worker",
+        "the brain accepts no more schedules from this worker",
         causes=(
-            "a brain up to 1.13 takes none ever after from an owner whose first snapshot lacks a schedule",
+            "a brain up to 1.13 accepts none from a worker once a snapshot has lacked a schedule",
             "a schedule was removed, and neither the state directory nor Redis is the one from before",
             "another service of the project has the same agent name and kind of worker",
         ),
         remedy=Step(
-            "Give the service another agent name, then the page shows its schedules, and keep Z4J_HOME "
-            "on a volume",
+            "Give the service another agent name, so that the page shows its schedules, and keep "
+            "Z4J_HOME on a volume",
             commands.set_variable("Z4J_AGENT_NAME", "mail-2"),
         ),
     ),
@@ -60,7 +60,7 @@ CODES = (
         ),
         remedy=(
             Step(
-                "See whether frames of the size of a batch arrive: the last check tries them",
+                "See whether frames as large as a batch arrive (the last check sends them)",
                 "python -m z4j_fastapi doctor",
             ),
             Step("If they do, look at the brain's log and load"),
@@ -71,8 +71,8 @@ CODES = (
         "an event was set aside: the brain keeps closing after it",
         status=Status.WARN,
         causes=(
-            "an event that is larger than a gateway or proxy in between lets pass (close code 1009)",
-            "an event that the brain fails at (1011) or can't read (4400)",
+            "an event larger than a gateway or proxy in between allows (close code 1009)",
+            "an event that makes the brain fail (1011), or that it can't read (4400)",
         ),
         remedy=(
             Step("See which events were set aside, and why", "python -m z4j_fastapi aside list"),

@@ -17,7 +17,7 @@ CODES = (
             "a firewall that rejects connections",
         ),
         remedy=Step(
-            "Start the brain, or correct the port. List what listens on the brain's host",
+            "Start the brain, or correct the port. On the brain's host, see what listens",
             commands.listening(),
         ),
     ),
@@ -25,7 +25,7 @@ CODES = (
         "tcp.timeout",
         "connection timed out",
         causes=(
-            "a firewall, security group or network policy that drops packets",
+            "a firewall, security group, or network policy that drops packets",
             "an address that is no longer the brain's",
             "a host that is down",
             "a proxy that accepts connections and does not answer",
@@ -36,7 +36,7 @@ CODES = (
         "tcp.unreachable",
         "no route to the address (unreachable)",
         causes=(
-            "no route, a network that is down, a VPN that is not connected",
+            "no route, a network that is down, or a VPN that is not connected",
             "only an IPv6 address, on a machine without IPv6",
             "a firewall that rejects connections, on this machine or in between",
             "an IPv4 address only, on a machine with IPv6 only",
@@ -61,7 +61,7 @@ CODES = (
         "permission denied: this machine blocks the connection",
         causes=(
             "an outbound rule of the local firewall (nftables, iptables, a unit's IPAddressDeny=)",
-            "a sandbox: seccomp, SELinux, AppArmor, a network policy",
+            "a sandbox (seccomp, SELinux, AppArmor) or a network policy",
         ),
         remedy=Step(
             "Allow outgoing TCP to that address. See the rules, and the audit log",
@@ -76,15 +76,13 @@ CODES = (
             "http:// where https:// is meant",
         ),
         remedy=(
-            Step(
-                "Correct the name's address, if the brain runs on this machine", commands.look_up("localhost")
-            ),
-            Step("If it runs elsewhere, use its https:// URL"),
+            Step("See which address the name has", commands.look_up("localhost")),
+            Step("If the brain runs on this machine, correct that address. If not, use its https:// URL"),
         ),
     ),
     Code(
         "tcp.partial",
-        "one of IPv4 and IPv6 fails",
+        "either IPv4 or IPv6 fails",
         status=Status.WARN,
         causes=(
             "IPv6 that is half configured: an address, but no route",

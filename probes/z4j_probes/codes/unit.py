@@ -8,16 +8,15 @@ CODES = (
         "unit.ok",
         "systemd runs the service",
         status=Status.PASS,
-        causes=("its main process, or another one of the unit that has the settings, was found",),
     ),
     Code(
         "unit.not_running",
-        "systemd does not run the service, and could start it",
+        "the service is not running",
         status=Status.WARN,
         causes=(
-            "it was stopped, or never started since the machine booted",
-            "its program ended by itself: its journal says why",
-            "systemd waits before it starts it again",
+            "it was stopped, or has not been started since the machine booted",
+            "its program exited: the journal says why",
+            "systemd waits before it restarts it (RestartSec=)",
         ),
         steps=(
             Step("See what it logged", "sudo journalctl -u NAME -n 50"),
@@ -41,21 +40,21 @@ CODES = (
     ),
     Code(
         "unit.outdated",
-        "the service runs with other settings than its files have now",
+        "the service runs with settings from before a change",
         status=Status.WARN,
         causes=(
-            "a file was corrected, and the service not restarted",
-            "a unit file was changed, and systemd has not read it yet",
+            "a file was changed, but the service was not restarted",
+            "a unit file was changed, but systemd has not read it yet",
         ),
         steps=(Step("Restart it", "sudo systemctl daemon-reload && sudo systemctl restart NAME"),),
     ),
     Code(
         "unit.older_secret",
-        "the process has read an older version of a file",
+        "the process still uses an older version of a file",
         status=Status.WARN,
         causes=(
             "the token, the secret, or the CA was replaced in its file while the agent was online",
-            "the agent is of a version that reads such files once, at its start",
+            "the version of the agent reads such files only once, at its start",
         ),
         steps=(
             Step("Wait until the agent connects the next time: it reads them again then"),
@@ -64,7 +63,7 @@ CODES = (
     ),
     Code(
         "unit.not_taken_over",
-        "the service has limits that this check can't apply",
+        "the service has restrictions that the doctor can't reproduce",
         status=Status.WARN,
         causes=(
             "SystemCallFilter= refuses what a connection needs",

@@ -9,14 +9,13 @@ CODES = (
         "worker.ok",
         "the worker has an agent and reaches its Redis",
         status=Status.PASS,
-        causes=("the worker was imported as arq or taskiq imports it, and its Redis answered",),
     ),
     Code(
         "worker.not_wired",
         "the process has settings for an agent, but no agent",
         causes=(
             "workers are separate processes: the agent of the web application does not run in them",
-            "its code starts no agent, which settings cannot do",
+            "its code does not start an agent, and settings can't do that",
             "it runs an older version of the code than the one that was changed",
             "its settings are incomplete, or its agent failed to start: its log says why",
             "its agent has no state directory, and buffers in memory only",

@@ -46,7 +46,7 @@ def decode_secret(text: str) -> bytes:
     if not text:
         raise ValueError("the secret is empty")
     if any(character.isspace() for character in text):
-        raise ValueError("the secret has white space in it")
+        raise ValueError("the secret has whitespace in it")
     if not _URLSAFE_BASE64.fullmatch(text):
         raise ValueError("the secret has characters that urlsafe base64 does not use")
     digits = text.rstrip("=")

@@ -82,6 +82,8 @@ def set_value(
         if value_of(option, sys.argv) is None:  # an argument in code
             return (Step(f"Pass {attribute}={value!r}, or remove it and set {name}"),)
         return (Step(f"Pass {option} {commands.quote(value)}"),)
+    if source is not None and source.kind is Kind.ANSWER:
+        return (Step(f"Run this command again with {value}"),)
     found = (source,) if source is not None and source.variable else settings.sources.values()
     env_file = next((one.env_file for one in found if one.env_file is not None), None)
     if env_file is not None:
@@ -115,6 +117,8 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
         if can_type():
             return (Step("Paste it into its file", commands.type_file(source.secret_file)),)
         return (Step(f"Write it into {path}, without quotes or spaces"),)
+    if source.kind is Kind.ANSWER:
+        return (Step("Run this command again, and paste it without quotes or spaces"),)
     if source.env_file is not None:
         return (Step(f"Write {name}=… without quotes or spaces into {source.env_file}"),)
     if source.kind is Kind.ARGUMENT:
@@ -134,6 +138,8 @@ def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
     from_dashboard = f"the dashboard{_shown_once(variables)}"
     if env_file is not None:
         return (Step(f"Add {names} to {env_file}, from {from_dashboard}"),)
+    if any(source.kind is Kind.ANSWER for source in settings.sources.values()):
+        return (Step(f"Run this command again with a value for {names}, from {from_dashboard}"),)
     unit = unit_of(settings)
     if unit is not None:
         return unit_hints.set_all(unit, {v.name: None if v.secret else _EXAMPLE_URL for v in variables})
@@ -165,7 +171,9 @@ def listed(names: Sequence[str]) -> str:
 
 def _shown_once(variables: Sequence[Variable]) -> str:
     secrets = [variable.attribute.removeprefix("hmac_") for variable in variables if variable.secret]
-    return f" ({listed(secrets)} {'is' if len(secrets) == 1 else 'are'} shown once)" if secrets else ""
+    if len(secrets) == 1:
+        return f" (the {secrets[0]} is shown once)"
+    return f" ({listed(secrets)} are shown once)" if secrets else ""
 
 
 def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]:

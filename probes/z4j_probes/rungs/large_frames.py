@@ -233,7 +233,7 @@ def _words(code: str, flight: Flight, climb: Climb) -> tuple[str, Advice | None]
     if code == "signing.large_frame_refused":
         ambiguous = "or less " if len(flight.missing) > 1 else ""
         return f"frames of {size} {ambiguous}are refused: {flight.closed}", None
-    seen = f"no acknowledgement of a {size} frame within {flight.waited_s:.3g} s"
+    seen = f"no acknowledgment of a {size} frame within {flight.waited_s:.3g} s"
     if SMALL_BYTES in flight.acknowledged:
         step = Step("Raise the message limit of the gateway or proxy that drops larger messages to 1 MiB")
         return f"{seen}, while small frames arrive", step

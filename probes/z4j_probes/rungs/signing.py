@@ -152,9 +152,7 @@ def _ended(climb: Climb, closed: Closed | None, heard: _Heard) -> ProbeResult:
     if code == "signing.clock_skew":
         message = f"{_clocks(offset_s)}, so signed frames are refused ({closed})"
     elif code == "signing.secret_wrong":
-        message = (
-            f"the brain refused our signature ({closed}), and not for the clock ({offset_s:+.1f} s off ours)"
-        )
+        message = f"the brain rejected our signature: {closed}, clock skew only {abs(offset_s):.1f} s"
     advice = advice_for(closed) if code == "signing.closed" else None
     row = _headline(code, closed, offset_s, heard.waited_s)
     return outcome(code, message, hint=advice, details=details, headline=row)

@@ -126,10 +126,10 @@ def headline(code: str, reply: Reply, proxy: Proxy) -> str:
 def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, Advice]:
     offered = answer.headers.get("proxy-authenticate", "")
     schemes = ", ".join(_schemes(offered))
-    wants = f" and offers {schemes}" if schemes else ""
+    status = f"{answer.status}, offers {schemes}" if schemes else f"{answer.status}"
     if schemes and "basic" not in offered.lower():
         return (
-            f"{who} wants authentication ({answer.status}){wants}, and only Basic can be used here",
+            f"{who} requires authentication ({status}), and only Basic can be used here",
             (
                 Step("Have the proxy's administrators allow Basic, or exempt the brain"),
                 Step(
@@ -139,11 +139,11 @@ def _wants_credentials(answer: Answer, who: str, proxy: Proxy) -> tuple[str, Adv
         )
     if proxy.authorization is None:
         return (
-            f"{who} wants a user name and password ({answer.status}){wants}, and none is set",
+            f"{who} requires a user name and password ({status}), and none is set",
             f"Write them into {proxy.variable}: http://USER:PASSWORD@{proxy.authority}",
         )
     return (
-        f"{who} did not accept the user name and password ({answer.status}){wants}",
+        f"{who} rejected the user name and password ({status})",
         f"Check the credentials in {proxy.variable}: percent-encode characters such as @ : / in them",
     )
 

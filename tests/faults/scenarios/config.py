@@ -293,9 +293,9 @@ async def the_agents_name_is_a_template(stage: Stage) -> Case:
 
 @scenario(
     "config.invalid_url",
-    "an env file with Windows line ends, as Docker passes it on",
+    "an env file with Windows line endings, as Docker passes it on",
     "end in a carriage return",
-    "Windows line ends",
+    "Windows line endings",
     hint=(r"sed -i 's/\r$//' FILE",),
 )
 async def every_value_ends_in_a_return(stage: Stage) -> Case:

@@ -146,7 +146,7 @@ async def the_proxy_is_a_web_server(stage: Stage) -> Case:
 @scenario(
     "tcp.proxy_auth",
     "a proxy that wants credentials",
-    "wants a user name and password (407)",
+    "requires a user name and password (407, offers Basic)",
     hint=("http://USER:PASSWORD@",),
 )
 async def the_proxy_wants_credentials(stage: Stage) -> Case:
@@ -159,7 +159,7 @@ async def the_proxy_wants_credentials(stage: Stage) -> Case:
 @scenario(
     "tcp.proxy_auth",
     "a proxy that refuses the credentials",
-    "did not accept the user name and password",
+    "rejected the user name and password",
     hint=("percent-encode",),
 )
 async def the_proxys_password_is_wrong(stage: Stage) -> Case:
@@ -198,7 +198,7 @@ async def the_proxy_resets(stage: Stage) -> Case:
 @scenario(
     "tls.closed",
     "a proxy that opens the tunnel and then closes it",
-    "greeted in TLS",
+    "during the TLS handshake",
     "through the proxy 127.0.0.1",
 )
 async def the_tunnel_leads_nowhere(stage: Stage) -> Case:

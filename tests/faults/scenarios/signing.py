@@ -21,9 +21,9 @@ async def misbehaving(stage: Stage, wrong: Misbehaviour, **more: str) -> Case:
 @scenario(
     "signing.secret_wrong",
     "the secret of another brain (real brain)",
-    "refused our signature",
+    "rejected our signature",
     "4403",
-    "not for the clock",
+    "clock skew only",
     hint=("same page",),
 )
 async def the_secret_is_another_brains(stage: Stage) -> Case:
@@ -31,7 +31,7 @@ async def the_secret_is_another_brains(stage: Stage) -> Case:
     return Case(stage.real_settings(Z4J_HMAC_SECRET=encode_secret(b"s" * 32)))
 
 
-@scenario("signing.secret_wrong", "the secret of another project (real brain)", "refused our signature")
+@scenario("signing.secret_wrong", "the secret of another project (real brain)", "rejected our signature")
 async def the_secret_is_another_projects(stage: Stage) -> Case:
     """the real brain, a token of its default project, and the secret of an agent of a second one"""
     brain = stage.real_brain()
@@ -126,7 +126,7 @@ async def behind_a_filter(stage: Stage, rule: str) -> Case:
 @scenario(
     "signing.large_frame_lost",
     "a path that loses packets over 1,400 bytes",
-    "no acknowledgement of a 16 KiB frame",
+    "no acknowledgment of a 16 KiB frame",
     "small frames arrive",
     hint=("ping -c 3 -M do -s 1472", "mtu 1280"),
     timeout_s=2.5,
@@ -139,7 +139,7 @@ async def the_path_loses_large_packets(stage: Stage) -> Case:
 @scenario(
     "signing.large_frame_lost",
     "a path that loses packets over 600 bytes",
-    "no acknowledgement of a 16 KiB frame",
+    "no acknowledgment of a 16 KiB frame",
     timeout_s=2.5,
 )
 async def the_path_loses_packets_over_600_bytes(stage: Stage) -> Case:
@@ -150,7 +150,7 @@ async def the_path_loses_packets_over_600_bytes(stage: Stage) -> Case:
 @scenario(
     "signing.large_frame_lost",
     "a gateway that drops messages over 8 KiB without a word",
-    "no acknowledgement of a 16 KiB frame",
+    "no acknowledgment of a 16 KiB frame",
     "small frames arrive",
     hint=("message limit",),
     timeout_s=2.5,

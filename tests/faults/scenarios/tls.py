@@ -71,7 +71,7 @@ async def the_root_has_expired(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.not_yet_valid", "the certificate is not valid yet", "is valid only in 2 days", hint=("date -u",)
+    "tls.not_yet_valid", "the certificate is not valid yet", "becomes valid in 2 days", hint=("date -u",)
 )
 async def the_certificate_is_not_valid_yet(stage: Stage) -> Case:
     """a certificate whose first day is the day after tomorrow"""

@@ -165,7 +165,7 @@ async def the_server_wants_a_certificate_in_tls_1_2(stage: Stage) -> Case:
 @scenario(
     "tls.closed",
     "a middlebox that resets the TLS handshake",
-    "reset the connection when it was greeted in TLS",
+    "reset the connection during the TLS handshake",
 )
 async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
     """a peer that answers ClientHello with RST, as inspecting firewalls do to names they block"""
@@ -184,7 +184,7 @@ async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
 @scenario(
     "tls.closed",
     "a load balancer without servers that closes the TLS handshake",
-    "closed the connection when it was greeted in TLS",
+    "closed the connection during the TLS handshake",
 )
 async def a_load_balancer_has_no_server(stage: Stage) -> Case:
     """a peer that reads ClientHello and closes, as a TCP load balancer without healthy servers"""
@@ -199,7 +199,7 @@ async def a_load_balancer_has_no_server(stage: Stage) -> Case:
 
 
 @scenario(
-    "tls.timeout", "a TLS handshake that is not answered", "did not answer the TLS greeting", timeout_s=3.0
+    "tls.timeout", "a TLS handshake that is not answered", "did not answer the TLS handshake", timeout_s=3.0
 )
 async def the_handshake_is_not_answered(stage: Stage) -> Case:
     """a peer that takes ClientHello and says nothing"""
@@ -213,7 +213,7 @@ async def the_handshake_is_not_answered(stage: Stage) -> Case:
 @scenario(
     "tls.timeout",
     "large packets are lost (MTU)",
-    "did not answer the TLS greeting",
+    "did not answer the TLS handshake",
     hint=("MTU",),
     timeout_s=1.5,
 )

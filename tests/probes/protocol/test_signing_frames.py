@@ -302,8 +302,8 @@ def test_a_secret_may_lack_its_padding(secret: bytes, padded: bool) -> None:
     ("text", "complaint"),
     [
         ("", "empty"),
-        (" " + "A" * 43, "white space"),
-        ("A" * 43 + "\n", "white space"),
+        (" " + "A" * 43, "whitespace"),
+        ("A" * 43 + "\n", "whitespace"),
         ('"' + "A" * 43 + '"', "characters"),
         ("A" * 42 + "+", "characters"),
         ("é" * 43, "characters"),

@@ -151,9 +151,9 @@ async def test_a_password_that_is_said_back_is_not_quoted_by_half() -> None:
 @pytest.mark.parametrize(
     ("challenge", "offered"),
     [
-        ('Basic realm="a, B"', "offers Basic,"),
-        ('Digest realm="x", nonce="y, Z", Basic realm="q"', "offers Digest, Basic,"),
-        ('basic realm="x", charset="UTF-8"', "offers basic,"),
+        ('Basic realm="a, B"', "offers Basic),"),
+        ('Digest realm="x", nonce="y, Z", Basic realm="q"', "offers Digest, Basic),"),
+        ('basic realm="x", charset="UTF-8"', "offers basic),"),
     ],
 )
 async def test_a_realm_with_a_comma_is_no_scheme(challenge: str, offered: str) -> None:

@@ -63,7 +63,7 @@ class Execution:
             return False
         self.revoke()
         if self.receiver is not None:
-            self.receiver.cancel("cancelled by a person")
+            self.receiver.cancel("canceled by a person")
         return True
 
 
@@ -151,4 +151,4 @@ def _called_by_receiver(function: object) -> Execution | None:
 
 def _revoked(execution: Execution) -> asyncio.CancelledError:
     execution.was_cancelled = True
-    return asyncio.CancelledError("cancelled before it began")
+    return asyncio.CancelledError("canceled before it began")

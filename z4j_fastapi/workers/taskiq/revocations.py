@@ -47,7 +47,7 @@ class Revocations:
                 if await redis.zcard(key) >= MAX_REVOKED:
                     (_, oldest_s), *_ = await redis.zrange(key, 0, 0, withscores=True)
                     if float(oldest_s) > now_s - SAFE_S:
-                        cause = f"{MAX_REVOKED} tasks of {queue} were cancelled within an hour, the limit"
+                        cause = f"{MAX_REVOKED} tasks of {queue} were canceled within an hour, the limit"
                         raise Refused("command.busy", cause)
                     await redis.zremrangebyrank(key, 0, -MAX_REVOKED)
                 await redis.hdel(_verdict_key(queue), task_id)

@@ -106,7 +106,7 @@ def _with_returns(settings: Settings) -> Problem | None:
     code = next((code for name, code in _MALFORMED.items() if name in attributes), "config.invalid_value")
     names = ", ".join(variable_of(attribute).name for attribute in attributes)
     verb = "ends" if len(attributes) == 1 else "end"
-    message = f"{names} {verb} in a carriage return (\\r): the file has Windows line ends"
+    message = f"{names} {verb} in a carriage return (\\r): the file has Windows line endings"
     return _problem(settings, code, attributes[0], message, windows.convert(settings, attributes))
 
 

@@ -49,7 +49,7 @@ def _at_the_ends(token: str) -> list[str]:
         ("ends", token[len(token.rstrip()) :]),
     ):
         if end:
-            what = "a newline" if "\n" in end or "\r" in end else "white space"
+            what = "a newline" if "\n" in end or "\r" in end else "whitespace"
             found.append(f"{verb} with {what}")
     return found
 
@@ -59,7 +59,7 @@ def _inside(core: str) -> list[str]:
     if "\n" in core or "\r" in core:
         found.append("has a newline in the middle")
     elif any(c.isspace() for c in core):
-        found.append("has white space in the middle")
+        found.append("has whitespace in the middle")
     if any(c in _QUOTES for c in core):
         found.append("has a quote in the middle")
     others = [c for c in core if not c.isspace() and c not in _QUOTES]

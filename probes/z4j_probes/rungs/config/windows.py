@@ -27,8 +27,8 @@ def convert(settings: Settings, attributes: Iterable[str]) -> Step:
     files = [path for source in sources if source for path in (source.secret_file, source.env_file) if path]
     if not files:
         command = commands.unix_line_ends(["FILE"])
-        return Step("Convert the file that sets them to Unix line ends", command)
-    return Step("Convert the file to Unix line ends", commands.unix_line_ends(dict.fromkeys(files)))
+        return Step("Convert the file that sets them to Unix line endings", command)
+    return Step("Convert the file to Unix line endings", commands.unix_line_ends(dict.fromkeys(files)))
 
 
 def marked(variable: str, environ: Mapping[str, str]) -> bool:

@@ -317,7 +317,7 @@ def _is_literal(host: str) -> bool:
 
 PROBE = Probe(
     name="dns",
-    question="Does the name of the host to connect to resolve, as it does for the agent?",
+    question="Does the host name resolve, the way the agent resolves it?",
     needs=("config",),
     run=run,
     timeout_code="dns.timeout",

@@ -241,7 +241,7 @@ def _withheld(facts: Facts, answer: Answer) -> Words:
         f"{facts.name} is blocked by name server {answer.server}: {answer.said.value}, {answer.filtered}",
         Step(
             f"Allow {ascii_name(facts.host)} in the DNS filter of {answer.server}, or exempt it from the "
-            "rebind protection there, which keeps private addresses back"
+            "rebind protection there, which drops private addresses"
         ),
     )
 

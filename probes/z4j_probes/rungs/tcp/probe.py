@@ -260,7 +260,7 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
     address = attempts[0].address
     listening = commands.listening(address.port)
     if code == "tcp.refused":
-        return Step("Start the brain, or correct the port. See what listens, on the brain's host", listening)
+        return Step("Start the brain, or correct the port. On the brain's host, see what listens", listening)
     if code == "tcp.timeout" and address.is_loopback:
         return Step("Restart the process that listens there and does not accept. Find it", listening)
     if code == "tcp.timeout":

@@ -77,7 +77,7 @@ def _not_yet_valid(evidence: Evidence) -> Words:
         return f"{_which(evidence)} is not valid yet", None
     ahead = span(certificate.not_before - evidence.now)
     return (
-        f"{_which(evidence)} is valid only in {ahead} (from {certificate.not_before:%Y-%m-%d %H:%M} UTC; "
+        f"{_which(evidence)} becomes valid in {ahead} (on {certificate.not_before:%Y-%m-%d %H:%M} UTC; "
         f"here it is {evidence.now:%Y-%m-%d %H:%M} UTC)",
         None,
     )
@@ -206,7 +206,7 @@ def _unknown_ca(evidence: Evidence) -> Words:
         message,
         (
             Step(f'Get the root certificate of "{top.issuer_name}" from its administrator'),
-            *set_value(evidence.settings, "ca_file", path, "Then name its file"),
+            *set_value(evidence.settings, "ca_file", path, "Then set its path"),
         ),
     )
 
@@ -243,7 +243,7 @@ def _protocol_version(evidence: Evidence) -> Words:
             "Let the server offer http/1.1 beside h2",
         )
     if version in ("SSLv3", "TLSv1", "TLSv1.1"):
-        return f"{where} speaks {version} only; TLS 1.2 is the least that is accepted here", None
+        return f"{where} speaks {version} only; TLS 1.2 is the minimum accepted here", None
     alert = f" (alert {ALERTS[evidence.alert]})" if evidence.alert in ALERTS else ""
     return (
         f"{where} finds no TLS version or cipher in common with this machine{alert}",
@@ -291,12 +291,12 @@ def _closed(evidence: Evidence) -> Words:
         return f"{evidence.where} ended the handshake with the alert {alert}", None
     number = errors.number_of(evidence.error) if isinstance(evidence.error, OSError) else None
     how = "reset" if number == errno.ECONNRESET else "closed"
-    return f"{evidence.where} {how} the connection when it was greeted in TLS", None
+    return f"{evidence.where} {how} the connection during the TLS handshake", None
 
 
 def _timeout(evidence: Evidence) -> Words:
     message = (
-        f"{evidence.where} accepted the connection, but did not answer the TLS greeting {evidence.waited}"
+        f"{evidence.where} accepted the connection, but did not answer the TLS handshake {evidence.waited}"
     )
     if evidence.endpoint.is_loopback:
         seen = commands.listening(evidence.endpoint.port)

@@ -66,7 +66,7 @@ def _was_asked_for_a_page(answer: Answer) -> bool:
 def banner(received: bytes) -> tuple[str, str]:
     """The code for first bytes that are not HTTP, and what kind of server says them."""
     if received.startswith(_TLS_RECORDS):
-        return "websocket.tls_expected", "speaks TLS, and was spoken to in plain HTTP"
+        return "websocket.tls_expected", "speaks TLS, and the URL is plain http"
     if len(received) >= 9 and received[3] == _HTTP2_SETTINGS and received[5:9] == b"\0\0\0\0":
         return "websocket.not_http", "speaks only HTTP/2, and an upgrade needs HTTP/1.1"
     for start, what in _BANNERS:

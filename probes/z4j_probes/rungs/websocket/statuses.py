@@ -57,7 +57,7 @@ _KNOWN = {
     ),
     410: Refusal("websocket.not_found"),
     412: Refusal("websocket.forbidden", "as web application firewalls and gateways do", _FIREWALL),
-    418: Refusal("websocket.forbidden", "as web application firewalls do with robots", _FIREWALL),
+    418: Refusal("websocket.forbidden", "as web application firewalls do with bots", _FIREWALL),
     420: Refusal("websocket.rate_limited", "a gateway that limits the rate"),
     421: Refusal("websocket.host_rejected"),
     424: Refusal("websocket.bad_gateway", "a gateway whose own request failed"),
