@@ -6,6 +6,7 @@ import os
 import shlex
 import stat
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
@@ -157,3 +158,47 @@ def test_a_rejected_token_is_asked_for_again_and_not_exported(tmp_path: Path) ->
     assert "settings from your answers" in said
     assert "Run this command again, and paste it without quotes or spaces." in said
     assert "export" not in said
+
+
+def test_what_the_check_used_of_the_environment_is_written_too(tmp_path: Path) -> None:
+    others = {
+        "Z4J_AGENT_NAME": "web",
+        "Z4J_HOME": str(tmp_path / "z4j"),
+        "Z4J_LABELS": "a b",
+        "Z4J_TOKEN": "x",
+    }
+    done = subprocess.run(
+        command("init", "--no-check"),
+        input=f"https://brain.example\n{TOKEN}\n{SECRET}\n",
+        env=environment(tmp_path, others),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert "Also written, from this shell's environment: Z4J_AGENT_NAME, Z4J_HOME." in done.stderr
+    written = parse_envfile((tmp_path / "z4j.env").read_text())
+    assert written == {
+        "Z4J_BRAIN_URL": "https://brain.example",
+        "Z4J_TOKEN": TOKEN,
+        "Z4J_HMAC_SECRET": SECRET,
+        "Z4J_AGENT_NAME": "web",
+        "Z4J_HOME": str(tmp_path / "z4j"),
+    }
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can become another user")
+def test_a_directory_that_can_not_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    as_another = ("-m", "tests.support.handicap", "user=4242", "z4j_fastapi")
+    done = subprocess.run(
+        [sys.executable, *as_another, "init", "--output", "/z4j.env"],
+        stdin=subprocess.DEVNULL,
+        env=environment(tmp_path, {"PYTHONPATH": os.pathsep.join(sys.path)}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: can't write /z4j.env: permission denied\n"

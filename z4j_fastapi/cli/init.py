@@ -40,6 +40,8 @@ def run(
     check_target(output, "--output")
     if os.path.lexists(output) and not force:
         usage_error(f"{output} exists (use --force to replace it)")
+    if not output.exists() and not os.access(output.resolve().parent, os.W_OK):
+        usage_error(f"can't write {output}: permission denied")
     try:
         with interruptible():
             given = _ask()
@@ -59,9 +61,19 @@ def run(
         if status:
             note(f"Nothing was written to {output}. To write the file anyway, add --no-check.")
             return status
-    write_file(output, "".join(f"{name}={value}\n" for name, value in values.items()), mode=_PRIVATE)
+    more = _used_too(values)
+    lines = (f"{name}={value}\n" for name, value in (values | more).items())
+    write_file(output, "".join(lines), mode=_PRIVATE)
+    if more:
+        note(f"Also written, from this shell's environment: {', '.join(more)}.")
     emit(_ways_to_read(output))
     return 0
+
+
+def _used_too(values: dict[str, str]) -> dict[str, str]:
+    """What else the check uses of this environment: the service needs it as well, a CA file first of all."""
+    found = {v.name: os.environ.get(v.name, "") for v in VARIABLES if not v.secret and v.name not in values}
+    return {name: value for name, value in found.items() if _PLAIN.fullmatch(value)}
 
 
 def _ask() -> dict[str, str]:

@@ -107,6 +107,7 @@ Ask for the brain's URL, the token, and the secret, check them, and write an env
 
 The token and the secret are read without echo. In a pipe, stdin has the three of them, one on each line.
 They are checked by the doctor before the file is written. Only you can read the file.
+Other Z4J_* variables of this shell, such as Z4J_CA_FILE, are written too, since the check used them.
 
 \b
 Exit status:
