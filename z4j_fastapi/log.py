@@ -4,8 +4,8 @@ Each text says whose it is, since many formats leave the logger's name out. Each
 `z4j_code`, `z4j_state` and `z4j_probe`, empty where there is nothing to say: a format may name them. A code
 is part of the text's template as well, by which error trackers group.
 
-A fault is one record, and one line where it fits. Else its first line is complete in itself (code, cause, and
-what happens next), and the fix follows in lines of its own.
+A fault is one record, and one line where it fits. Else its first line has the code and the cause, and what
+happens next if there is room for it; the rest follows in indented lines.
 """
 
 from __future__ import annotations

@@ -402,11 +402,9 @@ class Session:
                 reason = f"connection lost: no answer to a ping within {PING_TIMEOUT_S:g} s"
                 return SessionEnd("session.lost", reason, is_timeout=True)
             if exc.sent is not None and exc.sent.code in _COMPLAINTS:
-                reason = (
-                    f"the server sent what is not a valid WebSocket message (we closed with {exc.sent.code})"
-                )
+                reason = f"the server sent an invalid WebSocket message (we closed with {exc.sent.code})"
                 return SessionEnd("session.lost", reason)
             return SessionEnd("session.lost", "connection lost without a close frame")
         said = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
-        reason = f"the brain closed the session with {exc.rcvd.code}{said}"
+        reason = f"the brain closed the session with close code {exc.rcvd.code}{said}"
         return SessionEnd(meaning_of(exc.rcvd.code).in_session, reason, exc.rcvd.code)
