@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import os
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -26,6 +25,7 @@ from z4j_fastapi.buffer import forks, journal, slots
 from z4j_fastapi.buffer.claims import END, Span
 from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EventLog, Row, utf8_size
 from z4j_fastapi.buffer.journal import Segment
+from z4j_fastapi.buffer.rlock import SignalSafeRLock
 from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_probes.errors import StorageError
 from z4j_probes.portable import disk
@@ -76,9 +76,9 @@ class EventStore:
         takes_events: bool = True,
     ) -> None:
         self.tell: Tell = lambda code, said: None
-        self.lock = threading.RLock()
+        self.lock = SignalSafeRLock()
         """For what is in memory; held for moments, never while something waits for the disk."""
-        self.disk_lock = threading.RLock()
+        self.disk_lock = SignalSafeRLock()
         """For the database; may be held while it waits for the disk. Taken before `lock`."""
         self.slot = slot
         self.fault = ""
@@ -349,7 +349,7 @@ class EventStore:
 
     def disown(self) -> None:
         """In a child process: take nothing from now on."""
-        self.lock, self.disk_lock = threading.RLock(), threading.RLock()
+        self.lock, self.disk_lock = SignalSafeRLock(), SignalSafeRLock()
         self._is_draining = False
         self._open = None
 

@@ -30,7 +30,7 @@ class SignalSafeEvent:
         try:
             self._tokens.get(timeout=seconds)
         except queue.Empty:
-            return False
+            return self._is_set  # also where an exception has kept the one who set it from waking us
         return True
 
     def clear(self) -> None:
