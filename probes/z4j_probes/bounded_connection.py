@@ -6,7 +6,7 @@ from typing import Any
 
 from websockets.asyncio.connection import Connection
 from websockets.http11 import Response
-from websockets.protocol import Event
+from websockets.protocol import SEND_EOF, Event
 
 # Answers to pings are written without waiting for the peer to read them. What we send ourselves waits, so
 # this is more than an honest peer ever leaves unread: a frame of each task, of 1 MiB at most.
@@ -29,6 +29,18 @@ class BoundedConnection(Connection):
         """As websockets calls it for each frame, and before those for the answer that upgrades."""
         if not isinstance(event, Response):
             super().process_event(event)
+
+    def send_data(self) -> None:
+        """As websockets calls it, but all answers go in one piece.
+
+        From Python 3.12 on, a transport whose peer does not read adds up all waiting pieces whenever it gets
+        another one: a flood of short answers would keep the loop busy for a minute, and take the host's time.
+        """
+        writes = self.protocol.writes
+        if len(writes) > 1:
+            end = [SEND_EOF] if writes[-1] == SEND_EOF else []
+            self.protocol.writes = [b"".join(writes), *end]
+        super().send_data()
 
     def data_received(self, data: bytes) -> None:
         """As asyncio calls it; the answers to what has arrived are written when this returns."""
