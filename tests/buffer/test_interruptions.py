@@ -120,7 +120,7 @@ def contend():  # most handlers that interrupt a waiting thread run once it has 
     while raised < 2000:
         with lock: time.sleep(0.0001)
 raised = 0
-threading.Thread(target=contend).start()
+threading.Thread(target=contend, daemon=True).start()
 while raised < 2000:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.0002)
