@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One address to dial. `scope_id` is the interface of a link-local IPv6 address, else 0."""
 
     family: socket.AddressFamily

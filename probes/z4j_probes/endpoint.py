@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from z4j_probes.given import is_utf8
@@ -20,8 +20,7 @@ class UnsupportedScheme(InvalidURL):
     """The URL's scheme is not one of http, https, ws, wss."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A brain's address. `host` is as it stands in the URL, without brackets; `prefix` has no final slash."""
 
     secure: bool

@@ -10,11 +10,10 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from z4j_probes.redact import Secret
@@ -25,8 +24,7 @@ SEALED = ("token", "hmac_secret", "brain_url")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(NamedTuple):
     """An argument whose value is of a type that has no obvious text. `expected` says what would do."""
 
     attribute: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -46,6 +45,8 @@ def program() -> str:
 
 def _is_found(name: str, path: str) -> bool:
     """Whether a shell that is given the name alone starts that program."""
+    import shutil  # and the compression libraries behind it: for hints
+
     found = shutil.which(name)
     # Windows leaves the ending away
     return found is not None and path in (found, os.path.splitext(found)[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from z4j_probes.portable import files, private
@@ -15,6 +14,8 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
     No fsync: after a power cut the file may be empty or the old one, so it is for what can be made again.
     """
+    import tempfile
+
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:

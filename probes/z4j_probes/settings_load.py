@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from z4j_probes.env_file import parse_envfile, read_otherwise
 from z4j_probes.given import Unusable, as_text
@@ -26,8 +25,7 @@ _COMPANIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A file that should have held settings and could not be read.
 
     `steps` say what to do where another look at the path would not tell, or would hang.
@@ -117,7 +115,7 @@ class Loader:
         return Source(Kind.ENVIRONMENT if env_file is None else Kind.ENV_FILE, name, env_file)
 
     def _from_file(self, variable: Variable, path: str, source: Source) -> str | None:
-        self.sources[variable.attribute] = replace(source, secret_file=path)
+        self.sources[variable.attribute] = source._replace(secret_file=path)
         # what looks like the secret itself is looked up at once: until then no report may show it
         if not self.read_files and not is_secret_as_file_name(path):
             return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 ENVIRONMENT = "the environment"
 
@@ -20,8 +20,7 @@ class Kind(StrEnum):
     HOST_NAME = "default (host name)"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The place of one value.
 
     `variable` is the environment variable that carried it, or named its file; `env_file` the env file that

@@ -13,7 +13,7 @@ NAME = "xml.sax.handler"
 @pytest.fixture
 def handler(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small module that is not loaded, and is as it was afterwards."""
-    importlib.import_module(NAME)
+    monkeypatch.setattr("xml.sax.handler", importlib.import_module(NAME))
     monkeypatch.delitem(sys.modules, NAME)
 
 
@@ -26,6 +26,15 @@ def test_a_module_is_loaded_by_its_first_use_and_not_by_imports() -> None:
     assert late.ContentHandler is sys.modules[NAME].ContentHandler
     assert "ContentHandler" in vars(sys.modules[NAME])
     assert late.ErrorHandler is sys.modules[NAME].ErrorHandler  # whoever has it keeps using it
+
+
+@pytest.mark.usefixtures("handler")
+def test_a_module_is_found_in_its_package() -> None:
+    load_late(NAME)
+    import xml.sax
+
+    assert vars(xml.sax)["handler"] is sys.modules[NAME]
+    assert xml.sax.handler.ContentHandler is importlib.import_module(NAME).ContentHandler
 
 
 @pytest.mark.usefixtures("handler")

@@ -246,6 +246,8 @@ def _import_everything() -> None:
         codecs.lookup(codec)
     for name in (
         "cryptography.x509",
+        "shutil",
+        "tempfile",
         "unicodedata",
         "_strptime",
         "decimal",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -289,6 +288,8 @@ class _Doctor:
         verbose = self._options.verbose
         if is_colorful():
             return TerminalPrinter(verbose=verbose, encoding=stdout_encoding())
+        import shutil
+
         width = shutil.get_terminal_size().columns
         return PlainPrinter(emit, width=width, verbose=verbose, encoding=stdout_encoding())
 

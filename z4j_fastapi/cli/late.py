@@ -19,4 +19,9 @@ class _Late(ModuleType):
 
 def load_late(name: str) -> None:
     """Have a module loaded late in this process, if it is not loaded yet."""
-    sys.modules.setdefault(name, _Late(name))
+    if name in sys.modules:
+        return
+    sys.modules[name] = module = _Late(name)
+    package, _, own_name = name.rpartition(".")
+    if package:  # `import a.b` looks b up in a
+        setattr(import_module(package), own_name, module)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +16,8 @@ _NOT_THERE = (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
 def free_bytes(directory: Path) -> int:
     """What this user can still write there: 0 where the file system is out of inodes. Raises OSError."""
     if not hasattr(os, "statvfs"):
+        import shutil
+
         return shutil.disk_usage(directory).free
     found = os.statvfs(directory)
     if found.f_files and not found.f_favail:

@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
 
 from z4j_probes.portable.system import by_system
 
@@ -23,8 +23,7 @@ _SCUTIL_S = 2.0
 _SCUTIL_LINE = re.compile(r"\s*(\w+)(?:\[\d+\])?\s*:\s*(.+?)\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class ResolverConfig:
+class ResolverConfig(NamedTuple):
     """What the system is told of name servers, as far as it matters here. `servers` are address and port."""
 
     servers: tuple[tuple[str, int], ...] = ()

@@ -7,9 +7,9 @@ catalogue, which has its title and remedy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 
 class CloseCode(IntEnum):
@@ -42,8 +42,7 @@ class CloseCode(IntEnum):
     """Too many connects from this address, or too many workers on one agent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What a close code says, as a code of the catalogue.
 
     `before_first_ack` is from hello_ack to the first acknowledgement of a signed frame. Later, a session is

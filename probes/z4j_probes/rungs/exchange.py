@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from websockets.exceptions import ConnectionClosed
 
@@ -18,8 +17,7 @@ from z4j_probes.result import Step
 _OUR_COMPLAINTS = (1002, 1007, 1009)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """How the connection ended. `code` is the brain's (None: it ended without one), `sent` is ours."""
 
     code: int | None

@@ -17,8 +17,8 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
@@ -61,8 +61,7 @@ _ABOUT_SIZE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """What became of frames of these sizes, and of a small one that may have gone behind them."""
 
     sizes: tuple[int, ...]
@@ -117,7 +116,7 @@ async def try_large_frames(climb: Climb, result: ProbeResult) -> ProbeResult:
             flight = again
         elif again is not None:
             usual = frozenset({USUAL_BYTES})
-            flight = replace(flight, sizes=sizes, acknowledged=flight.acknowledged | usual)
+            flight = flight._replace(sizes=sizes, acknowledged=flight.acknowledged | usual)
     details = {**result.details, **flight.to_details()}
     if not flight.missing:
         return replace(result, details=details)
@@ -165,7 +164,7 @@ async def _fly(climb: Climb, sizes: Sequence[int]) -> Flight:
     waiting = _unsent(climb)
     missing_bytes = sum(length for size, length in length_of.items() if size not in acknowledged)
     is_lost = waiting is not None and waiting.nothing_arrived_of(missing_bytes)
-    return replace(found, waiting=waiting, is_lost=is_lost)
+    return found._replace(waiting=waiting, is_lost=is_lost)
 
 
 def _unsent(climb: Climb) -> Unsent | None:

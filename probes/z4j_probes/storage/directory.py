@@ -15,19 +15,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from z4j_probes.errors import StorageError
+from z4j_probes.portable import flags, private, user
 from z4j_probes.portable import home as homes
-from z4j_probes.portable import private, user
 from z4j_probes.storage.faults import DISK_FULL, NOT_A_DIRECTORY, UNSAFE_DIRECTORY, UNWRITABLE, storage_error
 
 
-@dataclass(frozen=True, slots=True)
-class StateDirectory:
+class StateDirectory(NamedTuple):
     """The directory that is used, and how it came to be that one.
 
     `requested` is None where this user has no home directory to put it in. With `relocated`, `code` and
@@ -127,8 +126,8 @@ def _make(path: Path, *, parents: bool) -> None:
 
 def _require_writable(path: Path) -> None:
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".writable-", dir=path)
-        os.close(descriptor)
+        name = path / f".writable-{secrets.token_hex(4)}"
+        os.close(os.open(name, flags.CREATE, 0o600))
         os.unlink(name)
     except (OSError, ValueError) as exc:
         raise storage_error(exc, f"can't write to {path}") from exc
@@ -191,6 +190,8 @@ def _private_place(temporary: Path) -> tuple[Path, str]:
 
 
 def _fresh(temporary: Path, usual: str) -> Path:
+    import tempfile
+
     try:
         # One that an earlier start made is as private as a new one, and has that start's events in it.
         for name in sorted(os.listdir(temporary)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 import pytest
 
 from z4j_probes.codes import CATALOGUE
@@ -40,5 +38,5 @@ def test_a_brain_that_restarts_is_on_its_way_back(close_code: int) -> None:
 
 
 def test_every_meaning_is_in_the_catalogue() -> None:
-    meanings = {code for close_code in CloseCode for code in astuple(meaning_of(close_code))[:3]}
+    meanings = {code for close_code in CloseCode for code in meaning_of(close_code)[:3]}
     assert meanings <= CATALOGUE.keys()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.given import Unusable
@@ -38,8 +37,7 @@ _MALFORMED = {
 _NEEDED = ("brain_url", "token", "hmac_secret")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong with one setting; `source` is where its value came from."""
 
     code: str

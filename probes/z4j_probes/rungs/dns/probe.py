@@ -15,9 +15,9 @@ import asyncio
 import ipaddress
 import socket
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from z4j_probes.address import Address
 from z4j_probes.climb import Climb
@@ -93,8 +93,7 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A name that resolved, how long that took, and what the name servers said if it took long."""
 
     addresses: tuple[Address, ...]
@@ -257,7 +256,9 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     machine, config = await in_daemon_thread(lambda: (read_machine(host), read_config_or_none(host)))
     is_slow = "waited_s" in details
     searching = config is not None and config.may_search(ascii_name(host))
-    if is_slow or can_be_local(machine, searching=searching):
+    # a name of this machine or its network is made here on purpose: no answer would be worth a warning
+    is_own = is_private(host) or is_loopback_name(host)
+    if is_slow or (not is_own and can_be_local(machine, searching=searching)):
         origin, evidence = await find_origin(
             host, details["addresses"], min(EVIDENCE_S if is_slow else WARNING_S, climb.time_left() / 2)
         )

@@ -13,8 +13,8 @@ import itertools
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from z4j_probes.address import Address
 from z4j_probes.portable import errors
@@ -34,8 +34,7 @@ class Outcome(StrEnum):
     NOT_TRIED = "not tried"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One address and what came of it. `error` is an errno; not `routed`: no packet can leave for it."""
 
     address: Address
@@ -59,8 +58,7 @@ class Attempt:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Race:
+class Race(NamedTuple):
     """The winner's socket and address, if there is one, and every address's attempt."""
 
     attempts: tuple[Attempt, ...]
@@ -143,8 +141,7 @@ class _Race:
         finally:
             if sock is not None and sock is not self.sock:
                 sock.close()
-            self.attempts[index] = replace(
-                self.attempts[index],
+            self.attempts[index] = self.attempts[index]._replace(
                 outcome=outcome,
                 error=error,
                 duration_s=time.monotonic() - started_s,

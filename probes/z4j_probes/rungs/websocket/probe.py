@@ -12,7 +12,6 @@ keepalive pings: whoever keeps the session starts them (`start_keepalive`), a do
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -144,7 +143,7 @@ def _failed(climb: Climb, answer: Answer | None, families: Families | None = Non
 
 def _evidence(climb: Climb, answer: Answer) -> dict[str, Any]:
     if answer.status == SWITCHING_PROTOCOLS:
-        answer = replace(answer, body=b"")  # what follows is frames
+        answer = answer._replace(body=b"")  # what follows is frames
     found = answer.evidence(climb.settings.redactor(), now=datetime.now(UTC))
     return {"url": climb.endpoint.websocket_url, **found}
 
