@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+import sys
+import zipfile
+from importlib.metadata import Distribution, DistributionFinder, EntryPoint
+from pathlib import Path
+from typing import Any
 
-from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Settings, Status, outcome
+import pytest
+
+from z4j_probes import (
+    Climb,
+    Code,
+    Ladder,
+    Probe,
+    ProbeResult,
+    Registry,
+    Settings,
+    Status,
+    default_registry,
+    outcome,
+)
 from z4j_probes.plugins import GROUP, add_plugins
 
 
@@ -68,3 +85,56 @@ async def test_a_second_plug_in_of_one_name_fails_beside_the_first() -> None:
 
     assert results["first"].code == "first.ok"
     assert results["first_plugin"].code == "first_plugin.unexpected"
+
+
+_IN_METADATA = "[{group}]\nfound = found_probe:PROBE\n"
+
+
+def _kept_as(kind: str, place: Path) -> Path:
+    """A place on sys.path where a distribution that names our group is kept in that way."""
+    text = _IN_METADATA.format(group=GROUP)
+    if kind == "archive":
+        with zipfile.ZipFile(place / "found.zip", "w") as archive:
+            archive.writestr("found-1.0.dist-info/METADATA", "Name: found\nVersion: 1.0\n")
+            archive.writestr("found-1.0.dist-info/entry_points.txt", text)
+        return place / "found.zip"
+    place = place / "Found-1.0.egg" if kind == "egg" else place
+    directory = place / {"egg": "EGG-INFO"}.get(kind, f"found-1.0.{kind}")
+    directory.mkdir(parents=True)
+    metadata = "PKG-INFO" if "egg" in kind.lower() else "METADATA"
+    (directory / metadata).write_text("Name: found\nVersion: 1.0\n")
+    (directory / "entry_points.txt").write_text(text)
+    return place
+
+
+@pytest.mark.parametrize("kind", ["dist-info", "DIST-INFO", "egg-info", "egg", "archive"])
+def test_a_distribution_is_found_however_it_is_kept(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(_kept_as(kind, tmp_path)), *sys.path])
+    assert [name for name in add_plugins(default_registry()).names if name == "found"] == ["found"]
+
+
+def test_a_distribution_of_a_finder_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(Distribution):
+        def read_text(self, filename: str) -> str | None:
+            texts = {"METADATA": "Name: own\n", "entry_points.txt": _IN_METADATA.format(group=GROUP)}
+            return texts.get(filename)
+
+        def locate_file(self, path: Any) -> Any:
+            raise NotImplementedError
+
+    class Finder(DistributionFinder):
+        def find_distributions(self, context: object = None) -> list[Distribution]:
+            return [Own()]
+
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    assert "found" in add_plugins(default_registry())
+
+
+def test_nothing_is_parsed_where_no_distribution_names_a_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "missing"), *sys.path])
+    monkeypatch.setattr("importlib.metadata.entry_points", None)
+    assert add_plugins(default_registry()).names == default_registry().names
