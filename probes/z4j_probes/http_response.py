@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -95,6 +94,8 @@ class Answer(NamedTuple):
 
 def http_date(value: str) -> datetime | None:
     """The moment of a `Date` header (RFC 9110 §5.6.7); None where it is none, or beyond any calendar."""
+    from email.utils import parsedate_to_datetime  # and the parser of mail behind it
+
     try:
         moment = parsedate_to_datetime(value)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

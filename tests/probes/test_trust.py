@@ -79,7 +79,7 @@ def test_certifis_bundle_is_known_where_its_file_is_out_of_sight() -> None:
 @pytest.mark.component
 def test_what_a_passing_climb_needs_does_not_import_cryptography(tmp_path: Path) -> None:
     program = (
-        "import sys; from z4j_probes.rungs import tls; from z4j_probes.settings import Settings; "
+        "import sys; from z4j_probes.rungs.tls import verify; from z4j_probes.settings import Settings; "
         "from z4j_probes.trust import load_trust; load_trust(Settings()); "
         "assert 'cryptography' not in sys.modules"
     )

@@ -246,6 +246,7 @@ def _import_everything() -> None:
         codecs.lookup(codec)
     for name in (
         "cryptography.x509",
+        "email.utils",
         "shutil",
         "tempfile",
         "unicodedata",

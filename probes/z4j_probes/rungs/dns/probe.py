@@ -80,9 +80,13 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     No AI_ADDRCONFIG, like every other client in Python: it would hide ::1 on a machine that has no other
     IPv6 address, and a family without a route costs the tcp rung nothing.
     """
+    return await in_daemon_thread(lambda: _look_up_now(host, port))
+
+
+def _look_up_now(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
     # bytes, or the socket module would load its Unicode tables to encode what is ASCII already
     name = ascii_name(host).encode("ascii")
-    infos = await in_daemon_thread(lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
     addresses = [
         Address(
             family, str(sockaddr[0]).partition("%")[0], port, int(sockaddr[3]) if len(sockaddr) > 3 else 0
@@ -103,7 +107,7 @@ class _Found(NamedTuple):
 
 async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) -> ProbeResult:
     try:
-        climb.addresses = await resolve(host, port)
+        climb.addresses = _look_up_now(host, port, socket.AI_NUMERICHOST)  # which asks no server
     except OSError as exc:  # an interface after the % that this machine does not have
         message = f"{host} is not an address that this machine can use: {errors.reason(exc)}"
         headline = f"no such interface here: {host}"
