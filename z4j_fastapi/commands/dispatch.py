@@ -201,13 +201,13 @@ class Dispatcher:
         if why_not is not None:
             self._end(job, refused(why_not))
             return
-        if not job.is_fire:  # an acknowledged fire may not come again
-            self._acknowledge(job)
         for key in (command.id, command.fire_id):
             if key:
                 self._jobs[key] = job
         self._waiting.append(job)
-        self._work.release()
+        self._work.release()  # first: the worker's loop wakes while the acknowledgement is signed and sent
+        if not job.is_fire:  # an acknowledged fire may not come again
+            self._acknowledge(job)
 
     async def run(self) -> None:
         """Work until cancelled."""
