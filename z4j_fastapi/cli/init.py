@@ -110,7 +110,7 @@ def _check(values: dict[str, str]) -> int:
     def make_ladder(*, make_hello: MakeHello, **_: Any) -> Ladder:
         settings = Settings.load(environ=others | values)
         answered = {
-            attribute: replace(source, kind=Kind.ANSWER) if source.variable in values else source
+            attribute: source._replace(kind=Kind.ANSWER) if source.variable in values else source
             for attribute, source in settings.sources.items()
         }
         return Ladder(default_registry(), replace(settings, sources=answered), make_hello=make_hello)

@@ -125,7 +125,7 @@ async def test_an_expired_root_in_the_store_is_the_one_that_is_named(tmp_path: P
 async def test_a_certificate_of_tomorrow_is_not_yet_valid(root: Issued, root_file: str) -> None:
     result = await shake(server_context(issue(root, "localhost", starts=DAY * 1.5)), root_file)
     assert result.code == "tls.not_yet_valid"
-    assert "valid only in 1 day" in result.message
+    assert "becomes valid in 1 day" in result.message
 
 
 @pytest.mark.parametrize(
