@@ -29,6 +29,7 @@ from z4j_probes import FrameRejected, LiveSession, ProtocolError, __version__
 from z4j_probes.bounded_connection import BoundedConnection
 from z4j_probes.codes import lookup
 from z4j_probes.protocol import PROTOCOL_VERSION, CloseCode, answers, meaning_of, new_frame_id, timestamp
+from z4j_probes.protocol.close_codes import OUR_COMPLAINTS
 from z4j_probes.protocol.health import agent_status, fitted
 from z4j_probes.transport import hang_up
 
@@ -47,8 +48,6 @@ HELD_MAX_BYTES = 16 * 1024 * 1024
 # A peer that vanished without a word is noticed within the sum. The brain has patience for 90 s.
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
-# With what websockets ends a connection whose peer breaks RFC 6455.
-_COMPLAINTS = (CloseCode.PROTOCOL_ERROR, CloseCode.NOT_UTF_8, CloseCode.FRAME_TOO_BIG)
 # With its pid, which process it is that counts: a forked one has the same.
 _RUNTIME = secrets.token_hex(8)
 # The envelope around a batch: ids, signature and punctuation, generously.
@@ -401,7 +400,7 @@ class Session:
             if exc.sent is not None and exc.sent.code == CloseCode.BRAIN_ERROR:
                 reason = f"connection lost: no answer to a ping within {PING_TIMEOUT_S:g} s"
                 return SessionEnd("session.lost", reason, is_timeout=True)
-            if exc.sent is not None and exc.sent.code in _COMPLAINTS:
+            if exc.sent is not None and exc.sent.code in OUR_COMPLAINTS:
                 reason = f"the server sent an invalid WebSocket message (we closed with {exc.sent.code})"
                 return SessionEnd("session.lost", reason)
             return SessionEnd("session.lost", "connection lost without a close frame")

@@ -75,6 +75,8 @@ _MEANINGS: Mapping[int, Meaning] = MappingProxyType(
     }
 )
 _UNKNOWN = Meaning()
+OUR_COMPLAINTS = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.NOT_UTF_8, CloseCode.FRAME_TOO_BIG})
+"""With what websockets ends a connection whose peer breaks RFC 6455."""
 
 
 def meaning_of(close_code: int | None) -> Meaning:

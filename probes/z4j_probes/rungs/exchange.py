@@ -11,10 +11,8 @@ from websockets.exceptions import ConnectionClosed
 
 from z4j_probes.climb import Climb
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, CloseCode, meaning_of
+from z4j_probes.protocol.close_codes import OUR_COMPLAINTS
 from z4j_probes.result import Step
-
-# What websockets sends where the peer broke RFC 6455: no frame, no UTF-8, a message that is too big.
-_OUR_COMPLAINTS = (1002, 1007, 1009)
 
 
 class Closed(NamedTuple):
@@ -27,7 +25,7 @@ class Closed(NamedTuple):
     @property
     def unintelligible(self) -> bool:
         """Whether we ended it, since what came is not what a brain may send."""
-        return self.code is None and self.sent in _OUR_COMPLAINTS
+        return self.code is None and self.sent in OUR_COMPLAINTS
 
     @property
     def too_large(self) -> bool:

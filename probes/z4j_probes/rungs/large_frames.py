@@ -53,7 +53,7 @@ _ABOUT_SIZE = frozenset(
     {
         None,
         CloseCode.FRAME_TOO_BIG,
-        1008,  # policy violation, as some gateways say (RFC 6455 §7.4.1)
+        CloseCode.POLICY,  # policy violation, as some gateways say (RFC 6455 §7.4.1)
         CloseCode.BRAIN_ERROR,
         CloseCode.MALFORMED,
         CloseCode.FORBIDDEN,
