@@ -9,8 +9,8 @@ from typing import Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.status import State
-from z4j_fastapi.health.answer import Answer, Receive, Scope, Send, as_json, as_page, refusal
 from z4j_fastapi.health.doctor import ResidentDoctor
+from z4j_fastapi.health.response import Receive, Response, Scope, Send, as_json, as_page, refusal
 from z4j_fastapi.inventory.rows import UNACKNOWLEDGED_S
 from z4j_fastapi.log import logger
 from z4j_probes.threads import in_daemon_thread
@@ -58,17 +58,17 @@ class _HealthApp:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         if scope["type"] == "http":
-            answer = await self._answer(scope)
-            await answer.send(send, with_body=scope["method"] != "HEAD")
+            response = await self._answer(scope)
+            await response.send(send, with_body=scope["method"] != "HEAD")
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _answer(self, scope: Scope) -> Response:
         try:
             return await self._route(scope)
         except Exception:
             log.exception("a health request failed")
             return as_json(500, {"error": "internal error: see the log"})
 
-    async def _route(self, scope: Scope) -> Answer:
+    async def _route(self, scope: Scope) -> Response:
         path, method = _path(scope), scope["method"]
         if path not in _ROUTES:
             return as_json(404, {"error": f"no such route; valid routes: {', '.join(_ROUTES)}"})
@@ -92,7 +92,7 @@ class _HealthApp:
             return await self._examine(agent, scope)
         return await self._page(agent, scope)
 
-    def _live(self) -> Answer:
+    def _live(self) -> Response:
         """Whether this process has its agent, whatever the brain does: that no restart brings back."""
         agent = self._present_agent()
         state, code = ("absent", "") if agent is None else (agent.status.state.value, agent.status.code)
@@ -100,7 +100,7 @@ class _HealthApp:
             503 if agent is None else 200, {"live": agent is not None, "state": state, "code": code}
         )
 
-    def _ready(self) -> Answer:
+    def _ready(self) -> Response:
         agent = self._present_agent()
         if agent is None:
             return as_json(503, {"ready": False, "state": "absent", "code": ""})
@@ -118,7 +118,7 @@ class _HealthApp:
         except (AttributeError, KeyError, LookupError):  # the host has not come to it: `app.state.z4j`
             return None
 
-    async def _denied(self, scope: Scope) -> Answer | None:
+    async def _denied(self, scope: Scope) -> Response | None:
         if self._authorize is None:
             return as_json(403, {"error": "closed: pass `authorize` to health_app"})
         if scope["method"] == "POST" and _header(scope, b"sec-fetch-site") in (b"cross-site", b"same-site"):
@@ -127,13 +127,13 @@ class _HealthApp:
             verdict = self._authorize(scope)
             may_enter = await verdict if inspect.isawaitable(verdict) else verdict
         except Exception as exc:
-            answer = refusal(exc)
-            if answer is None:
+            response = refusal(exc)
+            if response is None:
                 raise
-            return answer
+            return response
         return None if may_enter else as_json(403, {"error": "refused by `authorize`"})
 
-    async def _status(self, agent: Z4JAgent) -> Answer:
+    async def _status(self, agent: Z4JAgent) -> Response:
         description = agent.describe()
 
         def read() -> list[dict[str, Any]]:
@@ -144,7 +144,7 @@ class _HealthApp:
         agents = await in_daemon_thread(read)
         return as_json(200, {**agent.status.to_dict(), "agents": agents})
 
-    async def _metrics(self, agent: Z4JAgent, scope: Scope) -> Answer:
+    async def _metrics(self, agent: Z4JAgent, scope: Scope) -> Response:
         description, accept = agent.describe(), _header(scope, b"accept")
 
         def read() -> tuple[str, str]:
@@ -153,16 +153,16 @@ class _HealthApp:
             return exposition(description, accept)
 
         text, kind = await in_daemon_thread(read)
-        return Answer(200, text, kind)
+        return Response(200, text, kind)
 
-    async def _examine(self, agent: Z4JAgent, scope: Scope) -> Answer:
+    async def _examine(self, agent: Z4JAgent, scope: Scope) -> Response:
         rests_s = math.ceil(self._doctor.rests_s)
         report = await self._doctor.report(agent.settings)
         if b"text/html" in _header(scope, b"accept"):
-            return Answer(303, headers=(("location", "./"),))  # so that reloading does not ask again
+            return Response(303, headers=(("location", "./"),))  # so that reloading does not ask again
         return as_json(200, report.to_dict(), **({"retry-after": str(rests_s)} if rests_s else {}))
 
-    async def _page(self, agent: Z4JAgent, scope: Scope) -> Answer:
+    async def _page(self, agent: Z4JAgent, scope: Scope) -> Response:
         # relative, since a proxy may have cut off a part of the path that we were not told of
         path = str(scope["path"])
         action = "doctor" if path.endswith("/") else f"{path.rpartition('/')[2]}/doctor"

@@ -1,6 +1,6 @@
-"""TaskRun: one execution of a task, told to the brain as it goes.
+"""TaskRun: one execution of a task, told to the brain as it goes; how its error reads, and that it still runs.
 
-Nothing here raises: a task does not fail because it is watched.
+What a run tells never raises: a task does not fail because it is watched.
 """
 
 from __future__ import annotations
@@ -107,6 +107,20 @@ class TaskRun:
             **{key: value for key, value in known.items() if value is not None},
             **data,
         )
+
+
+class StillRunsError(Exception):
+    """It was told to end and may yet: what comes of it is not known."""
+
+
+def error_text(error: object) -> str:
+    """What an error says; never the representation of a value, which may hold anything."""
+    if not isinstance(error, BaseException):
+        return f"<{type(error).__name__}>"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # a host's own __str__ may do anything
+        return type(error).__name__
 
 
 def _traceback(exc: BaseException) -> str | None:

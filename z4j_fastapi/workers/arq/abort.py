@@ -16,6 +16,7 @@ from arq.utils import timestamp_ms
 
 from z4j_fastapi.commands.engine import Failed, Refused
 from z4j_fastapi.workers.arq.queues import OWN_PREFIX, Found, JobQueue
+from z4j_fastapi.workers.task_run import StillRunsError
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -47,7 +48,7 @@ async def abort(worker: Worker, queue: JobQueue, job_id: str) -> None:
     job.cancel()
     await asyncio.wait({job}, timeout=ABORT_S)
     if not job.done():
-        raise _StillRunsError(f"it was told to end, and still runs after {ABORT_S:g} s")
+        raise StillRunsError(f"it was told to end, and still runs after {ABORT_S:g} s")
     if storing is not None:
         await asyncio.wait({storing}, timeout=ABORT_S)
     if not job.cancelled():
@@ -69,10 +70,6 @@ async def take_back_what_was_left(redis: ArqRedis) -> None:
         await pipe.execute()
 
 
-class _StillRunsError(Exception):
-    """It may end yet: what comes of it is not known."""
-
-
 async def _abort_elsewhere(queue: JobQueue, job_id: str) -> None:
     """By whatever worker runs it, or by this one where its function is not called yet."""
     redis = await queue.redis()
@@ -88,7 +85,7 @@ async def _abort_elsewhere(queue: JobQueue, job_id: str) -> None:
     if not found.runs:
         _require_aborted(queue, found)
     elif taken:
-        raise _StillRunsError(f"its worker told it to end, and it still runs after {ABORT_S:g} s")
+        raise StillRunsError(f"its worker told it to end, and it still runs after {ABORT_S:g} s")
     else:
         raise Refused(
             "command.abort_not_allowed",

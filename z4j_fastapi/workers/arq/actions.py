@@ -34,7 +34,7 @@ from z4j_fastapi.workers.arq.abort import abort, take_back_what_was_left
 from z4j_fastapi.workers.arq.dead_letters import (
     UNUSED_S,
     DeadLetterIndex,
-    error_text,
+    failure_text,
     is_dead,
     requeued_key,
 )
@@ -207,7 +207,7 @@ class ArqEngine(Engine):
                 return Reconciled(EngineState.UNKNOWN)
             if result.success:
                 return Reconciled(EngineState.SUCCESS, result.finish_time)
-            return Reconciled(EngineState.FAILURE, result.finish_time, error_text(result.result))
+            return Reconciled(EngineState.FAILURE, result.finish_time, failure_text(result.result))
         if found.runs:
             return Reconciled(EngineState.STARTED)
         return Reconciled(EngineState.PENDING if found.waits else EngineState.UNKNOWN)

@@ -20,6 +20,7 @@ from arq.utils import to_unix_ms
 from z4j_fastapi.commands.engine import DeadLetter, DeadLetters, Failed, InvalidCursor
 from z4j_fastapi.log import log
 from z4j_fastapi.workers.arq.queues import OWN_PREFIX, JobQueue, before_anything_is_done
+from z4j_fastapi.workers.task_run import error_text
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -196,16 +197,9 @@ def requeued_key(job_id: str) -> str:
     return f"{OWN_PREFIX}requeued:{job_id}"
 
 
-def error_text(outcome: object) -> str:
-    """What a failed job's result says; never the representation of a value, which may hold anything."""
-    if isinstance(outcome, str):
-        return outcome
-    if not isinstance(outcome, BaseException):
-        return f"<{type(outcome).__name__}>"
-    try:
-        return f"{type(outcome).__name__}: {outcome}"
-    except Exception:  # a host's own __str__ may do anything
-        return type(outcome).__name__
+def failure_text(outcome: object) -> str:
+    """What a failed job's result says: a text of arq's own, or an error."""
+    return outcome if isinstance(outcome, str) else error_text(outcome)
 
 
 def _letter(job_id: str, result: JobResult) -> DeadLetter:
@@ -214,7 +208,7 @@ def _letter(job_id: str, result: JobResult) -> DeadLetter:
         str(result.function),
         result.queue_name,
         result.finish_time,
-        error_text(result.result),
+        failure_text(result.result),
         result.job_try,
     )
 

@@ -33,6 +33,7 @@ from z4j_fastapi.commands.engine import (
     RunningTask,
     WorkerDetails,
 )
+from z4j_fastapi.workers.task_run import StillRunsError, error_text
 from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, has_redis, is_stream, lags, redis_of
 from z4j_fastapi.workers.taskiq.dead_letters import Kept, KeptMessages
 from z4j_fastapi.workers.taskiq.executions import ENGINE, Execution, function_of, watch, watch_revoked
@@ -399,20 +400,6 @@ def _require_no_injected(task: Any, kwargs: Mapping[str, Any]) -> None:
     if injected & kwargs.keys():
         cause = "it gives arguments that the worker itself injects"
         raise Refused("command.unsupported", cause, "Leave them out")
-
-
-class StillRunsError(Exception):
-    """It was told to end and may yet: what comes of it is not known."""
-
-
-def error_text(error: object) -> str:
-    """What an error says; never the representation of a value, which may hold anything."""
-    if not isinstance(error, BaseException):
-        return f"<{type(error).__name__}>"
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # a host's own __str__ may do anything
-        return type(error).__name__
 
 
 async def _end(execution: Execution) -> None:

@@ -1,4 +1,4 @@
-"""What is answered to a request, and how it is sent over ASGI."""
+"""The response to a request, and how it is sent over ASGI."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "x-
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response."""
+class Response:
+    """What is sent back for one request."""
 
     status: int
     body: str = ""
@@ -47,20 +47,20 @@ def _field(text: str) -> bytes:
     return _NOT_IN_A_FIELD.sub("?", text).encode("latin-1")
 
 
-def as_json(status: int, value: Any, **headers: str) -> Answer:
+def as_json(status: int, value: Any, **headers: str) -> Response:
     """A JSON document."""
-    return Answer(status, json.dumps(value, default=str), headers=tuple(headers.items()))
+    return Response(status, json.dumps(value, default=str), headers=tuple(headers.items()))
 
 
-def as_page(page: str) -> Answer:
+def as_page(page: str) -> Response:
     """A page for people."""
-    return Answer(200, page, "text/html; charset=utf-8")
+    return Response(200, page, "text/html; charset=utf-8")
 
 
-def refusal(exc: Exception) -> Answer | None:
-    """The answer that an HTTPException stands for; None for any other exception."""
+def refusal(exc: Exception) -> Response | None:
+    """The response that an HTTPException stands for; None for any other exception."""
     status = getattr(exc, "status_code", None)
     if not isinstance(status, int):
         return None
     headers = tuple((str(k), str(v)) for k, v in dict(getattr(exc, "headers", None) or {}).items())
-    return Answer(status, json.dumps({"error": str(getattr(exc, "detail", ""))}), headers=headers)
+    return Response(status, json.dumps({"error": str(getattr(exc, "detail", ""))}), headers=headers)
