@@ -48,6 +48,13 @@ def test_the_index_leads_to_every_page() -> None:
     assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} - set(linked) == set()
 
 
+def test_the_architecture_has_each_directory_of_code() -> None:
+    first = [row[0] for row in rows(DOCS / "architecture.md")]
+    named = {Path(name).name for cell in first for name in re.findall(r"`([^`]+)`", cell)}
+    rooms = {init.parent.name for init in (ROOT / "z4j_fastapi").glob("*/__init__.py")}
+    assert rooms - named == set()
+
+
 def test_every_python_block_is_python() -> None:
     for page in PAGES:
         for block in blocks(page, "python"):
