@@ -158,7 +158,7 @@ class Ladder:
         for name in probe.needs:
             await asyncio.wait([tasks[name]])
         for name in probe.needs:
-            reason = self._lost_footing(name, tasks[name].result())
+            reason = self._why_unmet(name, tasks[name].result())
             if reason:
                 return self._skipped(probe.name, reason)
         with reading(self.registry.catalogue):
@@ -175,7 +175,7 @@ class Ladder:
     def _skipped(self, name: str, why: str) -> ProbeResult:
         return outcome(self.registry.catalogue[f"{name}.skipped"], f"not run: {why}", hint="")
 
-    def _lost_footing(self, need: str, result: ProbeResult) -> str | None:
+    def _why_unmet(self, need: str, result: ProbeResult) -> str | None:
         if not result.ok:
             return f"{need} failed"
         if result.code != f"{need}.skipped":

@@ -102,7 +102,7 @@ class _Doctor:
             wait_s = min(options.wait_s, self._left_s())
             report = climb_until_green(self._climb, wait_s, Countdown(), self._lasting_problem)
             self._show(report)
-        elif self._is_table and not self._is_stand_in and options.worker is None:
+        elif self._is_table and not self._acts_as_service and options.worker is None:
             printer = self._printer()
             report = climb_once(self._ladder, printer)
             printer.finish(report)
@@ -116,12 +116,12 @@ class _Doctor:
         return exit_status(options.format, report)
 
     @property
-    def _is_stand_in(self) -> bool:
+    def _acts_as_service(self) -> bool:
         return self._options.pid is not None or self._options.unit is not None
 
     def _climb(self, *, budget_s: float | None = None) -> Report:
         """One climb that no one watches, as the user that the options name."""
-        if not self._is_stand_in:
+        if not self._acts_as_service:
             report = climb_once(partial(self._ladder, budget_s=budget_s))
             return self._with_worker(report, sys.executable)
 
@@ -173,7 +173,7 @@ class _Doctor:
         return {} if unit is None else {"service": unit.removesuffix(".service")}
 
     def _lasting_problem(self, report: Report) -> str | None:
-        if self._is_stand_in:  # a service may start again, with another environment
+        if self._acts_as_service:  # a service may start again, with another environment
             return None
         from z4j_fastapi.cli.waiting import lasting_problem
 
@@ -206,7 +206,7 @@ class _Doctor:
             options.timeout_s,
             within_s=min(WITHIN_S, self._left_s()),
             env_file=options.env_file,
-            is_service=self._is_stand_in,
+            is_service=self._acts_as_service,
         )
         took_ms = report.duration_ms + row.duration_ms
         return replace(report, results=(*report.results, row), duration_ms=round(took_ms, 3))
@@ -252,7 +252,7 @@ class _Doctor:
         from z4j_fastapi.cli.versions import versions
 
         known = versions()  # now: where the service is, this program's files need not be
-        if not self._is_stand_in:
+        if not self._acts_as_service:
             return make_bundle(report, self._options.load_settings(), known)
 
         def act(acting_as: ActingAs) -> Mapping[str, Any]:
