@@ -13,7 +13,7 @@ import z4j_fastapi
 import z4j_probes
 from tests.support.hints import says_what_to_do
 from tests.support.pages import DOCS, PAGES, ROOT
-from tests.support.prose import objections_to, paragraphs_in, texts_in
+from tests.support.prose import BANNED_IN_CODE, objections_to, paragraphs_in, remarks_in, texts_in
 from z4j_probes import Status
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.result import ROW_WIDTH
@@ -56,6 +56,17 @@ def test_texts_are_plain_english(said: list[tuple[str, str]]) -> None:
         if not NOT_SAID.fullmatch(text) and (faults := objections_to(text))
     ]
     assert found == []
+
+
+def test_comments_and_docstrings_are_plain_english() -> None:
+    remarks = [
+        (f"{path.name}:{line}", text)
+        for path in SOURCES
+        for line, text in remarks_in(path.read_text(encoding="utf-8"))
+    ]
+    assert len(remarks) > 3000
+    assert [(where, text) for where, text in remarks if BANNED_IN_CODE.search(text)] == []
+    assert BANNED_IN_CODE.search("Whoever dialled it, nobody answers")
 
 
 def test_pages_are_plain_english() -> None:

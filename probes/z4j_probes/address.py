@@ -1,4 +1,4 @@
-"""One address to dial, as the resolver gave it."""
+"""One address to connect to, as the resolver gave it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Address(NamedTuple):
-    """One address to dial. `scope_id` is the interface of a link-local IPv6 address, else 0."""
+    """One address to connect to. `scope_id` is the interface of a link-local IPv6 address, else 0."""
 
     family: socket.AddressFamily
     ip: str

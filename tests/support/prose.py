@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 
 # Left: what is not said. It is searched for in texts without code spans and quotes of commands.
@@ -44,6 +46,32 @@ BANNED_FOR_USERS = {
     r"\bslots?\b": "buffer file",
     r"\badopt(s|ed|ing)?\b": "recover",
 }
+
+# Of these, in what the code says to those who read it: comments and docstrings.
+BANNED_IN_CODE = re.compile(
+    r"\b(nobody|somebody|anybody|everybody|whoever|mend(s|ed|ing)?|misspelt|diall?(s|ed|ing)?|dialed"
+    r"|in the clear|taken apart|throw-away|embedded brain|(colour|behaviour|favour|honour|neighbour)\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def remarks_in(source: str) -> Iterator[tuple[int, str]]:
+    """Each line of a comment or a docstring, with its number; without code spans and quotes."""
+    said = [
+        (token.start[0], token.string)
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    said += [
+        (node.lineno, node.value.value)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    for line, text in said:
+        for further, part in enumerate(text.splitlines()):
+            yield line + further, re.sub(r"`[^`]*`|\"[^\"]*\"", "", part)
 
 
 def texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:

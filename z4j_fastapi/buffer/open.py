@@ -128,7 +128,7 @@ def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Eve
         )
     if buffer.damaged_copy:
         _warn("buffer.corrupt", f"a damaged buffer file was set aside as {buffer.damaged_copy}")
-    if given_up.is_set():  # nobody waits any more: the slot is for another process
+    if given_up.is_set():  # no one waits any more: the slot is for another process
         buffer.close()
     return OpenedBuffer(buffer, directory, name)
 

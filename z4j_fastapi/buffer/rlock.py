@@ -1,8 +1,8 @@
 """SignalSafeRLock: a lock that a signal handler that raises does not leave behind.
 
 Python 3.14 runs handlers between the `__enter__` of a `with` and its body, too
-(https://github.com/python/cpython/issues/148874). With a lock of `threading`, whose `__enter__` is C, nobody
-is left who would release it. Here the exception passes through a function that does.
+(https://github.com/python/cpython/issues/148874). With a lock of `threading`, whose `__enter__` is C, nothing
+is left that would release it. Here the exception passes through a function that does.
 """
 
 from __future__ import annotations

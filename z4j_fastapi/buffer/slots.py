@@ -34,7 +34,7 @@ MAX_SLOTS = 1024
 # Of the tables in a buffer file. What a later version adds beside them is nothing to this one.
 SCHEMA_VERSION = 1
 
-# Taking a slot takes milliseconds. Where the lock has not changed hands for this long, whoever holds it is
+# Taking a slot takes milliseconds. Where the lock has not changed hands for this long, its holder is
 # stopped or on a broken network file system, and a slot out of order is better than no buffer.
 TAKING_BUDGET_S = 2.0
 # Many processes that wait would keep each other from the processor.
@@ -160,7 +160,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def replace(slot: Slot) -> Slot:
     """The same slot with a new file, where what is in the old one turned out to be corrupt."""
     with _one_at_a_time(slot.path.parent):
-        # Closing deletes `<path>-wal` by its name: nobody may have put a new one there by then.
+        # Closing deletes `<path>-wal` by its name: no process may have put a new one there by then.
         if not files.RENAMES_OPEN_FILES:
             slot.connection.close()
         try:
@@ -224,7 +224,7 @@ def _may_hold_events(path: Path) -> bool:
     with contextlib.suppress(OSError):
         if os.stat(f"{path}-wal").st_size > 0:
             return True
-    # Without a log the file has it all. "immutable" reads it without a lock that could refuse it to anybody,
+    # Without a log the file has it all. "immutable" reads it without a lock that could refuse it,
     # and without a log of its own (https://sqlite.org/uri.html); a process that begins to write has a log.
     try:
         with contextlib.closing(

@@ -2,7 +2,7 @@
 
 A zip of small texts: the report, the settings with their sources, versions, and facts about this process, its
 resolver, its proxies and its trust store. Of the environment it has names, and values only where they are
-known to be none of anybody's secrets. Everything passes the redactor on its way in.
+known to be no one's secret. Everything passes the redactor on its way in.
 """
 
 from __future__ import annotations

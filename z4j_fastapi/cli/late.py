@@ -1,4 +1,4 @@
-"""A module that is loaded when something of it is first used, whoever imports it before.
+"""A module that is loaded when something of it is first used, not when it is imported.
 
 importlib's LazyLoader would do, but that the second `import` of such a module loads it.
 """

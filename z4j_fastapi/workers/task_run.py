@@ -1,4 +1,4 @@
-"""TaskRun: one execution of a task, told to the brain as it goes: how its error reads, that it still runs.
+"""TaskRun: one execution of a task, told to the brain as it goes; how an error reads, and what still runs.
 
 What a run tells never raises: a task does not fail because it is watched.
 """

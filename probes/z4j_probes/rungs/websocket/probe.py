@@ -6,7 +6,7 @@ instead of one: a banner, a TLS alert, an end, nothing. Leaves an open WebSocket
 
 The request is sent and the head of the answer read as plain bytes, because a library that expects a brain
 keeps nothing of what other servers say. A WebSocket connection takes over once the answer is 101. It sends no
-keepalive pings: whoever keeps the session starts them (`start_keepalive`), a doctor is gone before the first.
+keepalive pings: the owner of the session starts them (`start_keepalive`), a doctor is gone before the first.
 """
 
 from __future__ import annotations
