@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.agents import WAIT_S
 from tests.support.brain_api import BrainApi
 from tests.support.programs import free_port
 from tests.support.real_brain import (
@@ -22,6 +23,8 @@ from tests.support.real_brain import (
     stop_shared_brain,
 )
 from z4j_fastapi.agent.reconnect import Backoff
+from z4j_fastapi.devbrain import DevBrain
+from z4j_fastapi.devbrain.observations import Observations
 
 # A machine that tests on every core is slow, and that is no finding; what is found can be run again.
 settings.register_profile(
@@ -102,9 +105,17 @@ def own_reconciling_brain(tmp_path: Path) -> Iterator[BrainApi]:
         api.close()
 
 
+def _be_patient() -> None:
+    """What tests wait for comes at once or never, but on a machine that tests on every core."""
+    waits = (DevBrain.wait_for_events, DevBrain.wait_for_workers, DevBrain.wait_for_schedules)
+    for wait in (Observations.until, *waits):
+        wait.__kwdefaults__ = {"timeout_s": WAIT_S}
+
+
 def pytest_configure() -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
     sys.addaudithook(_programs_are_marked)
+    _be_patient()
     if not _is_xdist_worker():
         signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -16,7 +16,7 @@ from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.status import AgentStatus, State
 from z4j_fastapi.devbrain import Credentials, DevBrain
 
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 def agent_of(

@@ -25,7 +25,7 @@ from tests.support.ladders import SECRET
 from z4j_fastapi import reports
 
 # Far more than any command takes: a test that reaches it has found a hang.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _SCHEMA = json.loads((Path(reports.__file__).parent / "z4j.doctor.v1.schema.json").read_text())
 
 

@@ -28,6 +28,7 @@ from tests.support import handicap
 from tests.support.namespaces import ROOT, enter
 
 _REQUEST_BYTES = 1 << 20
+_READY = b"ready"
 # Read by the interpreter as it starts, when this server has long started.
 _LOCALE = ("LANG", "LC_ALL", "LC_CTYPE")
 
@@ -111,6 +112,7 @@ def _server() -> socket.socket:
         process.wait()
 
     atexit.register(end)
+    assert ours.recv(len(_READY)) == _READY, "the fork server ended while it started"
     return ours
 
 
@@ -125,6 +127,7 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     handicap.load_everything()
     gc.freeze()
+    connection.send(_READY)
     running: dict[int, tuple[ForkProcess, int]] = {}
     while True:
         for ready in multiprocessing.connection.wait([connection, *running]):

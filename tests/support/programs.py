@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-START_BUDGET_S = 20.0
+START_BUDGET_S = 60.0
 _POLL_S = 0.01
 
 

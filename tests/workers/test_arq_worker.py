@@ -21,7 +21,7 @@ from z4j_fastapi.workers.arq import z4j_pool, z4j_worker
 
 pytestmark = pytest.mark.component
 
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 def settings_class(redis_url: str, **more: Any) -> Any:

@@ -17,7 +17,7 @@ from tests.support.task_events import events_of, kinds, last_event
 from z4j_fastapi.devbrain import DevBrain
 from z4j_fastapi.workers.taskiq import Z4JMiddleware
 
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 def in_memory(*more: TaskiqMiddleware, ours_last: bool = False, **options: Any) -> InMemoryBroker:

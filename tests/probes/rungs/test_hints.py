@@ -24,7 +24,7 @@ from z4j_probes.rungs.hints import ask_brain, ask_proxy, show_handshake
 
 pytestmark = pytest.mark.component
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 BRAIN = Endpoint(True, "brain.example", 443)
 
 
