@@ -48,7 +48,7 @@ async def abort(worker: Worker, queue: JobQueue, job_id: str) -> None:
     job.cancel()
     await asyncio.wait({job}, timeout=ABORT_S)
     if not job.done():
-        raise StillRunsError(f"it was told to end, and still runs after {ABORT_S:g} s")
+        raise StillRunsError(f"it was asked to end, and still runs after {ABORT_S:g} s")
     if storing is not None:
         await asyncio.wait({storing}, timeout=ABORT_S)
     if not job.cancelled():

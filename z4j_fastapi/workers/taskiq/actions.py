@@ -410,7 +410,7 @@ async def _end(execution: Execution) -> None:
             async with asyncio.timeout(ENDS_WITHIN_S):
                 await execution.has_ended.wait()
         if not execution.has_ended.is_set():
-            raise StillRunsError(f"it was told to end, and still runs after {ENDS_WITHIN_S:g} s")
+            raise StillRunsError(f"it was asked to end, and still runs after {ENDS_WITHIN_S:g} s")
     if not execution.was_cancelled:
         raise Failed("it ended by itself before it could be ended")
 

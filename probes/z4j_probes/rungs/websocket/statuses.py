@@ -70,7 +70,7 @@ _KNOWN = {
     429: Refusal("websocket.rate_limited"),
     431: Refusal("websocket.forbidden", "a server whose limit for headers the request exceeds", _HEADERS),
     440: Refusal("websocket.unauthorized", "IIS, for a login that has expired"),
-    444: Refusal("websocket.closed", "nginx, which was told to close without an answer"),
+    444: Refusal("websocket.closed", "nginx, which is configured to close without an answer"),
     449: Refusal("websocket.forbidden", "IIS or a gateway that wants more in the request"),
     450: Refusal("websocket.forbidden", "Windows parental controls, or a filter like them", _FIREWALL),
     451: Refusal("websocket.forbidden", "a filter, for legal reasons", _FIREWALL),
