@@ -115,6 +115,16 @@ async def dev_brain_serves() -> str:
         wine.kill(brain)
 
 
+async def init_writes() -> str:
+    async with DevBrain() as brain:
+        settings = brain.environment(brain.mint("web"))
+        given = "".join(f"{settings[f'Z4J_{name}']}\n" for name in ("BRAIN_URL", "TOKEN", "HMAC_SECRET"))
+        done = await _z4j("init", "--output", "C:\\init.env", given=given)
+        assert done.returncode == 0, done
+        _good(await _z4j("doctor", "--env-file", "C:\\init.env"))
+    return f"checks, and writes a file that {await _who_reads('C:/init.env')}; a doctor with it passes"
+
+
 async def agents_deliver() -> str:
     """Two processes, buffer files 0 and 1; then a kill with events that only the disk has."""
     async with DevBrain() as brain:
@@ -124,6 +134,8 @@ async def agents_deliver() -> str:
             workers = [(await _online(port))["worker"] for port in (18881, 18882)]
             slots = sorted(worker.split(".")[-2] for worker in workers)
             assert slots == ["0", "1"], workers
+            shown = json.loads(_good(await _z4j("status", "--json", environ=settings)))
+            assert sorted(row["worker_id"] for row in shown["agents"]) == sorted(workers), shown
             assert [await _emit(port, 0, 200) for port in (18881, 18882)] == [200, 200]
             await brain.seen.until(lambda: len(brain.seen.events) >= 400, "400 events")
             await brain.stop()
@@ -142,7 +154,9 @@ async def agents_deliver() -> str:
             wine.kill(second)
         count = len(brain.seen.events)
     seen = f"{count} of 450, same worker id"
-    return f"buffer files 0 and 1, 400 of 400; killed with 50 buffered and restarted: {seen}"
+    return (
+        f"both in `status`; buffer files 0 and 1, 400 of 400; killed with 50 buffered and restarted: {seen}"
+    )
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -153,6 +167,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("doctor, failures", doctor_is_red),
     ("options of systemd and /proc", needs_linux),
     ("`dev-brain`", dev_brain_serves),
+    ("`init`, in a pipe", init_writes),
     ("agents in two uvicorns", agents_deliver),
 )
 
@@ -188,12 +203,12 @@ def _settings(brain: DevBrain) -> dict[str, str]:
     return {**brain.environment(brain.mint("web")), "Z4J_HOME": home}
 
 
-async def _z4j(*arguments: str, environ: Mapping[str, str] | None = None) -> wine.Done:
-    return await _python("-m", "z4j_fastapi", *arguments, environ=environ)
+async def _z4j(*arguments: str, environ: Mapping[str, str] | None = None, given: str = "") -> wine.Done:
+    return await _python("-m", "z4j_fastapi", *arguments, environ=environ, given=given)
 
 
-async def _python(*arguments: str, environ: Mapping[str, str] | None = None) -> wine.Done:
-    return await asyncio.to_thread(wine.run, *arguments, environ=environ)
+async def _python(*arguments: str, environ: Mapping[str, str] | None = None, given: str = "") -> wine.Done:
+    return await asyncio.to_thread(wine.run, *arguments, environ=environ, given=given)
 
 
 def _good(done: wine.Done) -> str:

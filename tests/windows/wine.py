@@ -38,18 +38,20 @@ def _enter(environ: Mapping[str, str]) -> list[str]:
 
 
 def run(
-    *arguments: str, environ: Mapping[str, str] | None = None, timeout_s: float = 90.0
+    *arguments: str, environ: Mapping[str, str] | None = None, given: str = "", timeout_s: float = 90.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+    """Run it to its end, with `given` on stdin."""
     # into files: Wine's own services keep what they inherit open, and a pipe would never end
-    with _text_file() as out, _text_file() as err:
+    with _text_file() as stdin, _text_file() as out, _text_file() as err:
+        stdin.write(given)
+        stdin.seek(0)
         command = [*_enter(environ or {}), "wine", _PYTHON, *arguments]
-        status = subprocess.run(command, stdout=out, stderr=err, timeout=timeout_s, check=False).returncode
+        done = subprocess.run(command, stdin=stdin, stdout=out, stderr=err, timeout=timeout_s, check=False)
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().replace(f"{_QUIET}\n", ""))
-    return subprocess.CompletedProcess(arguments, status, *texts)
+    return subprocess.CompletedProcess(arguments, done.returncode, *texts)
 
 
 def _text_file() -> IO[str]:

@@ -51,11 +51,11 @@ asyncio.run(live())
 
 
 def run(
-    code: str, *arguments: str, environ: dict[str, str] | None = None
+    code: str, *arguments: str, environ: dict[str, str] | None = None, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", _HIDE + code, *arguments],
-        capture_output=True, text=True, timeout=60, check=False, env=environ,
+        input=given, capture_output=True, text=True, timeout=60, check=False, env=environ,
     )  # fmt: skip
 
 
@@ -78,6 +78,24 @@ async def test_the_doctor_and_the_agent_work_against_a_brain(tmp_path: Path) -> 
         lived = await asyncio.to_thread(run, _AGENT, environ=environ)
         assert lived.stdout.strip() == "online", lived.stderr
         assert len(brain.seen.events) == 20
+
+
+async def test_init_writes_what_it_has_checked(tmp_path: Path) -> None:
+    env_file = tmp_path / "z4j.env"
+    async with DevBrain() as brain:
+        minted = brain.environment(brain.mint("web"))
+        given = "".join(f"{minted[f'Z4J_{name}']}\n" for name in ("BRAIN_URL", "TOKEN", "HMAC_SECRET"))
+        command = (_COMMAND, "init", "--output", str(env_file))
+        environ = {"HOME": str(tmp_path), "PATH": ""}
+        done = await asyncio.to_thread(run, *command, environ=environ, given=given)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert minted["Z4J_TOKEN"] in env_file.read_text()
+
+
+def test_status_looks_at_the_directories_of_the_settings(tmp_path: Path) -> None:
+    done = run(_COMMAND, "status", environ={"HOME": str(tmp_path), "PATH": ""})
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "No agent runs here." in done.stdout
 
 
 def test_a_missing_setting_is_named_and_not_a_traceback() -> None:
