@@ -136,6 +136,26 @@ def test_a_reader_that_has_stopped_reading_keeps_nobody(tmp_path: Path) -> None:
     os.close(reading)
 
 
+HELD_BACK = """
+import os, signal, sys
+from z4j_fastapi import signals
+signals.block_signals()
+os.kill(os.getpid(), int(sys.argv[1]))
+assert signals.has_come()
+try:
+    with signals.interruptible():
+        print("nothing inside was done")
+except KeyboardInterrupt:
+    print("ended", signals.has_come())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_held_back_has_come_once_it_is_let_through(number: int) -> None:
+    """What is written behind it must not wait for its reader for ever."""
+    assert run_python(HELD_BACK, str(int(number))).stdout == "ended True\n"
+
+
 def stood_in(open_path: Path, pid: int) -> tuple[subprocess.Popen[str], int]:
     """A `doctor --pid` whose child hangs in the service's place, and the child."""
     plugin = install_plugin(open_path / "site", "waiting", HANGING_BEHIND_THE_BUFFER)
