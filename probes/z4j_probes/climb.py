@@ -7,10 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
 
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.proxy import Proxy
@@ -59,8 +58,7 @@ class Product(Generic[T]):
         climb.__dict__[f"_{self._name}"] = value
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSession:
+class LiveSession(NamedTuple):
     """What the top of the ladder holds: an open, proven session. Its owner closes `websocket`.
 
     `pending` are the genuine frames, commands for instance, that arrived while the session was being

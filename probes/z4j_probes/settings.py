@@ -11,16 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from z4j_probes.acting_as import ActingAs
 from z4j_probes.given import Unusable
 from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import REDACTED, Redactor, Secret, is_secret_as_url
 from z4j_probes.settings_load import Loader, Unreadable, host_name, kept
 from z4j_probes.source import ENVIRONMENT, Source
 from z4j_probes.variables import VARIABLES
+
+if TYPE_CHECKING:
+    from z4j_probes.acting_as import ActingAs
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceUnit:
+class ServiceUnit(NamedTuple):
     """A service, and what its files say, as far as it is known.
 
     `environment_files` has the EnvironmentFile= that sets a variable, by the variable; `credentials` the file
@@ -17,8 +17,8 @@ class ServiceUnit:
 
     name: str
     is_user: bool = False
-    environment_files: Mapping[str, str] = field(default_factory=dict)
-    credentials: Mapping[str, str] = field(default_factory=dict)
+    environment_files: Mapping[str, str] = MappingProxyType({})
+    credentials: Mapping[str, str] = MappingProxyType({})
     state_directories: tuple[str, ...] = ()
 
     @property

@@ -34,7 +34,6 @@ from z4j_probes import (
     default_registry,
     select,
 )
-from z4j_probes.acting_as import ActingAs
 from z4j_probes.doctor import MakeHello
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from z4j_fastapi.as_service.child import Service
     from z4j_fastapi.as_service.target import Target
     from z4j_fastapi.reports.printers import PlainPrinter
+    from z4j_probes.acting_as import ActingAs
 
 
 # What a monitor or a build shows as it comes, in its own locale; a document says its encoding itself.
@@ -233,6 +233,7 @@ class _Doctor:
         """What the service itself would have found out."""
         from z4j_fastapi.as_service.child import act_as
         from z4j_fastapi.as_service.process import settings_elsewhere
+        from z4j_probes.acting_as import ActingAs
 
         hint = settings_elsewhere(service)
         if hint and self._options.env_file is None and not self._noted_bare:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from z4j_fastapi.cli.output import check_target, invalid, usage_error
 from z4j_fastapi.reports import FORMATS
@@ -24,8 +25,7 @@ _WHOLE_FILES = ("html", "junit", "openmetrics")
 _APPENDABLE = ("table", "json", "markdown", "github")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The command line of `doctor`; the defaults are what it does where nothing is said."""
 
     format: str = "table"

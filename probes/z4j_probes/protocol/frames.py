@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from z4j_probes.errors import ProtocolError
 from z4j_probes.protocol import _json
@@ -31,8 +30,7 @@ MAX_WORKER_ID_LENGTH = 128
 UNRECORDED_VERSION = "0.0.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """What an agent says of itself, first thing on a connection."""
 
     agent_version: str
@@ -101,8 +99,7 @@ class Hello:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class HelloAck:
+class HelloAck(NamedTuple):
     """The brain's answer to hello: who we are to it, and the terms of the session."""
 
     protocol_version: str

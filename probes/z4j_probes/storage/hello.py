@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from z4j_probes.portable import files, flags
 from z4j_probes.replace_file import replace_file
@@ -23,20 +23,20 @@ FILE_NAME = "hello.json"
 MAX_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class LastHello:
+class LastHello(NamedTuple):
     """The parts of a hello that the dashboard shows."""
 
     framework: str
     engines: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
-    capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    capabilities: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 def remember_hello(state_directory: Path, identity: str, hello: LastHello) -> None:
     """Write `hello` so that a reader sees the old one or the new one, whole. Raises StorageError."""
     directory = private_directory(state_directory, identity)
-    text = json.dumps(asdict(hello), indent=1, sort_keys=True)
+    said = hello._asdict() | {"capabilities": dict(hello.capabilities)}
+    text = json.dumps(said, indent=1, sort_keys=True)
     try:
         replace_file(directory / FILE_NAME, text.encode())
     except OSError as exc:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -51,7 +50,7 @@ def test_a_hello_survives_the_wire() -> None:
 
 
 def test_a_hello_without_a_host_name_sends_no_host() -> None:
-    payload = replace(HELLO, host_name=None, worker_id=None, project=None).payload()
+    payload = HELLO._replace(host_name=None, worker_id=None, project=None).payload()
     assert not {"host", "worker_id", "project"} & payload.keys()
     assert Hello.from_payload(payload).host_name is None
 

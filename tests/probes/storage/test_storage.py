@@ -41,7 +41,7 @@ try:
 except StorageError as exc:
     print(json.dumps({"code": exc.code, "message": str(exc)}))
 else:
-    print(json.dumps(dataclasses.asdict(chosen), default=str))
+    print(json.dumps(chosen._asdict(), default=str))
 """
 
 
