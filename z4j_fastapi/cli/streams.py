@@ -64,8 +64,13 @@ def write_stdout(text: str) -> None:
 
 def _print(stream: TextIO, text: str) -> None:
     """As print, but a signal that comes just before the reader stops reading is answered, too."""
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:  # a stream in memory, which takes all at once
+        stream.write(text)
+        return
     for start in range(0, len(text), _CHARACTERS):
-        wait_writable(stream.fileno())
+        wait_writable(descriptor)
         stream.write(text[start : start + _CHARACTERS])
         stream.flush()
 

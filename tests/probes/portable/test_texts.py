@@ -17,8 +17,8 @@ from z4j_probes.portable.system import System
 
 ROOT = Path(__file__).parents[3]
 EVERY = frozenset(System)
-# The package for what differs is tested by calling it; the others speak of systemd's units.
-_ELSEWHERE = ("portable", "as_service", "systemd_unit.py", "unit_hints.py", "unit.py")
+# The package for what differs is tested by calling it; others speak of systemd, or quote what programs say.
+_ELSEWHERE = ("portable", "as_service", "systemd_unit.py", "unit_hints.py", "unit.py", "elsewhere.py")
 _GUARDS = {"is_linux": System.LINUX, "has_glibc": System.LINUX, "is_windows": System.WINDOWS}
 # These are also words of sentences: they are commands only where one begins.
 _WORDS = {
