@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 
 import z4j_fastapi
 import z4j_probes
+from tests.faults import table
 from tests.support.hints import says_what_to_do
 from tests.support.pages import DOCS, PAGES, ROOT
 from tests.support.prose import BANNED_IN_CODE, objections_to, paragraphs_in, remarks_in, texts_in
+from z4j_fastapi.reports.text import wrap
 from z4j_probes import Status
 from z4j_probes.codes import CATALOGUE
-from z4j_probes.result import ROW_WIDTH
+from z4j_probes.result import ROW_WIDTH, Step
 
 ROOTS = [Path(str(package.__file__)).parent for package in (z4j_probes, z4j_fastapi)]
 SOURCES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
@@ -27,6 +30,7 @@ NOT_SAID = re.compile(
     re.DOTALL,
 )
 LOG_LINE = 100
+STEP_WIDTH, STEP_LINES = 72, 2
 FOR_CONTRIBUTORS = ("CONTRIBUTING.md", "architecture.md", "benchmarks.md", "plugins.md")
 # How the code calls what a row says.
 HEADLINES = ("headline", "_headline", "row", "summarize", "_names", "_dates", "_skew")
@@ -110,6 +114,15 @@ def test_remedies_begin_with_a_verb_and_have_their_commands_on_lines_of_their_ow
     steps = [(row.code, step) for row in rows for step in row.steps]
     assert [(code, step.text) for code, step in steps if not says_what_to_do(step.text)] == []
     assert [(code, step.text) for code, step in steps if "`" in step.text or "\n" in step.command] == []
+
+
+def test_a_step_takes_two_lines_of_a_report_at_most() -> None:
+    """At 80 columns, its command not counted. Those of the catalogue, and what was said in every scenario."""
+    recorded = json.loads(table.DATA.read_text(encoding="utf-8"))["faults"].values()
+    steps = [(row.code, step) for row in CATALOGUE.values() for step in row.steps]
+    steps += [(row["code"], Step(**step)) for row in recorded for step in row["steps"]]
+    long = {(code, step.text) for code, step in steps if len(wrap(f"{step.text}:", STEP_WIDTH)) > STEP_LINES}
+    assert long == set()
 
 
 def test_log_lines_are_short_in_their_templates(trees: dict[Path, ast.Module]) -> None:

@@ -14,5 +14,5 @@ VERBS = """
 
 def says_what_to_do(hint: str) -> bool:
     """Whether it begins with an imperative, behind its condition, and has both halves of each backtick."""
-    hint = re.sub("^(If [^,]+|Then|In a service),? ", "", hint)
+    hint = re.sub("^(If [^,]+|Then|In [^,]+),? ", "", hint)
     return hint.partition(" ")[0].rstrip(",").lower() in VERBS.split() and hint.count("`") % 2 == 0

@@ -17,8 +17,10 @@ CODES = (
             "the variable's name is misspelled",
             "the .env file is not loaded: name it with --env-file",
         ),
-        remedy="Set Z4J_BRAIN_URL, Z4J_TOKEN, and Z4J_HMAC_SECRET where the service gets its environment "
-        "(or name files with token and secret in Z4J_TOKEN_FILE and Z4J_HMAC_SECRET_FILE)",
+        remedy=(
+            Step("Set Z4J_BRAIN_URL, Z4J_TOKEN, and Z4J_HMAC_SECRET where the service gets its environment"),
+            Step("If token and secret are files, set Z4J_TOKEN_FILE and Z4J_HMAC_SECRET_FILE to their paths"),
+        ),
         heals=Heals.NOT_IN_THIS_PROCESS,
     ),
     Code(

@@ -30,8 +30,8 @@ CODES = (
         ),
         remedy=(
             Step(
-                "Raise that time on the proxy for /ws/agent, above the time that the log names (nginx: "
-                "proxy_read_timeout and proxy_send_timeout; HAProxy: timeout tunnel; AWS: the idle timeout)"
+                "Raise that limit for /ws/agent (nginx: proxy_read_timeout and proxy_send_timeout; "
+                "HAProxy: timeout tunnel; AWS: idle timeout)"
             ),
             Step("Leave a limit of hours as it is: events are kept meanwhile"),
         ),

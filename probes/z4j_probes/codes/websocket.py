@@ -3,9 +3,9 @@
 from z4j_probes.codes._code import Code, Heals
 from z4j_probes.result import Status, Step
 
-_PASS_UPGRADE = (
-    "the proxy pass on the upgrade of /ws/agent (nginx: proxy_http_version 1.1; "
-    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;)"
+_IN_NGINX = Step(
+    "In nginx, add proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+    "proxy_set_header Connection upgrade;"
 )
 
 CODES = (
@@ -27,7 +27,7 @@ CODES = (
             "a reverse proxy that is not configured to pass on Upgrade and Connection",
             "a load balancer or firewall that knows only plain HTTP, or HTTP/1.0",
         ),
-        remedy=f"Let {_PASS_UPGRADE}",
+        remedy=(Step("Let the proxy pass on the upgrade of /ws/agent"), _IN_NGINX),
     ),
     Code(
         "websocket.plain_answer",
@@ -39,7 +39,8 @@ CODES = (
         ),
         remedy=(
             Step("Run the doctor with --verbose to see which server sent the page"),
-            Step(f"If it is the brain, let {_PASS_UPGRADE}"),
+            Step("If it is the brain, let the proxy pass on the upgrade of /ws/agent"),
+            _IN_NGINX,
         ),
     ),
     Code(

@@ -186,20 +186,24 @@ def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
         replaced = replace_secret(climb.settings, "token")
         if code == "auth.revoked":
             return create, *replaced
-        return create, *replaced, _compare_without_proxy(climb)
+        return create, *replaced, *_WITHOUT_PROXY
     if code in ("auth.no_reply", "auth.bad_reply"):
         look = ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
         return Step("See which server answers", look), *lookup(code).steps
     return advice_for(closed) if code == "auth.closed" else None
 
 
-def _compare_without_proxy(climb: Climb) -> Step:
-    """How a token that is wrong is told from one that a proxy takes out: a brain has both for unknown."""
-    return Step(
-        "If a new token is rejected too, a proxy drops the Authorization header (nginx: add proxy_set_header "
-        "Authorization $http_authorization;). To check without the proxy, run on the brain's host",
+# How a token that is wrong is told from one that a proxy takes out: a brain has both for unknown.
+_WITHOUT_PROXY = (
+    Step(
+        "If a new token is rejected too, have the proxy pass on the Authorization header (nginx: "
+        "proxy_set_header Authorization $http_authorization;)"
+    ),
+    Step(
+        "Check without the proxy, on the brain's host",
         "python -m z4j_fastapi doctor --brain-url http://127.0.0.1:7700",
-    )
+    ),
+)
 
 
 def _bad_reply(climb: Climb, why: str, answer: bytes) -> ProbeResult:

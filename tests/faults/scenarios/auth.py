@@ -164,7 +164,7 @@ async def the_brain_crashes(stage: Stage) -> Case:
     "auth.token_rejected",
     "a proxy that drops the Authorization header (real brain)",
     "4401",
-    hint=("drops the Authorization header", "proxy_set_header Authorization $http_authorization"),
+    hint=("pass on the Authorization header", "proxy_set_header Authorization $http_authorization"),
     timeout_s=15.0,
 )
 async def a_proxy_drops_authorization(stage: Stage) -> Case:

@@ -110,10 +110,9 @@ def _dot(host: str, completed: str) -> Step:
     return Step(
         f"End the host in Z4J_BRAIN_URL with a dot ({name}.)"
         + by_system(
-            ", or set ndots to 1 in resolv.conf (Kubernetes: dnsConfig), so that the search list is tried "
-            "last. See what it is",
-            ", so that the search list is not tried. See what it is",
-            ", so that the search list is not tried. See what it is",
+            ", or set ndots to 1 (Kubernetes: dnsConfig). See the search list",
+            ", so that the search list is not tried. See that list",
+            ", so that the search list is not tried. See that list",
         ),
         commands.search_list(),
     )

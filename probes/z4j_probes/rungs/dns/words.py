@@ -161,7 +161,7 @@ def _not_in_dns(host: str, facts: Facts) -> Advice | None:
     domains = ", ".join(facts.evidence.search) or "empty"
     return Step(
         f"Write the full name in Z4J_BRAIN_URL (in Kubernetes {facts.host}.NAMESPACE.svc): "
-        f"the search list that completes it here is {domains}"
+        f"the search list here is {domains}"
     )
 
 
@@ -269,8 +269,8 @@ def _reach(mute: list[str], facts: Facts) -> Advice:
         return (
             Step(f"Start {service}, on this machine", start),
             Step(
-                f"In a container, where nothing can listen at {server}, name a server of the network in "
-                f"{where()} (docker run --dns ADDRESS, or dns: in Compose)"
+                f"In a container, where nothing listens there, name a server of the network in {where()} "
+                "(docker run --dns ADDRESS; Compose: dns:)"
             ),
         )
     remove = f", or remove it from {where()}" if others else ""

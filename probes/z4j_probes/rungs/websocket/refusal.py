@@ -36,6 +36,7 @@ _HTTP2_SETTINGS = 4
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # alert, handshake (RFC 8446 §5.1)
 
 _ACCEPT = "sec-websocket-accept"
+_FORWARDED_PROTO = Step("If a proxy in front of it ends TLS, have that send X-Forwarded-Proto: https")
 _UNASKED = {"sec-websocket-extensions": "extension", "sec-websocket-protocol": "subprotocol"}
 
 
@@ -179,17 +180,16 @@ def _after_redirect(location: str | None, endpoint: Endpoint, settings: Settings
     )
     if target == endpoint:
         return (
-            Step(
-                "Stop the redirect on the server for /ws/agent: it leads to the URL that is set already. "
-                "Behind a proxy that ends TLS, have the proxy send X-Forwarded-Proto: https"
-            ),
+            Step("Stop the server's redirect of /ws/agent: it leads to the URL that is set already"),
+            _FORWARDED_PROTO,
         )
     if not (target.secure or target.is_loopback) and endpoint.secure:
         return (
             Step(
-                "Correct the redirect on the server: it leads from https:// to http://, where the token "
-                "would be unencrypted. Behind a proxy that ends TLS, have it send X-Forwarded-Proto: https"
+                "Correct the server's redirect: it leads from https:// to http://, where the token would be "
+                "unencrypted"
             ),
+            _FORWARDED_PROTO,
         )
     if not (target.secure or target.is_loopback):
         return (Step("Use the brain's https:// URL: the redirect leads to one that is unencrypted as well"),)

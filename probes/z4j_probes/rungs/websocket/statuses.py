@@ -120,7 +120,7 @@ _ENVOY_WITHOUT_UPGRADES = Refusal(
     "as Envoy does where a route has no upgrades enabled",
     Step(
         "Enable WebSocket on the route of /ws/agent (Envoy: upgrade_configs; Contour: enableWebsockets; "
-        "Istio and Gateway API: an HTTP route, not one for gRPC)"
+        "Istio, Gateway API: an HTTP route)"
     ),
 )
 
