@@ -31,12 +31,12 @@ BUDGET_S = 5.0
 class Place:
     """State directories of one user, seen by processes that see the same files.
 
-    `seen_by` is one of these processes, None for what this one sees. `temporary` are directories in which
+    `seen_by` are these processes, none for what this one sees. `temporary` are directories in which
     a state directory may have been made where another one could not be used.
     """
 
     uid: int
-    seen_by: Process | None
+    seen_by: tuple[Process, ...]
     directories: tuple[str, ...]
     temporary: tuple[str, ...] = ()
 
@@ -54,12 +54,14 @@ class Reading:
 
 @dataclass(slots=True)
 class _Places:
-    by_key: dict[tuple[int, str], tuple[Process | None, dict[str, None], dict[str, None]]] = field(
+    by_key: dict[tuple[int, str], tuple[list[Process], dict[str, None], dict[str, None]]] = field(
         default_factory=dict
     )
 
     def add(self, uid: int, world: str, process: Process | None, directory: str | None, tmp: str) -> None:
-        _, directories, temporary = self.by_key.setdefault((uid, world), (process, {}, {}))
+        processes, directories, temporary = self.by_key.setdefault((uid, world), ([], {}, {}))
+        if process:
+            processes.append(process)
         if directory:
             directories[directory] = None
         if tmp:
@@ -84,7 +86,7 @@ def find_places(settings: Settings, processes: Iterable[Process]) -> list[Place]
             process.uid, process.world, seen_by, _directory_of(process), process.environ.get("TMPDIR", "")
         )
     return [
-        Place(uid, seen_by, tuple(directories), tuple(temporary))
+        Place(uid, tuple(seen_by), tuple(directories), tuple(temporary))
         for (uid, _), (seen_by, directories, temporary) in places.by_key.items()
     ]
 
@@ -93,7 +95,7 @@ def read_place(place: Place) -> Reading:
     """What the live agents in a place say."""
     found: Mapping[str, Any]
     try:
-        if place.uid == (user.uid() or 0) and place.seen_by is None:
+        if place.uid == (user.uid() or 0) and not place.seen_by:
             found = within(
                 BUDGET_S, lambda: _look(place.directories, place.temporary, follow=not user.is_root())
             )
@@ -114,8 +116,10 @@ def _look_as(place: Place) -> Mapping[str, Any]:
     from z4j_fastapi.as_service.child import Service, World, act_as  # which need Linux, as this does
 
     root = None
-    if place.seen_by is not None:
-        root = os.open(f"/proc/{place.seen_by.pid}/root", flags.PLACE)
+    if place.seen_by:
+        root = _root_of(place.seen_by)
+        if root is None:
+            return {"found": [], "unreadable": []}
     group = user.group_of(place.uid)
     service = Service(
         name=user_name(place.uid),
@@ -126,6 +130,14 @@ def _look_as(place: Place) -> Mapping[str, Any]:
         world=World(root=root, is_foreign=root is not None),
     )
     return act_as(service, lambda: _look(place.directories, place.temporary, follow=False), budget_s=0.0)
+
+
+def _root_of(processes: Iterable[Process]) -> int | None:
+    """The root that they have; None where all have ended since they were found, with their agents."""
+    for process in processes:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return os.open(f"/proc/{process.pid}/root", flags.PLACE)
+    return None
 
 
 def _look(directories: Sequence[str], temporary: Sequence[str], *, follow: bool) -> dict[str, Any]:

@@ -86,8 +86,8 @@ def survey(settings: Settings) -> Survey:
 def _placed(row: AgentRow, place: Place, directory: str, processes: Sequence[Process]) -> AgentRow:
     """The row as it is seen from here: the process by its number here, its directory by a path from here."""
     pid, inside = row.pid, None
-    if place.seen_by is not None:
-        there = (one for one in processes if one.world == place.seen_by.world and one.inside == row.pid)
+    if place.seen_by:
+        there = (one for one in processes if one.world == place.seen_by[0].world and one.inside == row.pid)
         process = next(there, None)
         if process is not None and process.pid != row.pid:
             pid, inside = process.pid, row.pid
