@@ -155,7 +155,7 @@ async def test_four_workers_are_four_workers_of_one_agent_however_often_they_sta
     async with DevBrain() as brain:
         for _ in range(2):
             async with Uvicorn(settings_of(brain), tmp_path, "--workers", "4"):
-                await brain.wait_for_workers(4)
+                await brain.wait_for_workers(4, timeout_s=60)  # five starts of Python, on a busy machine too
             await brain.wait_for_workers(0)
         names = {hello.worker_id for hello in brain.seen.hellos}
         assert {str(name).split(".")[-2] for name in names} == {"0", "1", "2", "3"}
