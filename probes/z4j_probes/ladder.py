@@ -154,7 +154,10 @@ class Ladder:
         if probe.name in self._excluded:
             return self._skipped(probe.name, f"excluded by {self._excluded[probe.name]}")
         for name in probe.after:
-            await _ready_or_ended(tasks[name], climb.ready(name))
+            if probe.when_ready:
+                await _ready_or_ended(tasks[name], climb.ready(name))
+            else:
+                await asyncio.wait([tasks[name]])
         for name in probe.needs:
             await asyncio.wait([tasks[name]])
         for name in probe.needs:

@@ -23,12 +23,12 @@ STRICT_START_S = 3.0
 class Probe:
     """One rung of the ladder, as data.
 
-    `needs` must have succeeded before `run` is called; `after` must merely have ended, or have set their
-    `Climb.ready`. `timeout_code` is the verdict where `run` outlives its budget. `network` is False for a
-    probe that touches this machine only. `codes` are the catalogue's rows of a probe that is not built in.
-    `waits_for` says, from what the rungs below have left, what the probe waits for while it runs: "connecting
-    to 203.0.113.7:443". `budget_s` is how long it may take where no other time is asked for; the whole
-    climb's budget caps it.
+    `needs` must have succeeded before `run` is called; `after` must merely have ended, or, with `when_ready`,
+    have set their `Climb.ready`. `timeout_code` is the verdict where `run` outlives its budget. `network` is
+    False for a probe that touches this machine only. `codes` are the catalogue's rows of a probe that is not
+    built in. `waits_for` says, from what the rungs below have left, what the probe waits for while it runs:
+    "connecting to 203.0.113.7:443". `budget_s` is how long it may take where no other time is asked for; the
+    whole climb's budget caps it.
 
     `run` is what an agent does to connect. `look_closer` is for the doctor only: it is called where `run` has
     passed (a warning included), with what is left of the same budget, and gives that result or another one.
@@ -46,3 +46,4 @@ class Probe:
     budget_s: float = PROBE_TIMEOUT_S
     look_closer: Callable[[Climb, ProbeResult], Awaitable[ProbeResult]] | None = None
     waits_for: Callable[[Climb], str] | None = None
+    when_ready: bool = False

@@ -117,19 +117,26 @@ async def test_after_waits_for_an_end_and_not_for_success() -> None:
     assert await codes_of(rung("a", giving("a.bad")), rung("b", after="a")) == ["a.bad", "b.ok"]
 
 
-async def test_after_waits_no_longer_than_for_the_word_that_the_rest_goes_on_beside() -> None:
-    begun = asyncio.Event()
+@pytest.mark.parametrize(("when_ready", "order"), [(True, ["b", "a"]), (False, ["a", "b"])])
+async def test_only_who_asks_for_it_begins_beside_the_rest_of_what_it_is_after(
+    when_ready: bool, order: list[str]
+) -> None:
+    ended: list[str] = []
 
     async def first(climb: Climb) -> ProbeResult:
         climb.ready("a").set()
-        await begun.wait()
+        for _ in range(10):  # turns of the loop, of which the other one needs fewer
+            await asyncio.sleep(0)
+        ended.append("a")
         return outcome("a.ok", "")
 
     async def second(climb: Climb) -> ProbeResult:
-        begun.set()
+        ended.append("b")
         return outcome("b.ok", "")
 
-    assert await codes_of(rung("a", first), rung("b", second, after="a")) == ["a.ok", "b.ok"]
+    behind = replace(rung("b", second, after="a"), when_ready=when_ready)
+    assert await codes_of(rung("a", first), behind) == ["a.ok", "b.ok"]
+    assert ended == order
 
 
 async def test_a_rung_reads_what_the_one_below_left() -> None:

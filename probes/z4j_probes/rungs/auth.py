@@ -222,5 +222,6 @@ PROBE = Probe(
     run=naming_origin(run),
     timeout_code="auth.no_reply",
     waits_for=lambda climb: f"handshake with {climb.endpoint.authority}",
-    after=("buffer",),  # the hello has its worker id from the state directory
+    after=("buffer",),  # the hello has its worker id from the state directory,
+    when_ready=True,  # and needs no proof that a database works in it
 )
