@@ -1,6 +1,16 @@
-"""`python -m z4j_fastapi`."""
+"""Where the program begins: `python -m z4j_fastapi`, and the installed `z4j-fastapi`."""
 
-from z4j_fastapi.cli.main import main
+import gc
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line, without a collector that looks through all that is imported."""
+    gc.disable()  # until the command turns out to be one that goes on
+    from z4j_fastapi.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

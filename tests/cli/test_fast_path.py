@@ -10,6 +10,7 @@ import pytest
 import typer.main
 import typer.testing
 
+from z4j_fastapi import __main__ as program
 from z4j_fastapi.cli import doctor
 from z4j_fastapi.cli.app import app
 from z4j_fastapi.cli.fast_path import FLAGS, REPEATABLE, VALUES, options_of_doctor
@@ -111,12 +112,12 @@ def test_no_option_loads_the_parser(options: tuple[str, ...], tmp_path: Path) ->
     assert not loaded & {"typer", "click", "pydantic", "rich"}
 
 
-@pytest.mark.parametrize(("line", "collects"), [(["--json"], False), (["--watch", "1"], True)])
+@pytest.mark.parametrize(
+    ("line", "collects"), [("doctor --json", False), ("doctor --watch 1", True), ("doctor -vo report", True)]
+)
 def test_garbage_is_collected_where_a_run_goes_on(
-    line: list[str], collects: bool, monkeypatch: pytest.MonkeyPatch
+    line: str, collects: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from z4j_fastapi.cli import main
-
     seen: list[bool] = []
 
     def run(options: Options) -> int:
@@ -124,8 +125,12 @@ def test_garbage_is_collected_where_a_run_goes_on(
         return 0
 
     monkeypatch.setattr(doctor, "run", run)
+    monkeypatch.setattr("sys.argv", ["z4j-fastapi", *line.split()])
+    monkeypatch.setattr("z4j_fastapi.cli.main.block_signals", lambda: None)
+    monkeypatch.setattr("z4j_fastapi.cli.main.streams.prepare", lambda: None)
     try:
-        main._run(["doctor", *line])
+        with pytest.raises(SystemExit):
+            program.main()
     finally:
         gc.enable()
     assert seen == [collects]

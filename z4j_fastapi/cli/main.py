@@ -56,9 +56,9 @@ def main() -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     fields = options_of_doctor(arguments)
+    if fields is None or fields.keys() & {"wait_s", "watch_s"}:
+        gc.enable()  # one climb leaves nothing to collect, and half of its time are imports
     if fields is not None:
-        if not fields.keys() & {"wait_s", "watch_s"}:
-            gc.disable()  # one climb leaves nothing to collect, and half of its time are imports
         load_late("importlib.metadata")  # websockets imports it, and uses it where it is no release
         from z4j_fastapi.cli.doctor import run
         from z4j_fastapi.cli.options import Options
