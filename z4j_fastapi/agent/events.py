@@ -186,6 +186,9 @@ class _Walk:
         KeyboardInterrupt and SystemExit are the process's own. All else is contained: Rust's panics in Python
         extensions (PyO3) and cancellations are no Exception either.
         """
+        if type(value) is str:  # most are; it has no methods but the language's own
+            self._left -= 1
+            return self._text(value)
         try:
             return self._value(value, depth)
         except (KeyboardInterrupt, SystemExit):
@@ -200,8 +203,6 @@ class _Walk:
             return value
         if kind is int:
             return value if value.bit_length() <= MAX_INT_BITS else f"<int of {value.bit_length()} bits>"
-        if kind is str:
-            return self._text(value)
         if kind is float:
             return value if isfinite(value) else str(value)
         if depth > MAX_DEPTH:
@@ -222,9 +223,10 @@ class _Walk:
         return self._left <= 0 or self._room <= 0
 
     def _text(self, text: str) -> str:
-        safe = _text(text)
-        self._room -= len(safe)
-        return self._redacted(safe)
+        if len(text) > MAX_TEXT or not text.isascii():
+            text = _text(text)
+        self._room -= len(text)
+        return self._redacted(text)
 
     def _items(self, values: Collection[Any], depth: int) -> list[Any]:
         items: list[Any] = []
@@ -305,6 +307,8 @@ def _moment(given: object) -> str:
 
 def _name(value: object) -> str:
     """What a host calls something: a task, an engine, a field. Names of many kilobytes name nothing."""
+    if type(value) is str and len(value) <= MAX_NAME and value.isascii():
+        return value
     return _text(value if type(value) is str else _str(value))[:MAX_NAME]
 
 
