@@ -122,8 +122,8 @@ async def test_fires_run_once_each_though_the_worker_is_killed_in_between(
             commands.append(await fired(brain, f"f-{number}", str(number)))
             if number % 2:  # the manager of taskiq starts another one
                 await brain.wait_for_result(commands[-1], timeout_s=START_S)
-                for done in (number - 1, number):  # what was taken from a list is lost with its worker
-                    await last_event(brain, f"z4j-f-{done}")
+                for fire in (number - 1, number):  # a task that the worker still has would be lost with it
+                    await last_event(brain, f"z4j-f-{fire}")
                 await _kill(brain)
         await brain.wait_for_workers(1, timeout_s=START_S)
         for command in commands:
@@ -220,7 +220,6 @@ async def test_a_full_list_of_cancelled_tasks_makes_room_but_not_of_the_last_hou
         assert 0 < await redis.ttl(key) <= 7 * 24 * 3600
 
 
-@pytest.mark.waits
 async def test_hostile_ids_are_nothing_but_members(brain: DevBrain, redis_url: str, tmp_path: Path) -> None:
     async with running_taskiq(tmp_path, redis_url, environment()):
         await brain.wait_for_workers(1, timeout_s=START_S)
