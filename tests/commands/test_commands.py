@@ -225,6 +225,7 @@ async def test_a_flood_hides_no_schedule_that_did_not_run(
             await brain.command("reconcile_task", task_id="1")
         await fire(brain, "unknown")
         await until(lambda: agent.status.commands.get("unanswered") == 1, "it was counted")
+        await until(lambda: any(r.levelno == logging.ERROR for r in caplog.records), "it was told")
         errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
         assert len(errors) == 1
         assert "schedule.fire" in errors[0]

@@ -30,6 +30,7 @@ def agent_of(
         "hmac_secret": credentials.hmac_secret,
         "agent_name": "web",
         "home": directory / "z4j",
+        "preflight_budget_s": 10.0,  # what does not fail may need it on a busy machine
         **arguments,
     }
     return Z4JAgent(**given)
