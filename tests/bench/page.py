@@ -23,8 +23,11 @@ Where other programs keep the machine busy, seconds grow and ratios stay.
 What the rows mean:
 
 - **doctor**: a whole process, from its start to its exit status, everything verified: upgrade, token,
-  project, signatures of both sides. Upstream's doctor verifies none of these. The floor imports what no
-  design can do without.
+  project, signatures of both sides, large frames. Upstream's doctor verifies none of these. The floor imports
+  what a doctor was taken to need in any design. The table is drawn on a terminal, in color.
+- **a code of a fault**: a doctor that finds it, evidence included, against one that passes. Each peer answers
+  at once: a closed port, an expired certificate, a brain that does not know the token, a name server that
+  does not know the name (where namespaces are permitted).
 - **import**: a service that imports the package, and one that also uses a name of it.
 - **online**: warm, in one process. The bare client connects, says hello, and has one signed frame
   acknowledged, since online means just that here. Most of the time is the brain's: an agent that went
@@ -38,19 +41,9 @@ What the rows mean:
 - **lag**: a host whose loop ticks and emits each millisecond, with and without an agent.
 - **2 million**: the same emits and the same start, above a buffer with that many undelivered events.
 
-Where the time went, and what was done about it:
-
-| what | before | cause | now |
-|---|---|---|---|
-| doctor | 0.27 s of CPU | typer, which loads pydantic, took 0.09 s; the interpreter's end 0.02 s | \
-a line of flags only needs no parser; the end looks through nothing |
-| emit | 52 µs | each event woke the agent's thread: a system call, and a contest for the interpreter | \
-a wake-up in 50 ms at most; ids and moments are rendered without the standard library's classes |
-| online | 42 ms | the agent proved a disk on which its buffer was open: a dozen fsyncs | \
-the open buffer is the proof |
-
-None of that gave up a check or a promise: the flags of the short way are tested against the parser, an
-event is still written before `emit` returns, and the doctor still proves the disk.
+[Where the time goes](design/benchmarks.md) says what was done about it, and what the floor of each row is.
+None of it gave up a check or a promise: the options of the short way are tested against the parser, an event
+is written before `emit` returns, and the doctor still proves the disk.
 
 ## When a brain restarts
 
