@@ -31,7 +31,7 @@ def _green(stage: Stage) -> list[Measure]:
     file = _env_file(stage)
     name = {"Z4J_BRAIN_URL": stage.brain.url.replace("127.0.0.1", "localhost")}
     ours, peer, floor, from_file, tables, named = [], [], [], [], [], []
-    for _ in range(stage.rounds + 1):  # the first writes .pyc files and state directories
+    for _ in range(stage.size(stage.rounds + 1, 1)):  # the first writes .pyc files and state directories
         ours.append(_passed(stage.run("ours", *COMMAND, home=homes[0])))
         peer.append(stage.run("peer", *COMMAND, home=homes[1]).wall_s)
         floor.append(stage.run("ours", "-c", UNAVOIDABLE).wall_s)
