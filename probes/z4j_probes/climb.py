@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from z4j_probes.address import Address
     from z4j_probes.address_origin import Origin
     from z4j_probes.protocol import FrameSigner, FrameVerifier, Hello, HelloAck
+    from z4j_probes.result import ProbeResult
     from z4j_probes.storage import StateDirectory
     from z4j_probes.transport import HoldingProtocol
 
@@ -104,6 +105,8 @@ class Climb:
         self.started_at = datetime.now(UTC)
         self.started_s = time.monotonic()
         self._stack = AsyncExitStack()
+        self.results: dict[str, ProbeResult] = {}
+        """Of the probes that have ended, whether or not anyone has taken them yet."""
         self._ready: dict[str, asyncio.Event] = {}
 
     def ready(self, name: str) -> asyncio.Event:

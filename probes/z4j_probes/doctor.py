@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
+from itertools import takewhile
 from typing import Protocol
 
 from z4j_probes.climb import Climb
@@ -80,8 +81,13 @@ class Examination:
         return self.report()
 
     def report(self, *, interrupted: bool = False) -> Report:
-        """What is known by now."""
-        return self._ladder.report(self._state, self._results, interrupted=interrupted)
+        """What is known by now: an interruption may come before the last result was taken."""
+        results = self._results
+        if interrupted:
+            known = self._state.results
+            ended = takewhile(lambda probe: probe.name in known, self._ladder.registry)
+            results = [known[probe.name] for probe in ended]
+        return self._ladder.report(self._state, results, interrupted=interrupted)
 
     def _begin(self, make_hello: MakeHello) -> None:
         self._ladder = self._make_ladder(make_hello=make_hello)

@@ -85,7 +85,7 @@ class Ladder:
         tasks: dict[str, asyncio.Task[ProbeResult]] = {}
         for probe in self.registry:
             tasks[probe.name] = asyncio.create_task(
-                self._step(probe, climb, tasks, deadline_s), name=f"z4j probe {probe.name}"
+                self._noted(probe, climb, tasks, deadline_s), name=f"z4j probe {probe.name}"
             )
         try:
             for task in tasks.values():
@@ -143,6 +143,16 @@ class Ladder:
             # results come in order, so that the first that has none had all that it needs
             waiting=rest[0].name if interrupted and rest else None,
         )
+
+    async def _noted(
+        self,
+        probe: Probe,
+        climb: Climb,
+        tasks: Mapping[str, asyncio.Task[ProbeResult]],
+        deadline_s: float,
+    ) -> ProbeResult:
+        result = climb.results[probe.name] = await self._step(probe, climb, tasks, deadline_s)
+        return result
 
     async def _step(
         self,
