@@ -23,7 +23,7 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from z4j_fastapi.buffer.slots import SCHEMA_VERSION, FileId, file_id
@@ -108,24 +108,28 @@ class EventLog:
         """How many events were ever dropped for want of room, earlier processes included."""
         return self._dropped
 
-    def move_in(self, rows: Sequence[Row], *, journal_through: int = 0, dropped: int = 0) -> None:
+    def move_in(self, rows: Iterable[Row], *, journal_through: int = 0, dropped: int = 0) -> None:
         """Add events, newer than all others, and count `dropped` more as lost: all of that, or nothing.
 
         `journal_through` is the journal's last segment that is done with by this (0: as before).
         """
-        events, size, values = self._events_seen, self._bytes_seen, []
-        for id_, json in rows:
-            events += 1
-            size += utf8_size(json)
-            values.append((id_, events, size, json))
+        count, events, size, last = 0, self._events_seen, self._bytes_seen, self.last_id
+
+        def values() -> Iterator[tuple[int, int, int, str]]:
+            nonlocal count, events, size, last
+            for last, json in rows:
+                count += 1
+                events += 1
+                size += utf8_size(json)
+                yield last, events, size, json
+
         through = max(journal_through, self.journal_through)
         with self._transaction():
-            if values:
-                self._connection.executemany(_INSERT, values)
+            self._connection.executemany(_INSERT, values())
             self._write_ledger(self._events_gone, self._bytes_gone, self._dropped + dropped, through)
-        self.frames += len(values) + (size - self._bytes_seen) // _PAGE_BYTES
-        if values:
-            self.last_id = self._newest_id = values[-1][0]
+        self.frames += count + (size - self._bytes_seen) // _PAGE_BYTES
+        if count:
+            self.last_id = self._newest_id = last
         self._events_seen, self._bytes_seen = events, size
         self._dropped += dropped
         self.journal_through = through

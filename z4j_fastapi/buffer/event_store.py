@@ -17,11 +17,12 @@ import itertools
 import os
 import sqlite3
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from z4j_fastapi.buffer import forks, journal, slots
+from z4j_fastapi.buffer.breath import in_bites
 from z4j_fastapi.buffer.claims import END, Span
 from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EventLog, Row, utf8_size
 from z4j_fastapi.buffer.journal import Segment
@@ -241,7 +242,7 @@ class EventStore:
             or self.bytes + size > self._max_bytes
         ):
             return 0
-        for taken, (_, json) in enumerate(rows):
+        for taken, (_, json) in enumerate(in_bites(rows)):
             if not self.append(json, json.encode()):  # in no file, so it stays in the one that has it
                 rows = rows[:taken]
                 break
@@ -309,7 +310,7 @@ class EventStore:
             self._begin_segment()
         if self._log is None:
             return
-        self._retire(move=is_due)
+        self._retire(move=is_due, gently=True)
         with self.disk_lock:
             self._drop_surplus()
         if self.fault:
@@ -479,11 +480,11 @@ class EventStore:
             disk.sync_directory(slot.path.parent)
         return True
 
-    def _retire(self, *, move: bool, limit: int | None = None) -> bool:
+    def _retire(self, *, move: bool, limit: int | None = None, gently: bool = False) -> bool:
         """Move the events of sealed segments to the database, and be done with those segments.
 
-        Without `move`, only those that have nothing left in them; with `limit`, the oldest so many events.
-        False where the database fails.
+        Without `move`, only those that have nothing left in them; with `limit`, the oldest so many events;
+        `gently`, with moments for other threads in between. False where the database fails.
         """
         log = self._log
         if log is None:
@@ -504,7 +505,7 @@ class EventStore:
             try:
                 if rows or dropped:
                     through = done[-1].number if done else 0
-                    plain = [(id_, entry.json) for id_, entry in rows]
+                    plain = ((id_, entry.json) for id_, entry in (in_bites(rows) if gently else rows))
                     log.move_in(plain, journal_through=through, dropped=dropped)
             except sqlite3.Error as exc:
                 self._moving_through = 0
@@ -526,10 +527,10 @@ class EventStore:
 
     def _done_after(self, rows: list[tuple[int, Entry]]) -> list[Segment]:
         """The oldest segments of which nothing is wanted any more once `rows` are moved."""
-        wanted = {entry.segment for entry in itertools.islice(self._tail, len(rows), None)}
+        left = Counter(entry.segment for _, entry in rows)
         done = []
         for segment in self._segments:
-            if not segment.is_sealed or segment in wanted:
+            if not segment.is_sealed or self._tail.events_in(segment) > left[segment]:
                 break
             done.append(segment)
         return done

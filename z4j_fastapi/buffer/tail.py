@@ -7,7 +7,7 @@ drops the oldest of those that are in memory only where they would need too much
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class Tail:
         self._memory_bytes = memory_bytes
         # Not a dict: taking the first of a dict again and again walks over all that were taken before.
         self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._by_segment = Counter[Segment]()
         self._in_memory: OrderedDict[int, None] = OrderedDict()
         self._in_memory_bytes = 0
         self.bytes = 0
@@ -53,6 +54,7 @@ class Tail:
         id_ = self.next_id
         self.next_id = id_ + 1  # first: a signal handler that raises comes between the two
         self._entries[id_] = entry
+        self._by_segment[entry.segment] += 1
         self.bytes += entry.size
         if entry.segment.is_file:
             return 0
@@ -67,6 +69,7 @@ class Tail:
         """Add an event that is older than all others, under the id that it has had before."""
         self._entries[id_] = entry
         self._entries.move_to_end(id_, last=False)
+        self._by_segment[entry.segment] += 1
         self.bytes += entry.size
         self._in_memory[id_] = None
         self._in_memory.move_to_end(id_, last=False)
@@ -78,10 +81,18 @@ class Tail:
         if entry is None:
             return None
         self.bytes = self.bytes - entry.size if self._entries else 0
+        if self._by_segment[entry.segment] > 1:
+            self._by_segment[entry.segment] -= 1
+        else:
+            del self._by_segment[entry.segment]
         if id_ in self._in_memory:
             del self._in_memory[id_]
             self._in_memory_bytes = self._in_memory_bytes - entry.size if self._in_memory else 0
         return entry
+
+    def events_in(self, segment: Segment) -> int:
+        """How many of the events were written to that segment."""
+        return self._by_segment[segment]
 
     def remove_memory(self) -> int:
         """Take out the events that are in memory only; how many they were."""
