@@ -144,9 +144,11 @@ peer: .peer/.ready-$(BRAIN_VERSION)
 	@touch $@
 
 bench: setup brain peer ## Measure this project and its peer side by side, and write docs/benchmarks.md
+	@$(BIN)/python $(PIP) install --group bench
 	@$(BIN)/python -m tests.bench --page
 
 bench-smoke: setup brain peer ## Run each benchmark once, as small as it works
+	@$(BIN)/python $(PIP) install --group bench
 	@$(BIN)/python -m tests.bench --smoke
 
 clean: ## Remove what the other targets made

@@ -6,6 +6,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.bench import (
     answers,
@@ -16,6 +18,7 @@ from tests.bench import (
     doctor,
     emit,
     fleet,
+    growth,
     idle,
     imports,
     lag,
@@ -33,6 +36,7 @@ from tests.bench.stage import Stage, stage
 from tests.support.real_brain import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "benchmarks.md"
+PICTURES = PROJECT_ROOT / "docs" / "pictures"
 
 SUBJECTS: dict[str, Callable[[Stage], list[Measure]]] = {
     "doctor": doctor.measure,
@@ -66,7 +70,7 @@ def main() -> None:
         parser.error(f"no such subject: {unknown}" if unknown else "the page needs all subjects")
     measures: list[Measure] = []
     rounds = 1 if arguments.smoke else arguments.rounds
-    with stage(rounds=rounds, smoke=arguments.smoke) as ready:
+    with stage(rounds=rounds, smoke=arguments.smoke) as ready, TemporaryDirectory() as directory:
         for name in arguments.subjects or SUBJECTS:
             started_s = time.monotonic()
             found = SUBJECTS[name](ready)
@@ -76,6 +80,8 @@ def main() -> None:
                 print(report.table(found), flush=True)
         if arguments.subjects:
             return
+        plots = growth.measure(ready)
+        growth.draw(plots, Path(directory) if arguments.smoke else PICTURES)
     recoveries = fleet.measure(agents=4, down_s=0.5) if arguments.smoke else fleet.measure()
     if arguments.smoke:
         print("every benchmark works", file=sys.stderr)

@@ -8,6 +8,7 @@ from tests.bench.measure import Bar, Measure, percentile
 from tests.bench.stage import Stage
 
 SHARES = ((0.5, "p50"), (0.99, "p99"))
+BARS = {"p50": 0.25, "p99": 0.35}
 
 
 def measure(stage: Stage) -> list[Measure]:
@@ -24,6 +25,6 @@ def measure(stage: Stage) -> list[Measure]:
                 for share, name in SHARES:
                     samples[name][index].append(percentile(said["took_us"], share))
     return [
-        Measure(f"`emit` → durable, {name}", "µs", tuple(ours), tuple(peer), bar=Bar(0.3))
+        Measure(f"`emit` → durable, {name}", "µs", tuple(ours), tuple(peer), bar=Bar(BARS[name]))
         for name, (ours, peer) in samples.items()
     ]

@@ -38,12 +38,35 @@ What the rows mean:
 - **delivered**: the real brain needs 6 to 9 ms for each event of a batch and 13 to 18 ms for one that comes
   by itself, as upstream sends them. A bare client that does nothing but send batches of 100 shows how many it
   takes at most: that, not the agent, bounds the first row. The dev brain shows what the agent does.
+- **a slow disk**: each fsync and fdatasync of the process takes 2 s longer, by a library that is preloaded.
+- **threads**: the same number of events, from eight threads and from one.
+- **CPU of an event**: the agent's whole process, all threads, from `emit` until the dev brain's
+  acknowledgement was taken, in a burst and at a steady pace. Against a loop that makes the same event, keeps
+  it (an insert that is committed, as an event has to be before `emit` returns), signs it and deletes it.
+- **idle**: both sides at the same time, online and without events. CPU is measured for some minutes and
+  multiplied to an hour.
+- **command to result**: as the brain that asked sees it, one at a time. The bare client verifies the command
+  and answers; the agent also has its engine asked in the worker's loop, which is another thread's. A submit
+  is written down before it is done and after it, and both times waits for the disk.
+- **64 workers**: of one agent and one state directory, started at the same moment against the dev brain. The
+  run fails where their slots are not 0 to 63, or where one is still online after its end.
+- **adopted**: an agent that emits steadily, beside what another process has left.
 - **lag**: a host whose loop ticks and emits each millisecond, with and without an agent.
 - **2 million**: the same emits and the same start, above a buffer with that many undelivered events.
 
 [Where the time goes](design/benchmarks.md) says what was done about it, and what the floor of each row is.
 None of it gave up a check or a promise: the options of the short way are tested against the parser, an event
 is written before `emit` returns, and the doctor still proves the disk.
+
+The [design page](design/benchmarks.md) has more of that, and the floor of each row.
+
+## As work grows
+
+![emit's p99 over events that are buffered already](pictures/bench-emit.svg)
+
+![events delivered to the dev brain, over the size of a batch](pictures/bench-delivery.svg)
+
+![the dev brain's memory over its sessions](pictures/bench-sessions.svg)
 
 ## When a brain restarts
 

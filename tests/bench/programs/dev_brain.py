@@ -10,6 +10,11 @@ import time
 from z4j_fastapi.devbrain import DevBrain, Limits
 
 
+def rss_kib() -> int:
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+
 async def main() -> None:
     brain = DevBrain(limits=Limits(connects_per_minute=10**9, workers_per_agent=10**6))
     loop = asyncio.get_running_loop()
@@ -30,6 +35,7 @@ async def main() -> None:
                         "connections": seen.connections,
                         "online": len(brain.online_workers),
                         "events": len(seen.events),
+                        "rss_kib": rss_kib(),
                     }
                 ),
                 flush=True,

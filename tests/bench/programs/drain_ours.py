@@ -1,4 +1,7 @@
-"""Emit while the brain can't be reached, then let it: seconds until it has acknowledged everything."""
+"""Emit while the brain can't be reached, then let it: seconds until it has acknowledged everything.
+
+COUNT events, in batches of at most BATCH (as many as the agent likes, where that is left out).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ import sys
 import time
 
 from z4j_fastapi import Z4JAgent
+from z4j_fastapi.agent import in_flight
 
 COUNT = int(sys.argv[1])
+if len(sys.argv) > 2:
+    in_flight.MAX_EVENTS = int(sys.argv[2])
+    in_flight.START_EVENTS = min(in_flight.START_EVENTS, in_flight.MAX_EVENTS)
 
 
 async def main() -> None:
