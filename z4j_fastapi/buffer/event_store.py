@@ -82,6 +82,8 @@ class EventStore:
         self.disk_lock = SignalSafeRLock()
         """For the database; may be held while it waits for the disk. Taken before `lock`."""
         self.slot = slot
+        self.is_closing = False
+        """Set where `close` is about to come, and nothing may dawdle."""
         self.fault = ""
         self._not_durable = 0
         self._max_events = max_events
@@ -242,7 +244,7 @@ class EventStore:
             or self.bytes + size > self._max_bytes
         ):
             return 0
-        for taken, (_, json) in enumerate(in_bites(rows)):
+        for taken, (_, json) in enumerate(in_bites(rows, lambda: self.is_closing)):
             if not self.append(json, json.encode()):  # in no file, so it stays in the one that has it
                 rows = rows[:taken]
                 break
@@ -505,7 +507,7 @@ class EventStore:
             try:
                 if rows or dropped:
                     through = done[-1].number if done else 0
-                    plain = ((id_, entry.json) for id_, entry in (in_bites(rows) if gently else rows))
+                    plain = ((id_, entry.json) for id_, entry in self._paced(rows, gently=gently))
                     log.move_in(plain, journal_through=through, dropped=dropped)
             except sqlite3.Error as exc:
                 self._moving_through = 0
@@ -524,6 +526,9 @@ class EventStore:
             for segment in done:
                 segment.remove()
         return True
+
+    def _paced(self, rows: list[tuple[int, Entry]], *, gently: bool) -> Iterable[tuple[int, Entry]]:
+        return in_bites(rows, lambda: self.is_closing) if gently else rows
 
     def _done_after(self, rows: list[tuple[int, Entry]]) -> list[Segment]:
         """The oldest segments of which nothing is wanted any more once `rows` are moved."""

@@ -50,7 +50,7 @@ class Housekeeper:
 
     def close(self, seconds: float) -> bool:
         """Close the store, and wait for that; False where the disk takes longer than `seconds`."""
-        self._is_closing = True
+        self._is_closing = self._store.is_closing = True
         self.hurry()
         self._thread.join(seconds)
         return not self._thread.is_alive()
