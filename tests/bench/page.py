@@ -41,7 +41,7 @@ What the rows mean:
 - **a slow disk**: each fsync and fdatasync of the process takes 2 s longer, by a library that is preloaded.
 - **threads**: the same number of events, from eight threads and from one.
 - **CPU of an event**: the agent's whole process, all threads, from `emit` until the dev brain's
-  acknowledgement was taken, in a burst and at a steady pace. Against a loop that makes the same event, keeps
+  acknowledgment was taken, in a burst and at a steady pace. Against a loop that makes the same event, keeps
   it (an insert that is committed, as an event has to be before `emit` returns), signs it and deletes it.
 - **idle**: both sides at the same time, online and without events. CPU is measured for some minutes and
   multiplied to an hour.
