@@ -75,7 +75,7 @@ async def test_the_agent_gives_the_doctors_code(name: str, stage: Stage) -> None
     assert len(said) == 1, agent["log"]
     for word in scenario.words:
         if "within" not in word:  # budgets differ
-            assert word in said[0]
+            assert word in " ".join(said[0].split())
     assert case.environ.get("Z4J_TOKEN", "no token").strip() not in said[0]
 
 

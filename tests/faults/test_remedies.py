@@ -85,7 +85,8 @@ async def test_the_two_lines_of_nginx_as_the_hint_says(stage: Stage) -> None:
     case = Case(stage.settings(brain, f"http://127.0.0.1:{nginx.port}"))
     said = await ask_doctor(stage, case)
     assert said.report["first_failure"] == "websocket.upgrade_stripped"
-    lines = re.search(r"nginx: (.*;)", steps_of(said, "websocket")[0].text)
+    hint = " ".join(step.text for step in steps_of(said, "websocket"))
+    lines = re.search(r"nginx, add (.*;)", hint)
     assert lines is not None
     await nginx.restart(site.format(more=lines[1], port=brain.port))
     await is_green(stage, case)

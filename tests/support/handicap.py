@@ -75,13 +75,19 @@ def become(user: int) -> None:
 
 def without_descriptors(left: int) -> None:
     """Leave so many descriptors to open."""
-    highest = max(map(int, os.listdir("/proc/self/fd")[:-1]))
+    highest = max(number for number in map(int, os.listdir("/proc/self/fd")) if _is_open(number))
     for number in range(3, highest + 1):
-        try:
-            os.fstat(number)
-        except OSError:
+        if not _is_open(number):
             os.dup2(os.open(os.devnull, os.O_RDONLY), number)
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + left, highest + 1 + left))
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def without_locks() -> None:
