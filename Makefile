@@ -72,6 +72,8 @@ types-here: setup
 
 # What starts no program and no server of its own: a change is judged while its author still looks at it. Bytecode
 # is kept, whatever the environment says: without it each worker rewrites the assertions of all tests each time.
+# Of its time little is waiting, and each further worker collects all tests again: one more than there are cores.
+quick: PYTEST_ARGS = -n $(shell expr 1 + "$$(nproc 2> /dev/null || echo 2)")
 quick: lint types-here ## Style, types, and the tests that need no other program, in under a minute
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q $(PYTEST_ARGS) --hypothesis-profile=quick -m "not (component or interop or faults or slow)"
 
