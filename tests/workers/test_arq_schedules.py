@@ -42,8 +42,10 @@ async def test_cron_jobs_are_shown_run_and_counted(brain: DevBrain, redis_url: s
         await until(lambda: [task_id] == RUNS, "it ran once")
         await brain.seen.until(lambda: brain.schedules["nightly"]["total_runs"] == 1, "it was counted")
         assert brain.schedules["nightly"]["last_run_at"] is not None
-        events = [e["kind"] for e in brain.seen.events.values() if e["task_id"] == task_id]
-        assert "task.received" in events
+        received = {"kind": "task.received", "task_id": task_id}.items()
+        await brain.seen.until(
+            lambda: any(received <= event.items() for event in brain.seen.events.values()), "it was told"
+        )
     # it is in Redis, for the next worker on any host
     async with Redis.from_url(redis_url) as redis:
         assert await redis.hget("z4j:arq:cron:arq:queue", "count:nightly") == b"1"
