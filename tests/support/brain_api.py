@@ -234,7 +234,7 @@ class BrainApi:
             self._client = self._from_a_new_address()
             self._log_in()
             response = self._client.request(method, path, json=body)
-        elif response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:  # one database, and a test that floods it
+        elif response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:  # its database was busy
             response = self._client.request(method, path, json=body)
         if not response.is_success:
             raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
