@@ -392,6 +392,7 @@ async def test_eight_run_at_once_and_of_what_does_not_fit_the_rest_is_refused(
             for number in range(300)
         ]
         await until(lambda: agent.status.commands.get("command.busy", 0) >= 30, "some were refused")
+        await until(lambda: most == 8, "eight run")
         release.set()
         for command in commands:
             await brain.wait_for_result(command, timeout_s=30)
