@@ -206,7 +206,7 @@ def test_a_directory_that_is_exchanged_is_adopted_with_its_journal(tmp_path: Pat
     copied.close()
     buffer = EventBuffer.open(tmp_path, "abc")
     assert buffer.append('"ours"')
-    os.rename(tmp_path / "abc", tmp_path / "gone")  # at once: the buffer makes its directory again at any time
+    os.rename(tmp_path / "abc", tmp_path / "gone")  # at once: else the buffer makes its own again
     os.rename(tmp_path / "copy", tmp_path / "abc")
     path = tmp_path / "abc" / "buffer-0.sqlite"
     before = path.stat().st_ino
