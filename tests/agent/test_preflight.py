@@ -154,10 +154,10 @@ async def test_strict_lets_no_host_start_beside_a_peer_that_is_stuck(
             tmp_path,
             brain_url=url,
             preflight="strict",
-            preflight_budget_s=1.0,
+            preflight_budget_s=3.0,
             shutdown_budget_s=0.1,
         )
-        with pytest.raises(PreflightError, match=rf"waiting for {probe} after 1 s \(preflight_budget_s\)"):
+        with pytest.raises(PreflightError, match=rf"waiting for {probe} after 3 s \(preflight_budget_s\)"):
             await agent.__aenter__()
         assert agent.status.state is State.STOPPED
 

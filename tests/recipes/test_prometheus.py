@@ -117,7 +117,8 @@ async def test_of_two_services_on_one_host_the_alert_is_for_the_one_that_fails(t
         environ = brain.environment(brain.mint("web"))
         for name, token in (("shop", environ["Z4J_TOKEN"]), ("mail", "rejected-by-every-brain-0123456789")):
             given = environ | {"Z4J_TOKEN": token}
-            await asyncio.to_thread(write_as_the_timer_does, name, tmp_path, textfiles, given)
+            status = await asyncio.to_thread(write_as_the_timer_does, name, tmp_path, textfiles, given)
+            assert status == (name == "mail"), (textfiles / f"z4j-{name}.prom").read_text()
         assert sorted(path.name for path in textfiles.iterdir()) == ["z4j-mail.prom", "z4j-shop.prom"]
         async with agent_of(brain, tmp_path):
             (textfiles / "agents.prom").write_text(await metrics_of_an_online_agent(tmp_path))

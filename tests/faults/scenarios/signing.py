@@ -43,7 +43,7 @@ async def the_secret_is_another_projects(stage: Stage) -> Case:
 @scenario(
     "signing.clock_skew",
     "this machine's clock is five minutes fast (real brain)",
-    "300 s ahead of the brain's",
+    "s ahead of the brain's",
     hint=("timedatectl",),
 )
 async def this_clock_is_five_minutes_fast(stage: Stage) -> Case:
@@ -54,7 +54,7 @@ async def this_clock_is_five_minutes_fast(stage: Stage) -> Case:
 @scenario(
     "signing.clock_skew",
     "this machine's clock is half a minute slow (real brain)",
-    "30 s behind the brain's",
+    "s behind the brain's",
     "refused beyond 60 s",
     status="warn",
 )
