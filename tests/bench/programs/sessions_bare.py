@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import resource
@@ -23,7 +22,7 @@ async def main() -> None:
     held = []
     while order := (await orders.readline()).strip():
         while len(held) < int(order):
-            bare_client.HELLO = dataclasses.replace(FIRST, worker_id=f"bare.web.{len(held)}")
+            bare_client.HELLO = FIRST._replace(worker_id=f"bare.web.{len(held)}")
             websocket, ack = await bare_client.introduced()
             await bare_client.proven(websocket, ack)
             held.append(websocket)
