@@ -83,10 +83,13 @@ class Ladder:
         """
         deadline_s = time.monotonic() + self._budget_s
         tasks: dict[str, asyncio.Task[ProbeResult]] = {}
+
+        async def noted(probe: Probe) -> ProbeResult:
+            result = climb.results[probe.name] = await self._step(probe, climb, tasks, deadline_s)
+            return result
+
         for probe in self.registry:
-            tasks[probe.name] = asyncio.create_task(
-                self._noted(probe, climb, tasks, deadline_s), name=f"z4j probe {probe.name}"
-            )
+            tasks[probe.name] = asyncio.create_task(noted(probe), name=f"z4j probe {probe.name}")
         try:
             for task in tasks.values():
                 await asyncio.wait([task])  # `await task` would hand our own cancellation to the probe
@@ -143,16 +146,6 @@ class Ladder:
             # results come in order, so that the first that has none had all that it needs
             waiting=rest[0].name if interrupted and rest else None,
         )
-
-    async def _noted(
-        self,
-        probe: Probe,
-        climb: Climb,
-        tasks: Mapping[str, asyncio.Task[ProbeResult]],
-        deadline_s: float,
-    ) -> ProbeResult:
-        result = climb.results[probe.name] = await self._step(probe, climb, tasks, deadline_s)
-        return result
 
     async def _step(
         self,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 from tests.bench.measure import Bar, Measure, percentile
 from tests.bench.stage import Stage
+from tests.support.agents import closed_port
 
 
 def measure(stage: Stage) -> list[Measure]:
@@ -14,9 +13,8 @@ def measure(stage: Stage) -> list[Measure]:
     full, empty = stage.fresh_home(), stage.fresh_home()
     p99: dict[bool, list[float]] = {True: [], False: []}
     start: dict[bool, list[float]] = {True: [], False: []}
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    with closed_port() as port:
+        url = f"http://127.0.0.1:{port}"
         filled = stage.program("ours", "fill", str(events), "0", home=full, env={"Z4J_BRAIN_URL": url})
         assert filled.said["depth"] == events
         for _ in range(stage.rounds + 1):
@@ -39,9 +37,8 @@ def _adoption(stage: Stage, events: int) -> list[Measure]:
     """An agent that finds so many in the slot of another process, and one that finds none."""
     p99: dict[bool, list[float]] = {True: [], False: []}
     pace = []
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        env = {"Z4J_BRAIN_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}"}
+    with closed_port() as port:
+        env = {"Z4J_BRAIN_URL": f"http://127.0.0.1:{port}"}
         for _ in range(min(stage.rounds, 3)):
             for adopts in (True, False):
                 home = stage.fresh_home()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from tests.bench.dev_brain import dev_brain_process
 from tests.bench.measure import percentile
 from tests.bench.stage import PROGRAMS, Stage
+from tests.support.agents import closed_port
 
 MEGABYTE = 1024.0
 
@@ -51,9 +51,8 @@ def draw(plots: list[Plot], directory: Path) -> None:
 
 def _emit(stage: Stage) -> Plot:
     home, filled, points = stage.fresh_home(), 0, []
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        env = {"Z4J_BRAIN_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}"}
+    with closed_port() as port:
+        env = {"Z4J_BRAIN_URL": f"http://127.0.0.1:{port}"}
         for events in (10**3, 10**4, 10**5, 10**6, 2 * 10**6, 4 * 10**6)[: stage.size(6, 2)]:
             stage.program("ours", "fill", str(events - filled), "0", home=home, env=env)
             filled, took = events, []

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from datetime import timedelta
 from tests.bench.doctor import COMMAND, FAILED
 from tests.bench.measure import Bar, Measure
 from tests.bench.stage import PROGRAMS, Stage
+from tests.support.agents import closed_port
 from tests.support.certificates import authority, issue, server_context
 from tests.support.real_brain import PROJECT_ROOT
 from tests.support.tls_servers import tls_server
@@ -33,7 +33,7 @@ def measure(stage: Stage) -> list[Measure]:
     green: list[float] = []
     with ExitStack() as stack:
         faults = {
-            "tcp.refused": {"Z4J_BRAIN_URL": f"http://127.0.0.1:{stack.enter_context(_nobody())}"},
+            "tcp.refused": {"Z4J_BRAIN_URL": f"http://127.0.0.1:{stack.enter_context(closed_port())}"},
             "tls.expired": stack.enter_context(_expired(stage)),
             "auth.token_rejected": {"Z4J_TOKEN": secrets.token_urlsafe(32)},
         }
@@ -50,14 +50,6 @@ def measure(stage: Stage) -> list[Measure]:
         Measure(f"`doctor --json`, `{code}`", "s", tuple(took_s[1:]), tuple(green[1:]), "green", _LIMIT)
         for code, took_s in found.items()
     ]
-
-
-@contextmanager
-def _nobody() -> Iterator[int]:
-    """A port that is bound, so that no one else gets it, and on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 from tests.bench.measure import Bar, Measure, percentile
 from tests.bench.stage import Stage
+from tests.support.agents import closed_port
 from tests.support.disk_shim import disk_shim
 
 
@@ -15,10 +14,9 @@ def measure(stage: Stage) -> list[Measure]:
     shim = disk_shim(stage.fresh_home())
     slow: list[float] = []
     plain: list[float] = []
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
+    with closed_port() as port:
         common = {
-            "Z4J_BRAIN_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}",
+            "Z4J_BRAIN_URL": f"http://127.0.0.1:{port}",
             "LD_PRELOAD": str(shim),
             "Z4J_TEST_SYNC_S": "0",
         }

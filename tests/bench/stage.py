@@ -95,7 +95,7 @@ class Stage:
         return self.run(side, str(path), *arguments, home=home, env=env)
 
     def environment(self, side: Side, home: Path | None = None) -> dict[str, str]:
-        """The settings of that side's agent, with a home that nobody has used yet unless one is named."""
+        """The settings of that side's agent, with a home that no one has used yet unless one is named."""
         agent = self.agents[side]
         home = home or self.fresh_home()
         return {

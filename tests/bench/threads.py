@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 from tests.bench.measure import Bar, Measure
 from tests.bench.stage import Stage
+from tests.support.agents import closed_port
 
 THREADS = 8
 
@@ -15,9 +14,8 @@ def measure(stage: Stage) -> list[Measure]:
     count = stage.size(40_000, 160)
     many: list[float] = []
     one: list[float] = []
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        env = {"Z4J_BRAIN_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}"}
+    with closed_port() as port:
+        env = {"Z4J_BRAIN_URL": f"http://127.0.0.1:{port}"}
         for _ in range(stage.rounds):
             for found, threads in ((many, THREADS), (one, 1)):
                 said = stage.program("ours", "threads", str(threads), str(count), env=env).said

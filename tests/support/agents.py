@@ -57,7 +57,7 @@ async def status_with(agent: Z4JAgent, state: State, code: str = "") -> AgentSta
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """A loopback port on which nobody listens, and which nobody else gets meanwhile."""
+    """A loopback port on which nothing listens, and which no one else gets meanwhile."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]

@@ -8,8 +8,8 @@ import os
 import sqlite3
 import sys
 import time
-import uuid
-from datetime import UTC, datetime
+
+from event import make_event
 
 COUNT = int(sys.argv[1])
 
@@ -20,20 +20,7 @@ db.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, json TEXT NOT NULL)")
 secret = os.urandom(32)
 cpu_s = time.process_time()
 for number in range(COUNT):
-    event = {
-        "id": str(uuid.uuid4()),
-        "engine": "arq",
-        "task_id": f"task-{number}",
-        "kind": "task.succeeded",
-        "occurred_at": datetime.now(UTC).isoformat(),
-        "data": {
-            "task_name": "send_mail",
-            "queue": "default",
-            "args": ["someone@example.com", number],
-            "runtime_ms": 12.5,
-        },
-    }
-    text = json.dumps(event)
+    text = json.dumps(make_event(f"task-{number}", number))
     row = db.execute("INSERT INTO event (json) VALUES (?)", (text,)).lastrowid
     hmac.digest(secret, text.encode(), "sha256")
     db.execute("DELETE FROM event WHERE id = ?", (row,))

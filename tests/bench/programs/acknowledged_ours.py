@@ -7,6 +7,8 @@ import json
 import sys
 import time
 
+from event import data_of
+
 from z4j_fastapi import Z4JAgent
 
 COUNT, PER_S = int(sys.argv[1]), float(sys.argv[2])
@@ -21,15 +23,7 @@ async def main() -> None:
         for number in range(COUNT):
             if PER_S and number % max(1, int(PER_S * TICK_S)) == 0:
                 await asyncio.sleep(began_s + number / PER_S - time.monotonic())
-            agent.emit(
-                "task.succeeded",
-                task_id=f"task-{number}",
-                engine="arq",
-                task_name="send_mail",
-                queue="default",
-                args=["someone@example.com", number],
-                runtime_ms=12.5,
-            )
+            agent.emit("task.succeeded", task_id=f"task-{number}", engine="arq", **data_of(number))
         while agent.status.buffered:
             await asyncio.sleep(TICK_S)
         cpu_s = time.process_time() - cpu_s

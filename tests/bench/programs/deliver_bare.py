@@ -7,11 +7,9 @@ import json
 import os
 import sys
 import time
-import uuid
-from datetime import UTC, datetime
-from typing import Any
 
 from bare_client import introduced
+from event import make_event
 
 from z4j_probes.protocol import FrameSigner, decode_secret
 
@@ -20,27 +18,11 @@ BATCH = 100
 RUN = os.getpid()  # to a brain a known task is less work than a new one
 
 
-def make_event(number: int) -> dict[str, Any]:
-    return {
-        "id": str(uuid.uuid4()),
-        "engine": "arq",
-        "task_id": f"task-{RUN}-{number}",
-        "kind": "task.succeeded",
-        "occurred_at": datetime.now(UTC).isoformat(),
-        "data": {
-            "task_name": "send_mail",
-            "queue": "default",
-            "args": ["someone@example.com", number],
-            "runtime_ms": 12.5,
-        },
-    }
-
-
 async def main() -> None:
     websocket, ack = await introduced()
     secret = decode_secret(os.environ["Z4J_HMAC_SECRET"])
     signer = FrameSigner(secret, ack.agent_id, ack.project_id, ack.session_id)
-    events = [make_event(number) for number in range(COUNT)]
+    events = [make_event(f"task-{RUN}-{number}", number) for number in range(COUNT)]
     started_s = time.perf_counter()
     for first in range(0, COUNT, BATCH):
         await websocket.send(signer.sign("event_batch", {"events": events[first : first + BATCH]}))

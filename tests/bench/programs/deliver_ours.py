@@ -8,6 +8,8 @@ import os
 import sys
 import time
 
+from event import data_of
+
 from z4j_fastapi import Z4JAgent
 
 COUNT = int(sys.argv[1])
@@ -18,15 +20,7 @@ async def main() -> None:
     async with Z4JAgent(preflight="strict") as agent:
         started_s = time.perf_counter()
         for number in range(COUNT):
-            agent.emit(
-                "task.succeeded",
-                task_id=f"task-{RUN}-{number}",
-                engine="arq",
-                task_name="send_mail",
-                queue="default",
-                args=["someone@example.com", number],
-                runtime_ms=12.5,
-            )
+            agent.emit("task.succeeded", task_id=f"task-{RUN}-{number}", engine="arq", **data_of(number))
         while agent.status.buffered:
             await asyncio.sleep(0.005)
         took_s = time.perf_counter() - started_s
