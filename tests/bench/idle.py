@@ -15,7 +15,7 @@ def measure(stage: Stage) -> list[Measure]:
 
     Both sides at the same time: each sleeps nearly always, and whatever else the machine does meets both.
     """
-    seconds = stage.size(180, 1)
+    seconds = stage.size(120, 1)
     arguments = (str(seconds), str(stage.size(5, 0)))
     memory: tuple[list[float], list[float]] = ([], [])
     cpu: tuple[list[float], list[float]] = ([], [])
