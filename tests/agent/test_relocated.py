@@ -9,7 +9,7 @@ import pytest
 from tests.support.agents import agent_of, closed_port, errors, until
 from z4j_fastapi.agent import supervisor
 from z4j_fastapi.agent.agent import Z4JAgent
-from z4j_fastapi.buffer import event_store
+from z4j_fastapi.buffer import recovery
 from z4j_fastapi.devbrain import DevBrain
 
 NO_BRAIN = "http://127.0.0.1:1"
@@ -55,7 +55,7 @@ async def test_events_and_worker_ids_survive_the_way_to_another_directory_and_ba
 async def test_an_agent_that_began_without_a_disk_gets_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store, "FIND_SLOT_EVERY_S", 0.05)
+    monkeypatch.setattr(recovery, "FIND_SLOT_EVERY_S", 0.05)
     home = tmp_path / "home"
     home.write_text("no directory")
     async with agent_of(DevBrain(), tmp_path, home=home, brain_url=NO_BRAIN) as agent:

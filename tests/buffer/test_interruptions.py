@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.namespaces import run_python
-from z4j_fastapi.buffer import EventBuffer, event_store
+from z4j_fastapi.buffer import EventBuffer, intake
 from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_fastapi.buffer.wakeup import SignalSafeEvent
 
@@ -50,7 +50,7 @@ def test_an_append_in_the_middle_of_counting_doubles_none_and_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a signal handler or a destructor, at the worst moment."""
-    monkeypatch.setattr(event_store, "MAX_ARRIVALS", 0)  # each append counts what has arrived
+    monkeypatch.setattr(intake, "MAX_ARRIVALS", 0)  # each append counts what has arrived
     buffer = EventBuffer.open(tmp_path, "abc")
     real = Tail.add
     nested = ['"nested 1"', '"nested 2"', '"nested 3"']

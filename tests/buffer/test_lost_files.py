@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from z4j_fastapi.buffer import EventBuffer, event_store, housekeeper
+from z4j_fastapi.buffer import EventBuffer, housekeeper, intake, recovery
 from z4j_fastapi.buffer.event_log import EventLog, Row
 from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_probes import StorageError
@@ -38,7 +38,7 @@ def moved(buffer: EventBuffer, events: int) -> None:
     """`events` events that are in the database, not in the journal only."""
     for n in range(events):
         assert buffer.append(str(n))
-    until(lambda: buffer._store._log_depth >= events, buffer)
+    until(lambda: buffer._store.database.depth >= events, buffer)
 
 
 @pytest.mark.parametrize("how", ["rm", "mv", "cp"])
@@ -104,7 +104,7 @@ def test_wrong_counters_of_the_version_before_are_corrected(tmp_path: Path) -> N
 def test_what_an_earlier_process_left_is_delivered_by_one_that_had_no_disk_at_first(
     left: int, in_memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store, "FIND_SLOT_EVERY_S", 0.02)
+    monkeypatch.setattr(recovery, "FIND_SLOT_EVERY_S", 0.02)
     earlier = EventBuffer.open(tmp_path, "abc")
     for n in range(left):
         earlier.append(f'"left {n}"')
@@ -139,7 +139,8 @@ def test_what_an_earlier_process_left_is_delivered_by_one_that_had_no_disk_at_fi
 def test_what_a_deleted_file_had_comes_into_memory_within_its_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store, "MEMORY_BYTES", 100_000)
+    for module in (intake, recovery):
+        monkeypatch.setattr(module, "MEMORY_BYTES", 100_000)
     add_older, most = Tail.add_older, [0]
 
     def add(self: Tail, id_: int, entry: Entry) -> None:
@@ -150,7 +151,7 @@ def test_what_a_deleted_file_had_comes_into_memory_within_its_bounds(
     buffer = EventBuffer.open(tmp_path, "abc")
     for n in range(40):
         assert buffer.append(json.dumps([n, "x" * 10_000]))
-    until(lambda: buffer._store._log_depth >= 40, buffer)
+    until(lambda: buffer._store.database.depth >= 40, buffer)
     (tmp_path / "abc" / "buffer-0.sqlite").unlink()
     until(lambda: buffer.dropped, buffer)
     until(lambda: buffer.append('"more"'), buffer)
@@ -165,7 +166,7 @@ def test_what_a_deleted_file_had_comes_into_memory_within_its_bounds(
 def test_memory_is_bounded_while_the_database_takes_nothing_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store, "TAIL_BYTES", 100_000)
+    monkeypatch.setattr(intake, "TAIL_BYTES", 100_000)
     began, goes_on = threading.Event(), threading.Event()
     move_in = EventLog.move_in
 
@@ -185,7 +186,7 @@ def test_memory_is_bounded_while_the_database_takes_nothing_for_a_while(
     assert buffer.bytes <= 100_000
     assert buffer.depth + buffer.dropped == 400
     goes_on.set()
-    until(lambda: buffer._store._log_depth > 0, buffer)
+    until(lambda: buffer._store.database.depth > 0, buffer)
     left = [text for text in buffer.claim(10**6, 10**9).payloads if text != '"more"']
     assert [json.loads(text)[0] for text in left] == [*range(5), *range(405 - len(left), 400)]
     assert len(left) + buffer.dropped == 400
@@ -228,7 +229,7 @@ def test_a_stop_in_the_middle_of_an_adoption_costs_no_event(
     for n in range(10):
         orphan.append(str(n))
     orphan.close()
-    append, appended = heir._store.append, 0
+    append, appended = heir._store.intake.append, 0
 
     def append_until_closed(json: str, payload: bytes) -> bool | None:
         nonlocal appended
@@ -237,7 +238,7 @@ def test_a_stop_in_the_middle_of_an_adoption_costs_no_event(
             heir.close()
         return append(json, payload)
 
-    monkeypatch.setattr(heir._store, "append", append_until_closed)
+    monkeypatch.setattr(heir._store.intake, "append", append_until_closed)
     assert heir.adopt() == 4
     again = EventBuffer.open(tmp_path, "abc")
     again.adopt()
@@ -247,10 +248,10 @@ def test_a_stop_in_the_middle_of_an_adoption_costs_no_event(
 
 def test_a_file_where_the_next_segment_would_be_is_passed(tmp_path: Path) -> None:
     buffer = EventBuffer.open(tmp_path, "abc")
-    number = buffer._store._next_number
+    number = buffer._store.intake._next_number
     (tmp_path / "abc" / f"journal-0-{number}").write_bytes(b"of a backup")
     assert buffer.append("1")
-    until(lambda: buffer._store._next_number > number + 1, buffer)
+    until(lambda: buffer._store.intake._next_number > number + 1, buffer)
     until(lambda: not buffer.fault, buffer)
     assert buffer.append("2")
     buffer.close()
@@ -291,7 +292,7 @@ def test_a_segment_is_deleted_only_once_the_database_is_durable(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         assert buffer.append('"1"')
-        until(lambda: failed > 3 and buffer._store._log_depth, buffer)
+        until(lambda: failed > 3 and buffer._store.database.depth, buffer)
         segments = list((tmp_path / "abc").glob("journal-0-*"))
         assert '"1"' in "".join(path.read_text() for path in segments)
     until(lambda: not buffer.fault, buffer)

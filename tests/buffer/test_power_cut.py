@@ -22,9 +22,9 @@ LOST_S = 2.0
 APPENDER = """
 import os, sys, threading, time
 from pathlib import Path
-from z4j_fastapi.buffer import EventBuffer, event_store
+from z4j_fastapi.buffer import EventBuffer, event_store, intake
 event_store.CHECKPOINT_FRAMES = 100
-event_store.SEGMENT_BYTES = 30_000
+intake.SEGMENT_BYTES = 30_000
 buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # one line, whatever another thread says

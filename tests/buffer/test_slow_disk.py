@@ -20,10 +20,10 @@ SYNC_S = 2.0
 APPENDS = """
 import asyncio, json, os, sys, threading, time
 from pathlib import Path
-from z4j_fastapi.buffer import EventBuffer, event_store, housekeeper
+from z4j_fastapi.buffer import EventBuffer, event_store, housekeeper, intake
 housekeeper.HOUSEKEEPING_EVERY_S = 0.05
 event_store.CHECKPOINT_FRAMES = 50
-event_store.SEGMENT_BYTES = 20_000
+intake.SEGMENT_BYTES = 20_000
 slow = os.environ.pop("Z4J_TEST_SYNC_S")
 buffer = EventBuffer.open(Path(sys.argv[1]), "abc")
 os.environ["Z4J_TEST_SYNC_S"] = slow

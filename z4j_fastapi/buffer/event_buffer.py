@@ -5,8 +5,8 @@ it back after a lost connection, or set it aside where no brain will take it. Ev
 the moment `append` returns True; a power cut may cost about the last second. Above its bounds the oldest
 events go, and are counted; one that is dropped while it is on its way counts too: it may not arrive.
 
-`append` waits for no lock and no fsync, because threads that append may run an event loop (`event_store` says
-how); `claim`, `forget` and the others may wait for the disk.
+`append` waits for no lock and no fsync, because threads that append may run an event loop (see `intake`);
+`claim`, `forget` and the others may wait for the disk.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from z4j_fastapi.buffer import forks, slots
+from z4j_fastapi.buffer import forks, slots, transfer
 from z4j_fastapi.buffer.aside import SetAside
 from z4j_fastapi.buffer.claims import Batch, Claims, spans
-from z4j_fastapi.buffer.event_log import Row, utf8_size
-from z4j_fastapi.buffer.event_store import CHUNK, EventStore, Tell
+from z4j_fastapi.buffer.disk_fault import Tell
+from z4j_fastapi.buffer.event_log import CHUNK, Row, utf8_size
+from z4j_fastapi.buffer.event_store import EventStore
 from z4j_fastapi.buffer.housekeeper import Housekeeper
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import private_directory
@@ -52,7 +53,7 @@ class EventBuffer:
             self._housekeeper = Housekeeper(store, lambda: self.look())
         self.look: Callable[[], object] = bool
         """The housekeeper calls it in each round, every few seconds without work, and at the end."""
-        self.slot = store.slot.number if store.slot else slots.random_number()
+        self.slot = slot.number if (slot := store.database.slot) else slots.random_number()
         """The number of this process among its siblings, for as long as it lives."""
 
     @classmethod
@@ -67,7 +68,7 @@ class EventBuffer:
     ) -> EventBuffer:
         """The lowest free slot in `<directory>/<identity>`, with what an earlier process left in it.
 
-        Without a directory it is in memory only (bounded by `event_store.MEMORY_EVENTS` as well), and its
+        Without a directory it is in memory only (bounded by `intake.MEMORY_EVENTS` as well), and its
         slot a random number; `find_directory`, which raises StorageError, is then asked again and again for
         one to move to. Raises StorageError where no file can be used, and RuntimeError where this process can
         have no more threads.
@@ -96,8 +97,8 @@ class EventBuffer:
 
     def on_trouble(self, tell: Tell) -> None:
         """Have `tell` called, from any thread, when the disk fails or has failed, and when it works again."""
-        self._store.tell = tell
-        if fault := self._store.fault:
+        self._store.fault.tell = tell
+        if fault := self._store.fault.code:
             tell(fault, "events are kept only in memory until that ends")
 
     @property
@@ -127,17 +128,17 @@ class EventBuffer:
     @property
     def fault(self) -> str:
         """What is wrong with the disk at the moment, as a `buffer` code; empty if nothing is."""
-        return self._store.fault
+        return self._store.fault.code
 
     @property
     def directory(self) -> Path | None:
         """Where the files are; None while there are none."""
-        return self._store.slot.path.parent if self._store.slot else None
+        return self._store.database.slot.path.parent if self._store.database.slot else None
 
     @property
     def file_slot(self) -> int | None:
         """The number of the buffer file, None without one; not `slot` where this began without files."""
-        return self._store.slot.number if self._store.slot else None
+        return self._store.database.slot.number if self._store.database.slot else None
 
     def wake_housekeeper(self) -> None:
         """Have `look` called at once."""
@@ -147,7 +148,7 @@ class EventBuffer:
     @property
     def damaged_copy(self) -> Path | None:
         """Where the corrupt file of this slot went, if there was one."""
-        return self._store.slot.damaged_copy if self._store.slot else None
+        return self._store.database.slot.damaged_copy if self._store.database.slot else None
 
     @property
     def closed(self) -> bool:
@@ -168,12 +169,12 @@ class EventBuffer:
         if self.closed:
             return False
         if not payload or len(payload) > self._max_bytes:
-            self._store.refuse()
+            self._store.intake.refuse()
             is_written = None
         else:
-            is_written = self._store.append(event_json, payload)
+            is_written = self._store.intake.append(event_json, payload)
         if self._housekeeper:
-            if self._store.is_pressing:
+            if self._store.intake.is_pressing:
                 self._housekeeper.hurry()
             else:
                 self._housekeeper.wake()
@@ -193,7 +194,7 @@ class EventBuffer:
             room -= sum(utf8_size(json) for _, json in taken)
         batch = Batch(tuple(id_ for id_, _ in rows), tuple(json for _, json in rows))
         if rows:
-            with self._store.lock:
+            with self._store.locks.memory:
                 self._claims.start(batch)
         return batch
 
@@ -202,21 +203,21 @@ class EventBuffer:
 
         With `dropped` they are lost, and counted: no brain will ever take them.
         """
-        with self._store.lock:
+        with self._store.locks.memory:
             if not self._claims.end(batch):
                 return
         if dropped:
-            self._store.refuse(len(batch))
+            self._store.intake.refuse(len(batch))
         self._delete(batch.ids)
 
     def release(self, batch: Batch) -> None:
         """`batch` did not arrive: its events are claimed again, before all newer ones."""
-        with self._store.lock:
+        with self._store.locks.memory:
             self._claims.give_back(batch)
 
     def release_all(self) -> None:
         """The same for every batch that is on its way."""
-        with self._store.lock:
+        with self._store.locks.memory:
             self._claims.give_back_all()
 
     def set_aside(self, batch: Batch, code: str, events: Iterable[int] | None = None) -> int:
@@ -225,7 +226,7 @@ class EventBuffer:
         `events` are positions in the batch (None: all of them); the others are claimed again. How many are in
         the file now; what finds no room there, or has no file, is counted as dropped.
         """
-        with self._store.lock:
+        with self._store.locks.memory:
             if not self._claims.end(batch):
                 return 0
             chosen = set(range(len(batch)) if events is None else events)
@@ -237,9 +238,9 @@ class EventBuffer:
             try:
                 kept = aside.add(texts, code)
             except StorageError as exc:
-                self._store.tell(exc.code, f"events can't be set aside, and are dropped: {exc}")
+                self._store.fault.tell(exc.code, f"events can't be set aside, and are dropped: {exc}")
         if kept < len(texts):
-            self._store.refuse(len(texts) - kept)
+            self._store.intake.refuse(len(texts) - kept)
         self._delete(sorted(id_ for n, id_ in enumerate(batch.ids) if n in chosen))
         return kept
 
@@ -258,7 +259,7 @@ class EventBuffer:
 
         Stops at this buffer's bounds. What stays behind is there for the process that starts on it.
         """
-        own = self._store.slot
+        own = self._store.database.slot
         if own is None:
             return 0
         moved = self._adopt_in(own.path.parent, own.number)
@@ -276,7 +277,7 @@ class EventBuffer:
         What was just about to be appended here is not: `append` answers False, and this is `closed`.
         """
         self._closed = True
-        self._store.pour_into(other._store)
+        transfer.pour(self._store, other._store)
         if other._housekeeper:
             other._housekeeper.wake()
         forks.unwatch(self)
@@ -300,14 +301,11 @@ class EventBuffer:
 
     def hold(self, seconds: float) -> None:
         """For `forks`: nothing but a wait for the disk is inside SQLite once this returns."""
-        self._is_held = self._store.disk_lock.acquire(timeout=seconds)
-        self._store.lock.acquire()
+        self._store.locks.hold(seconds)
 
     def resume(self) -> None:
         """For `forks`: the parent goes on."""
-        self._store.lock.release()
-        if self._is_held:
-            self._store.disk_lock.release()
+        self._store.locks.let_go()
 
     def disown(self) -> object:
         """For `forks`: in the child this keeps nothing and gives nothing from now on."""
@@ -315,13 +313,11 @@ class EventBuffer:
         self._store.disown()
         return self._store
 
-    _is_held = False
-
     def _take(self, limit: int, room: int, *, started: bool) -> tuple[list[Row], bool]:
         """Up to `limit` events within `room`, and whether there may be more of them."""
         if self.closed:
             return [], False
-        with self._store.lock:
+        with self._store.locks.memory:
             span = self._claims.next_span()
         rows = self._store.read(span, limit)
         if rows is None:
@@ -331,7 +327,7 @@ class EventBuffer:
         taken = _fitting(rows, room, at_least_one=not started)
         fit = len(taken) == len(rows)
         exhausted = fit and len(rows) < limit
-        with self._store.lock:
+        with self._store.locks.memory:
             more = fit and (self._claims.has_returned or not exhausted)
             self._claims.claimed(span, taken[-1][0] if taken else None, exhausted=exhausted)
         return taken, more
@@ -340,7 +336,7 @@ class EventBuffer:
         for span in spans(ids, CHUNK):
             if not self.closed:
                 self._store.delete(span)
-        if self._store.fault and self._housekeeper:
+        if self._store.fault.code and self._housekeeper:
             self._housekeeper.wake()
 
     def _adopt_in(self, directory: Path, own_number: int | None) -> int:
@@ -357,7 +353,7 @@ class EventBuffer:
                     if self._housekeeper:
                         self._housekeeper.hurry()
                     time.sleep(ADOPT_PAUSE_S)
-                    while self._store.is_crowded and not self.closed and not self._store.fault:
+                    while self._store.is_crowded and not self.closed and not self._store.fault.code:
                         time.sleep(ADOPT_PAUSE_S)
             finally:
                 with forks.inside():
@@ -366,7 +362,7 @@ class EventBuffer:
 
     def _adopt_chunk(self, orphan: EventStore) -> int:
         with forks.inside():
-            return self._store.move_from(orphan) if orphan.settle() else 0
+            return transfer.adopt_chunk(orphan, self._store) if orphan.settle() else 0
 
 
 def _fitting(rows: list[Row], room: int, *, at_least_one: bool) -> list[Row]:

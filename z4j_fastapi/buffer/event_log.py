@@ -14,7 +14,7 @@ itself.
 The schema's version is 1, and processes of all versions use it side by side: an added table, or column of
 `ledger`, is nothing to the version that does not know it.
 
-Not thread-safe, and raises sqlite3.Error: EventStore sees to both.
+Not thread-safe, and raises sqlite3.Error: `database` and its callers see to both.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ _PAGE_BYTES = 4096
 # Schema, event and ledger: one page each. A file without events can't be smaller.
 EMPTY_FILE_BYTES = 3 * _PAGE_BYTES
 
+# Rows that are read, moved, or deleted in one go.
+CHUNK = 500
 # The frames after which a checkpoint is due: 8 MiB of log. More would make the start after a kill slower
 # (the log is read whole), less would mean more fsyncs.
 CHECKPOINT_FRAMES = 2000

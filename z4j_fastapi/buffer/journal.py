@@ -20,7 +20,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -248,6 +248,25 @@ def read(path: Path) -> Contents | None:
         else:
             contents.dropped += number
     return contents
+
+
+def read_all(paths: Mapping[int, Path]) -> dict[int, Contents]:
+    """What these segments of one slot say, by number, without the events that one of them says are gone.
+
+    One that can't be read is left out.
+    """
+    found = {}
+    for number, path in paths.items():
+        with contextlib.suppress(OSError):
+            if contents := read(path):
+                found[number] = contents
+    for contents in found.values():
+        for number, (first, last) in contents.gone:
+            events = found[number].events if number in found else {}
+            for gone in range(first, last + 1) if last - first < len(events) else list(events):
+                if first <= gone <= last:
+                    events.pop(gone, None)
+    return found
 
 
 def _found(directory: Path) -> Iterator[tuple[int, int, Path]]:
