@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import enum
 import json
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,15 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z4j_fastapi.agent.events import (
-    MAX_CHARACTERS,
-    MAX_EVENT_BYTES,
-    MAX_VALUES,
-    REDACTED,
-    EventEncoder,
-    EventKind,
-)
-from z4j_probes.protocol import FrameSigner, FrameVerifier, render
+from z4j_fastapi.agent.events import MAX_EVENT_BYTES, EventEncoder, EventKind
+from z4j_fastapi.agent.host_values import MAX_CHARACTERS, MAX_VALUES
+from z4j_fastapi.agent.redaction import REDACTED
+from z4j_probes.protocol import FrameSigner, FrameVerifier, render, timestamp
 
 IDS = ("a", "p", "s")
 
@@ -260,6 +256,15 @@ def test_a_moment_that_is_none_is_now_and_costs_no_more(given: Any) -> None:
     event = json.loads(text)
     assert event["data"] == {"queue": "q"}
     assert before <= datetime.fromisoformat(event["occurred_at"]) + timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize("nanoseconds", [0, 999, 1_000, 999_999_999, 1_000_000_000, 10**18 + 123_456_789])
+def test_now_is_rendered_as_any_other_moment(nanoseconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: nanoseconds)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
+    for _ in range(2):  # of a new second, and of one that was rendered before
+        event = json.loads(EventEncoder().encode("task.sent", task_id="1", engine="arq", data={}))
+        assert event["occurred_at"] == timestamp(moment)
 
 
 def test_an_exception_that_has_no_text_has_a_name() -> None:

@@ -203,8 +203,10 @@ class Z4JAgent:
             if thread is None or buffer is None:
                 self._board.missed += 1
                 return False
-            where: dict[str, Any] = {"task_id": task_id, "engine": self._engine if engine is None else engine}
-            event = self._encoder.encode(kind, data=data, occurred_at=occurred_at, **where)
+            engine = self._engine if engine is None else engine
+            event = self._encoder.encode(
+                kind, task_id=task_id, engine=engine, data=data, occurred_at=occurred_at
+            )
             is_written = buffer.append(event)
             if not is_written and buffer.closed and thread.buffer not in (None, buffer):
                 buffer = thread.buffer or buffer  # the one in memory was for the time until this was open

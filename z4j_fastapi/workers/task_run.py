@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from z4j_fastapi.agent.agent import Z4JAgent
-from z4j_fastapi.agent.events import MAX_TEXT, EventKind
+from z4j_fastapi.agent.events import EventKind
+from z4j_fastapi.agent.host_values import MAX_TEXT
 
 
 @dataclass(slots=True)

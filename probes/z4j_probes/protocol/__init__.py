@@ -5,7 +5,7 @@ JSON, HMAC and the replay guard; `close_codes` has what the end of a connection 
 `FrameSigner` for what it sends and one `FrameVerifier` for what it receives.
 """
 
-from z4j_probes.protocol._json import render
+from z4j_probes.protocol._json import render, render_text
 from z4j_probes.protocol.close_codes import CloseCode, Meaning, meaning_of
 from z4j_probes.protocol.frames import (
     DEFAULT_MAX_FRAME_BYTES,
@@ -62,6 +62,7 @@ __all__ = [
     "parse",
     "parse_timestamp",
     "render",
+    "render_text",
     "timestamp",
     "unsigned_frame",
     "utc_now",

@@ -7,6 +7,7 @@ trip: keys sorted, no white space, UTF-8 as it is, floats by `repr`. `render` re
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring
 from typing import Any
 
 
@@ -25,6 +26,11 @@ def render(value: Any) -> str:
     except (TypeError, RecursionError) as exc:
         # Foreign objects, keys of mixed types, and nesting beyond what the parser at the other end takes.
         raise ValueError(f"not renderable as JSON: {exc}") from None
+
+
+def render_text(text: str) -> str:
+    """The same of a text alone, which `render` takes ten times as long for."""
+    return encode_basestring(text)
 
 
 def settle(value: Any) -> str:
