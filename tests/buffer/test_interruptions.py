@@ -51,6 +51,7 @@ def test_an_append_in_the_middle_of_counting_doubles_none_and_loses_none(
 ) -> None:
     """As by a signal handler or a destructor, at the worst moment."""
     monkeypatch.setattr(intake, "MAX_ARRIVALS", 0)  # each append counts what has arrived
+    monkeypatch.setattr(intake, "LOOK_EVERY", 1)
     buffer = EventBuffer.open(tmp_path, "abc")
     real = Tail.add
     nested = ['"nested 1"', '"nested 2"', '"nested 3"']

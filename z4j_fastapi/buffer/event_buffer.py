@@ -42,6 +42,7 @@ class EventBuffer:
 
     def __init__(self, store: EventStore, max_bytes: int, *, has_thread: bool) -> None:
         self._store = store
+        self._intake = store.intake
         self._max_bytes = max_bytes
         self._claims = Claims()
         self._closed = False
@@ -166,19 +167,20 @@ class EventBuffer:
             payload = event_json.encode()
         except UnicodeEncodeError:  # no JSON that a brain could read
             payload = b""
-        if self.closed:
+        if self._closed or self._disowned:
             return False
+        intake, housekeeper = self._intake, self._housekeeper
         if not payload or len(payload) > self._max_bytes:
-            self._store.intake.refuse()
+            intake.refuse()
             is_written = None
         else:
-            is_written = self._store.intake.append(event_json, payload)
-        if self._housekeeper:
-            if self._store.intake.is_pressing:
-                self._housekeeper.hurry()
+            is_written = intake.append(event_json, payload)
+        if housekeeper is not None:
+            if intake.is_pressing:
+                housekeeper.hurry()
             else:
-                self._housekeeper.wake()
-        return bool(is_written)
+                housekeeper.wake()
+        return is_written is True
 
     def claim(self, max_events: int, max_bytes: int) -> Batch:
         """The oldest events that are not on their way yet, as one batch; empty if there are none.
@@ -207,7 +209,7 @@ class EventBuffer:
             if not self._claims.end(batch):
                 return
         if dropped:
-            self._store.intake.refuse(len(batch))
+            self._intake.refuse(len(batch))
         self._delete(batch.ids)
 
     def release(self, batch: Batch) -> None:
@@ -240,7 +242,7 @@ class EventBuffer:
             except StorageError as exc:
                 self._store.fault.tell(exc.code, f"events can't be set aside, and are dropped: {exc}")
         if kept < len(texts):
-            self._store.intake.refuse(len(texts) - kept)
+            self._intake.refuse(len(texts) - kept)
         self._delete(sorted(id_ for n, id_ in enumerate(batch.ids) if n in chosen))
         return kept
 

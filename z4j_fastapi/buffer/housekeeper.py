@@ -34,14 +34,12 @@ class Housekeeper:
         self._is_closing = False
         self._failed: dict[Callable[[], object], str] = {}
         self._thread = threading.Thread(target=self._run, name="z4j-buffer", daemon=True)
+        self.wake = self._work.set
+        """There is something to look after, within a second."""
 
     def start(self) -> None:
         """Raises RuntimeError where this process can have no more threads."""
         self._thread.start()
-
-    def wake(self) -> None:
-        """There is something to look after, within a second."""
-        self._work.set()
 
     def hurry(self) -> None:
         """There is something to look after at once."""

@@ -32,6 +32,8 @@ TAIL_BYTES = 64 * 1024 * 1024
 SEGMENT_BYTES = 1024 * 1024
 # Events that are written and not counted yet; above this `append` itself counts them.
 MAX_ARRIVALS = 4096
+# Of so many events one looks how many there are: it takes longer than writing one.
+LOOK_EVERY = 8
 
 
 class Intake:
@@ -59,6 +61,8 @@ class Intake:
         """The newest id that is just being written to the database."""
         self.not_durable = 0
         """How many events were in memory only when they were appended."""
+        self.is_pressing = False
+        """Whether the housekeeper is to come at once, much to move or the bounds passed, as seen last."""
         self._next_number = 1
         self._arrivals: deque[Entry] = deque()
         self._counted: Entry | None = None  # of the arrivals, the last one that the tail has
@@ -69,17 +73,6 @@ class Intake:
         """Whether the next event is written to a file."""
         segment = self.open
         return segment is not None and segment.is_file
-
-    @property
-    def is_pressing(self) -> bool:
-        """True while the housekeeper is to come at once: much to move, or the bounds are passed."""
-        segment = self.open
-        return segment is not None and (
-            segment.size > SEGMENT_BYTES
-            or len(self._arrivals) > MAX_ARRIVALS // 2
-            or self._database.depth + self.tail.depth + len(self._arrivals) > self._max_events
-            or self._database.bytes + self.tail.bytes > self._max_bytes
-        )
 
     @property
     def is_segment_long(self) -> bool:
@@ -106,19 +99,22 @@ class Intake:
         """
         is_written: bool | None = None
         writer = object()
-        while (segment := self.open) is not None and is_written is None:
+        while is_written is None and (segment := self.open) is not None:
             try:
                 number = segment.enter(writer)
                 if number is None:
                     continue
                 # first, so that what interrupts this can't leave it in the file and unknown
                 self._arrivals.append(Entry(json, len(payload), segment, number))
-                is_written = self._write(segment, number, payload)
+                try:
+                    is_written = segment.write_event(number, payload)
+                except OSError as exc:
+                    is_written = False
+                    self._failed(segment, exc)
             finally:
                 segment.leave(writer)
-        if len(self._arrivals) > MAX_ARRIVALS:
-            with self._locks.memory:
-                self.drain()
+            if number % LOOK_EVERY == 0:
+                self._look()
         return is_written
 
     def refuse(self, events: int = 1) -> None:
@@ -220,19 +216,26 @@ class Intake:
         self._is_draining = False
         self.open = None
 
-    def _write(self, segment: Segment, number: int, payload: builtins.bytes) -> bool:
-        if not segment.is_file:
-            return False
-        try:
-            segment.write_event(number, payload)
-        except OSError as exc:
+    def _failed(self, segment: Segment, exc: OSError) -> None:
+        with self._locks.memory:
+            self.not_durable += 1
+            if self.open is segment:
+                self.open = self.memory
+            self._fault.occurred(exc)
+
+    def _look(self) -> None:
+        """Whether the housekeeper is to come at once. Where even that is too late, count what has arrived."""
+        segment = self.open
+        arrived = len(self._arrivals)
+        if arrived > MAX_ARRIVALS:
             with self._locks.memory:
-                self.not_durable += 1
-                if self.open is segment:
-                    self.open = self.memory
-                self._fault.occurred(exc)
-            return False
-        return True
+                self.drain()
+        self.is_pressing = segment is not None and (
+            segment.size > SEGMENT_BYTES
+            or arrived > MAX_ARRIVALS // 2
+            or self._database.depth + self.tail.depth + arrived > self._max_events
+            or self._database.bytes + self.tail.bytes > self._max_bytes
+        )
 
     def _count_arrivals(self) -> None:
         dropped = 0

@@ -19,11 +19,11 @@ import contextlib
 import os
 import re
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from zlib import crc32
 
 from z4j_fastapi.buffer.claims import Span, spans
 from z4j_probes.portable import disk, files, flags
@@ -119,22 +119,26 @@ class Segment:
         """`writer` has written, or has failed to."""
         self._writers.discard(writer)
 
-    def write_event(self, number: int, payload: bytes) -> None:
-        """Write an event so that it outlives this process. Raises OSError; then it is not in the file."""
+    def write_event(self, number: int, payload: bytes) -> bool:
+        """Write an event so that it outlives this process; False where there is no file.
+
+        Raises OSError; then it is not in the file.
+        """
         if b"\n" in payload:  # only between the tokens of JSON
             payload = payload.replace(b"\n", b" ")
-        self.write(b"\ne%d %08x %b" % (number, zlib.crc32(payload), payload))
+        return self.write(b"\ne%d %08x %b" % (number, crc32(payload), payload))
 
-    def write(self, line: bytes) -> None:
-        """Append bytes; raises OSError where they are not written as a whole."""
+    def write(self, line: bytes) -> bool:
+        """Append bytes; False where there is no file. Raises OSError where not all are written."""
         if self._descriptor is None:
-            return
+            return False
         written = os.write(self._descriptor, line)
         self.is_dirty = True
         self.size += written
         if written != len(line):
             os.write(self._descriptor, line[written:])  # to learn why: ENOSPC, EDQUOT, EFBIG
             raise OSError(f"{self.path} took {written} bytes of {len(line)}")
+        return True
 
     def note(self, lines: bytes) -> bool:
         """Append `gone_line`s or `dropped_line`s. False where that can't be: sealed, or the disk fails."""
@@ -194,12 +198,12 @@ def path_of(directory: Path, slot: int, number: int) -> Path:
 def gone_line(number: int, event_numbers: Iterable[int]) -> bytes:
     """The line that says that these events of segment `number` are gone."""
     body = b",".join(b"%d-%d" % span for span in spans(sorted(event_numbers)))
-    return b"\ng%d %08x %b" % (number, zlib.crc32(body), body)
+    return b"\ng%d %08x %b" % (number, crc32(body), body)
 
 
 def dropped_line(events: int) -> bytes:
     """The line that says that so many more events were dropped."""
-    return b"\nd%d %08x " % (events, zlib.crc32(b""))
+    return b"\nd%d %08x " % (events, crc32(b""))
 
 
 @dataclass(slots=True)
@@ -237,7 +241,7 @@ def read(path: Path) -> Contents | None:
     contents = Contents()
     for line in lines:
         matched = _LINE.fullmatch(line)
-        if not matched or zlib.crc32(matched[4]) != int(matched[3], 16):
+        if not matched or crc32(matched[4]) != int(matched[3], 16):
             continue
         kind, number, body = matched[1], int(matched[2]), matched[4]
         if kind == b"e":
