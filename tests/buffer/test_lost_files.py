@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from z4j_fastapi.buffer import EventBuffer, housekeeper, intake, recovery
+from z4j_fastapi.buffer import EventBuffer, housekeeper, intake, recovery, slots
+from z4j_fastapi.buffer.database import Database
+from z4j_fastapi.buffer.disk_fault import DiskFault
 from z4j_fastapi.buffer.event_log import EventLog, Row
+from z4j_fastapi.buffer.store_locks import StoreLocks
 from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_probes import StorageError
 
@@ -297,3 +300,39 @@ def test_a_segment_is_deleted_only_once_the_database_is_durable(
         assert '"1"' in "".join(path.read_text() for path in segments)
     until(lambda: not buffer.fault, buffer)
     buffer.close()
+
+
+def test_what_is_moved_after_a_checkpoint_is_synced_however_much_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(StoreLocks(), DiskFault(bool), slots.take_lowest(tmp_path))
+    assert database.log is not None
+    database.sync()
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for number in range(1, 4):
+        database.log.move_in([(number, '"of the same size"')])
+        database.sync()
+        database.sync()  # there is nothing new
+        assert len(synced) == number
+        database.checkpoint()
+    database.log.close()
+
+
+def test_what_is_lost_with_the_process_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    move_in = EventLog.move_in
+
+    def fail(self: EventLog, rows: Sequence[Row], **arguments: int) -> None:
+        if rows != ():
+            raise sqlite3.OperationalError("disk I/O error")
+        move_in(self, rows, **arguments)
+
+    buffer = EventBuffer.open(tmp_path, "abc")
+    monkeypatch.setattr(EventLog, "move_in", fail)
+    buffer._store.intake.fall_back()
+    assert [buffer.append(str(n)) for n in range(3)] == [False] * 3
+    buffer.close()
+    assert (buffer.depth, buffer.dropped) == (0, 3)
+    again = EventBuffer.open(tmp_path, "abc")
+    assert (again.depth, again.dropped) == (0, 3)
+    again.close()

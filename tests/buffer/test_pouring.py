@@ -39,6 +39,14 @@ def test_what_was_dropped_meanwhile_is_counted(tmp_path: Path) -> None:
     buffer.close()
 
 
+def test_what_finds_the_file_closed_is_counted(tmp_path: Path) -> None:
+    waiting, buffer = EventBuffer.open(None, ""), EventBuffer.open(tmp_path, "abc")
+    assert not any(waiting.append(str(number)) for number in range(3))
+    buffer.close()
+    waiting.pour_into(buffer)
+    assert buffer.dropped == 3
+
+
 def test_nothing_is_lost_that_is_emitted_while_it_pours(tmp_path: Path) -> None:
     waiting, buffer = EventBuffer.open(None, ""), EventBuffer.open(tmp_path, "abc")
     begun, kept = threading.Barrier(5), []

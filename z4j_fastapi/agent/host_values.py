@@ -51,7 +51,9 @@ class HostValues:
 
     def name(self, given: object) -> str:
         """What a host calls something, as JSON. For what comes again: else see `rendered_name`."""
-        return self._known(given)[1][:-1] if type(given) is str else rendered_name(given)
+        if type(given) is str and len(given) <= _SHORT_NAME:
+            return self._known(given)[1][:-1]
+        return rendered_name(given)
 
     def mapping(self, mapping: Mapping[Any, Any]) -> str:
         """A mapping as an object of JSON. Raises what reading it raises."""

@@ -36,7 +36,6 @@ class Database:
         """The newest id that may be in it."""
         self.undeleted: list[Span] = []
         """What could not be deleted yet."""
-        self._synced_frames = -1
         if slot:
             self.use(*open_log(slot))
 
@@ -119,10 +118,8 @@ class Database:
     def sync(self) -> None:
         """Make it survive a power cut, without a lock. Raises OSError."""
         log = self.log
-        if log and log.frames != self._synced_frames:
-            frames = log.frames
+        if log:
             log.sync()
-            self._synced_frames = frames
 
 
 def open_log(slot: slots.Slot) -> tuple[slots.Slot, EventLog]:

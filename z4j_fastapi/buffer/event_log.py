@@ -80,6 +80,7 @@ class EventLog:
         self._connection = connection
         self._path = path
         self.frames = 0
+        self._is_dirty = False
         self.last_id = 0
         self._events_seen = self._bytes_seen = 0
         self._events_gone = self._bytes_gone = self._dropped = 0
@@ -201,8 +202,14 @@ class EventLog:
         return (before[0], before[2]) != (self._written[0], self._written[2])
 
     def sync(self) -> None:
-        """Make what was appended so far survive a power cut. Needs no exclusive use of this object."""
-        disk.sync(self._wal)
+        """Make what was written so far survive a power cut. Needs no exclusive use of this object."""
+        if self._is_dirty:
+            self._is_dirty = False  # first: what is written meanwhile may not be in it
+            try:
+                disk.sync(self._wal)
+            except OSError:
+                self._is_dirty = True
+                raise
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database, and start it anew."""
@@ -327,6 +334,7 @@ class EventLog:
         try:
             yield
             self._connection.execute("COMMIT")
+            self._is_dirty = True
         except BaseException:
             self._has_column = False  # perhaps: it is looked again
             # SQLite has rolled back by itself after some errors, a full disk among them.

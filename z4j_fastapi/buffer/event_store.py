@@ -196,6 +196,7 @@ class EventStore:
                 with contextlib.suppress(sqlite3.Error):
                     if database.log:
                         database.log.move_in((), dropped=intake.memory.dropped)
+                        intake.memory.dropped = 0
             for segment in intake.segments:
                 segment.close()
             if database.log:

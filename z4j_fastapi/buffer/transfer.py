@@ -41,8 +41,8 @@ def pour(source: EventStore, target: EventStore) -> None:
     with source.locks.memory:
         source.intake.drain()
         events = [entry.json for entry in source.intake.tail]
-    written = sum(target.intake.append(json, json.encode()) is True for json in events)
+    answers = [target.intake.append(json, json.encode()) for json in events]
     with target.locks.memory:
-        target.intake.not_durable += written  # they were not when they were appended
-    if source.intake.memory.dropped:
-        target.intake.refuse(source.intake.memory.dropped)
+        target.intake.not_durable += answers.count(True)  # they were not when they were appended
+    if lost := source.intake.memory.dropped + answers.count(None):
+        target.intake.refuse(lost)
