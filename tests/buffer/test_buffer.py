@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.support.namespaces import ROOT, python_environ, run_python, run_python_with_mount
-from z4j_fastapi.buffer import EventBuffer, event_log, event_store, intake, slots
+from z4j_fastapi.buffer import EventBuffer, event_log, event_store, slots
 from z4j_fastapi.buffer.claims import Batch
 from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EMPTY_FILE_BYTES
 
@@ -331,8 +331,7 @@ def test_an_empty_slot_is_asked_and_left_as_it_is(open_buffer: Open, tmp_path: P
 def test_a_large_adoption_lets_the_log_be_moved_on_its_way(
     open_buffer: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bounds = ((event_store, "CHECKPOINT_FRAMES"), (intake, "SEGMENT_BYTES"), (event_store, "PRESSING_BYTES"))
-    for module, bound in bounds:
+    for module, bound in ((event_store, "CHECKPOINT_FRAMES"), (event_log, "PACK_BYTES")):
         monkeypatch.setattr(module, bound, getattr(module, bound) // 8)
     heir, parent = open_buffer(), open_buffer()
     for n in range(5_000):
@@ -359,9 +358,9 @@ def test_adoption_keeps_to_the_bounds(open_buffer: Open) -> None:
     for n in range(1000):
         gone.append(str(n))
     gone.close()
-    assert heir.adopt() == 500
-    assert (heir.depth, heir.dropped) == (500, 0)
-    assert open_buffer().depth == 500
+    assert heir.adopt() == 900
+    assert (heir.depth, heir.dropped) == (900, 0)
+    assert open_buffer().depth == 100
 
 
 # Bounds.

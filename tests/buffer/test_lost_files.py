@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from z4j_fastapi.buffer import EventBuffer, housekeeper, intake, recovery, slots
+from z4j_fastapi.buffer import EventBuffer, event_log, housekeeper, intake, recovery, slots
 from z4j_fastapi.buffer.database import Database
 from z4j_fastapi.buffer.disk_fault import DiskFault
-from z4j_fastapi.buffer.event_log import EventLog, Row
+from z4j_fastapi.buffer.event_log import EventLog, Pack, Row
 from z4j_fastapi.buffer.store_locks import StoreLocks
 from z4j_fastapi.buffer.tail import Entry, Tail
 from z4j_probes import StorageError
@@ -144,13 +144,13 @@ def test_what_a_deleted_file_had_comes_into_memory_within_its_bounds(
 ) -> None:
     for module in (intake, recovery):
         monkeypatch.setattr(module, "MEMORY_BYTES", 100_000)
-    add_older, most = Tail.add_older, [0]
+    add_again, most = Tail.add_again, [0]
 
     def add(self: Tail, id_: int, entry: Entry) -> None:
-        add_older(self, id_, entry)
+        add_again(self, id_, entry)
         most[0] = max(most[0], self.bytes)
 
-    monkeypatch.setattr(Tail, "add_older", add)
+    monkeypatch.setattr(Tail, "add_again", add)
     buffer = EventBuffer.open(tmp_path, "abc")
     for n in range(40):
         assert buffer.append(json.dumps([n, "x" * 10_000]))
@@ -232,16 +232,15 @@ def test_a_stop_in_the_middle_of_an_adoption_costs_no_event(
     for n in range(10):
         orphan.append(str(n))
     orphan.close()
-    append, appended = heir._store.intake.append, 0
+    monkeypatch.setattr(event_log, "PACK_EVENTS", 4)
+    take_in = heir._store.take_in
 
-    def append_until_closed(json: str, payload: bytes) -> bool | None:
-        nonlocal appended
-        appended += 1
-        if appended == 5:
+    def take_in_until_closed(pack: Pack) -> bool:
+        if heir.depth == 4:
             heir.close()
-        return append(json, payload)
+        return take_in(pack)
 
-    monkeypatch.setattr(heir._store.intake, "append", append_until_closed)
+    monkeypatch.setattr(heir._store, "take_in", take_in_until_closed)
     assert heir.adopt() == 4
     again = EventBuffer.open(tmp_path, "abc")
     again.adopt()
@@ -269,11 +268,17 @@ def test_what_is_adopted_is_durable_before_it_is_deleted_where_it_was(
         orphan.append(str(n))
     orphan.close()
 
-    def fail(_: int) -> None:
-        raise OSError(errno.EIO, "a disk that fails")
+    log = heir._store.database.log
+    assert log
+    sync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if descriptor == log._wal:
+            raise OSError(errno.EIO, "a disk that fails")
+        sync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", fail)
+        patch.setattr(os, "fsync", fail)
         assert heir.adopt() == 0
         assert heir.fault
     until(lambda: not heir.fault, heir)
@@ -336,3 +341,26 @@ def test_what_is_lost_with_the_process_counts_once(tmp_path: Path, monkeypatch: 
     again = EventBuffer.open(tmp_path, "abc")
     assert (again.depth, again.dropped) == (0, 3)
     again.close()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_events_that_are_older_than_adopted_ones_outlive_a_deleted_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    heir, orphan = EventBuffer.open(tmp_path, "abc"), EventBuffer.open(tmp_path, "abc")
+    for n in range(10):
+        assert orphan.append(str(n))
+    orphan.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(heir._store, "tend", lambda: None)
+        for n in range(10, 20):
+            assert heir.append(str(n))
+        assert heir.adopt() == 10
+        for n in range(20, 30):
+            assert heir.append(str(n))
+        (tmp_path / "abc" / f"buffer-0.sqlite{suffix}").unlink()
+    until(lambda: not heir.fault and heir._store.database.depth >= 30, heir)
+    texts = [text for text in heir.claim(10**6, 10**9).payloads if text != '"more"']
+    assert sorted(texts, key=int) == [str(n) for n in range(30)]
+    assert heir.dropped == 0
+    heir.close()

@@ -12,7 +12,7 @@ import sqlite3
 from z4j_fastapi.buffer import slots
 from z4j_fastapi.buffer.claims import Span
 from z4j_fastapi.buffer.disk_fault import DiskFault
-from z4j_fastapi.buffer.event_log import EventLog, Row
+from z4j_fastapi.buffer.event_log import EventLog, Pack, Row
 from z4j_fastapi.buffer.store_locks import StoreLocks
 from z4j_probes.errors import StorageError
 from z4j_probes.storage.faults import CORRUPT
@@ -66,6 +66,33 @@ class Database:
         except sqlite3.Error as exc:
             self._fault.occurred(exc)
             return None
+
+    def pack(self, events: int, size: int) -> Pack | None:
+        """The oldest events, within these bounds; None where there are none, or the disk does not answer."""
+        try:
+            return self.log.pack(events, size) if self.log else None
+        except sqlite3.Error as exc:
+            self._fault.occurred(exc)
+            return None
+
+    def take_in(self, pack: Pack, first: int) -> bool:
+        """Add another file's events, durably, with ids from `first` on.
+
+        False where that fails: they may be here, then, and survive a power cut or not.
+        """
+        if self.log is None:
+            return False
+        try:
+            self.log.take_in(pack, first)
+        except sqlite3.Error as exc:
+            self.free_room(exc)
+            return False
+        except OSError as exc:
+            self._fault.occurred(exc)
+            return False
+        finally:
+            self.count()
+        return True
 
     def delete(self, span: Span) -> None:
         """Remove the events of `span`, now or when the disk lets us."""

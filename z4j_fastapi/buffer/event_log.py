@@ -25,6 +25,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from z4j_fastapi.buffer.slots import SCHEMA_VERSION, FileId, file_id
 from z4j_probes.errors import StorageError
@@ -36,11 +37,16 @@ from z4j_probes.storage.faults import CORRUPT
 Row = tuple[int, str]
 
 _PAGE_BYTES = 4096
+# What a row has beside its JSON.
+_ROW_BYTES = 20
 # Schema, event and ledger: one page each. A file without events can't be smaller.
 EMPTY_FILE_BYTES = 3 * _PAGE_BYTES
 
 # Rows that are read, moved, or deleted in one go.
 CHUNK = 500
+# What a pack has at most; one event it has in any case. Each costs an fsync.
+PACK_EVENTS = 2000
+PACK_BYTES = 1024 * 1024
 # The frames after which a checkpoint is due: 8 MiB of log. More would make the start after a kill slower
 # (the log is read whole), less would mean more fsyncs.
 CHECKPOINT_FRAMES = 2000
@@ -58,11 +64,39 @@ CREATE TABLE ledger (
 INSERT INTO ledger VALUES (1, 0, 0, 0);
 """
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?)"
+# A pack is made, and taken in, by one statement each: sqlite3 gives the interpreter up for the whole of it,
+# and threads that emit go on. Row by row, each of them would wait for a switch interval, 5 ms.
+_PACK = """
+WITH oldest AS (
+    SELECT id, json, sum(length(CAST(json AS BLOB))) OVER (ORDER BY id) AS size
+    FROM (SELECT id, json FROM event ORDER BY id LIMIT ?)
+)
+SELECT min(id), max(id), count(*), max(size), json_group_array(json) FROM oldest
+WHERE size <= ? OR id = (SELECT min(id) FROM oldest)
+"""
+_UNPACK = """
+INSERT INTO event
+SELECT ?1 + key, ?2 + 1 + key, ?3 + sum(length(CAST(value AS BLOB))) OVER (ORDER BY key), value
+FROM json_each(?4)
+"""
 # The segments of the journal up to this number are done with: what was wanted of them is in `event`.
 _JOURNAL_COLUMN = "ALTER TABLE ledger ADD COLUMN journal_through INTEGER NOT NULL DEFAULT 0"
 
 # Up to so many rows are counted when the file is opened. Version 0.1 may have left wrong counters.
 _COUNTED_ROWS = 50_000
+
+
+class Pack(NamedTuple):
+    """The oldest events of a file, for another one: their least and greatest id, how many, and their bytes.
+
+    `json` is an array of strings, each of which is an event.
+    """
+
+    first: int
+    last: int
+    events: int
+    bytes: int
+    json: str
 
 
 def utf8_size(text: str) -> int:
@@ -112,7 +146,7 @@ class EventLog:
         return self._dropped
 
     def move_in(self, rows: Iterable[Row], *, journal_through: int = 0, dropped: int = 0) -> None:
-        """Add events, newer than all others, and count `dropped` more as lost: all of that, or nothing.
+        """Add events, by rising id, and count `dropped` more as lost: all of that, or nothing.
 
         `journal_through` is the journal's last segment that is done with by this (0: as before).
         """
@@ -129,13 +163,33 @@ class EventLog:
         through = max(journal_through, self.journal_through)
         with self._transaction():
             self._connection.executemany(_INSERT, values())
+            self._count_at_newest(last, events, size)
             self._write_ledger(self._events_gone, self._bytes_gone, self._dropped + dropped, through)
         self.frames += count + (size - self._bytes_seen) // _PAGE_BYTES
-        if count:
-            self.last_id = self._newest_id = last
-        self._events_seen, self._bytes_seen = events, size
+        self._has_added(last, events, size)
         self._dropped += dropped
         self.journal_through = through
+
+    def pack(self, events: int, size: int) -> Pack | None:
+        """The oldest events, at most so many, and so many bytes if there are two; None for none."""
+        bounds = min(events, PACK_EVENTS), min(size, PACK_BYTES)
+        found = self._connection.execute(_PACK, bounds).fetchone()
+        return Pack(*found) if found[2] else None
+
+    def take_in(self, pack: Pack, first: int) -> None:
+        """Add the events of another file, durably, with ids from `first` on: all of them, or none.
+
+        Raises OSError where they are added and may not survive a power cut.
+        """
+        last = first + pack.events - 1
+        events, size = self._events_seen + pack.events, self._bytes_seen + pack.bytes
+        with self._transaction():
+            self._connection.execute(_UNPACK, (first, self._events_seen, self._bytes_seen, pack.json))
+            self._count_at_newest(last, events, size)
+            self._write_ledger(self._events_gone, self._bytes_gone, self._dropped, self.journal_through)
+        self.frames += (pack.bytes + pack.events * _ROW_BYTES) // _PAGE_BYTES
+        self._has_added(last, events, size)
+        disk.sync(self._wal)  # not `sync`: another thread may be in the middle of that
 
     def read(self, first: int, last: int, limit: int) -> list[Row]:
         """The oldest events with ids from `first` to `last`."""
@@ -269,6 +323,20 @@ class EventLog:
         return any(
             row[1] == "journal_through" for row in self._connection.execute("PRAGMA table_info(ledger)")
         )
+
+    def _count_at_newest(self, last: int, events: int, size: int) -> None:
+        """What the file has ever seen stands at its newest row, even where those added are older."""
+        if last < self._newest_id:
+            self._connection.execute(
+                "UPDATE event SET events_seen = ?, bytes_seen = ? WHERE id = ?",
+                (events, size, self._newest_id),
+            )
+
+    def _has_added(self, last: int, events: int, size: int) -> None:
+        if events > self._events_seen:
+            self._newest_id = max(self._newest_id, last)
+            self.last_id = max(self.last_id, last)
+        self._events_seen, self._bytes_seen = events, size
 
     def _look(self) -> tuple[int, int, int]:
         """How large the file is, when it was written, and a checksum of its first page."""

@@ -18,7 +18,7 @@ from z4j_fastapi.buffer import slots
 from z4j_fastapi.buffer.claims import Span
 from z4j_fastapi.buffer.database import Database
 from z4j_fastapi.buffer.disk_fault import DiskFault
-from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, Row
+from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, Pack, Row
 from z4j_fastapi.buffer.intake import Intake
 from z4j_fastapi.buffer.mover import Mover
 from z4j_fastapi.buffer.recovery import Recovery
@@ -97,16 +97,16 @@ class EventStore:
 
     @property
     def is_crowded(self) -> bool:
-        """True while more should not be adopted: what was is still in memory, and not moved."""
-        return self.intake.tail.bytes > 2 * PRESSING_BYTES
+        """True while more should not be taken in: what was has not been checkpointed."""
+        log = self.database.log
+        return log is not None and log.frames > CHECKPOINT_FRAMES
 
-    def has_room_for(self, events: int, size: int) -> bool:
-        """Whether so many events, and so many bytes, find room in files, and none has to go for them."""
-        return (
-            self.intake.is_on_disk
-            and self.depth + events <= self._max_events
-            and self.bytes + size <= self._max_bytes
-        )
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many events, and bytes, find room in files so that none has to go for them."""
+        if not self.intake.is_on_disk:
+            return 0, 0
+        return max(0, self._max_events - self.depth), max(0, self._max_bytes - self.bytes)
 
     def read(self, span: Span, limit: int) -> list[Row] | None:
         """The oldest events of `span`; None where the disk does not answer: what is newer has to wait."""
@@ -131,6 +131,25 @@ class EventStore:
                 return
         with self.locks.disk:
             self.database.delete(span)
+
+    def pack(self, events: int, size: int) -> Pack | None:
+        """The oldest events in the database, at most so many, and so many bytes if there are two.
+
+        None where there are none, or the disk does not answer.
+        """
+        with self.locks.disk:
+            return self.database.pack(events, size)
+
+    def take_in(self, pack: Pack) -> bool:
+        """Add another store's events, durably. False where that fails, or this is closed."""
+        with self.locks.disk:
+            with self.locks.memory:
+                if not self.intake.is_on_disk:
+                    return False
+                self.intake.drain()
+                first = self.intake.tail.take_ids(pack.events)
+                self.database.through = max(self.database.through, first + pack.events - 1)
+            return self.database.take_in(pack, first)
 
     def settle(self) -> bool:
         """Have everything in the database, as when it is closed. False where that fails."""

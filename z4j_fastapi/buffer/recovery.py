@@ -124,7 +124,8 @@ class Recovery:
                 before = self._intake.fall_back()
                 for id_, json in known:
                     entry = Entry(json, utf8_size(json), self._intake.memory, 0)
-                    self._intake.tail.add_older(id_, entry)
+                    self._intake.tail.add_again(id_, entry)
+                self._intake.tail.sort()
             if before and before.is_file:
                 before.seal()
             self._left = log
@@ -152,8 +153,10 @@ class Recovery:
             left, self._left = self._left, None
             if left:
                 if left.is_at(slot.path):
-                    with self._locks.memory:  # what closing has saved
-                        intake.tail.remove_span((0, log.last_id))
+                    saved = log.read_newest(MEMORY_EVENTS, MEMORY_BYTES)  # by closing the file
+                    with self._locks.memory:
+                        for id_, _ in saved:
+                            intake.tail.remove(id_)
                 left.close_files()
             self._take(slot, log)
         if intake.open is not intake.memory or intake.begin_segment():

@@ -65,15 +65,24 @@ class Tail:
             dropped += self.remove(next(iter(self._in_memory))) is not None
         return dropped
 
-    def add_older(self, id_: int, entry: Entry) -> None:
-        """Add an event that is older than all others, under the id that it has had before."""
+    def take_ids(self, events: int) -> int:
+        """The first of so many ids that are never an event's of this tail."""
+        first = self.next_id
+        self.next_id = first + events
+        return first
+
+    def add_again(self, id_: int, entry: Entry) -> None:
+        """Add an event under the id that it has had before, to memory; call `sort` after the last one."""
         self._entries[id_] = entry
-        self._entries.move_to_end(id_, last=False)
         self._by_segment[entry.segment] += 1
         self.bytes += entry.size
         self._in_memory[id_] = None
-        self._in_memory.move_to_end(id_, last=False)
         self._in_memory_bytes += entry.size
+
+    def sort(self) -> None:
+        """Put events that were added again in their place."""
+        self._entries = OrderedDict(sorted(self._entries.items(), key=lambda item: item[0]))
+        self._in_memory = OrderedDict.fromkeys(sorted(self._in_memory))
 
     def remove(self, id_: int) -> Entry | None:
         """Take one event out, if it is there."""
