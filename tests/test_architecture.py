@@ -22,6 +22,16 @@ PACKAGES = ("z4j_fastapi", "z4j_probes")
 ROOT = Path(__file__).parents[1]
 HEAVY = {"cryptography", "dns", "fastapi", "rich", "typer"}
 
+# What a service does not load by naming an agent, and how many modules of ours it does.
+WORK = (
+    *("z4j_fastapi.buffer", "z4j_fastapi.commands.dispatch", "z4j_fastapi.commands.engine"),
+    *("z4j_fastapi.agent.supervisor", "z4j_fastapi.reports", "z4j_fastapi.schedules", "z4j_fastapi.workers"),
+    *("z4j_probes.climb", "z4j_probes.codes", "z4j_probes.env_file", "z4j_probes.invocation"),
+    *("z4j_probes.ladder", "z4j_probes.portable.commands", "z4j_probes.protocol.commands"),
+    *("z4j_probes.registry", "z4j_probes.rungs", "z4j_probes.storage", "z4j_probes.transport"),
+)
+MOST_MODULES = 42
+
 MAY_IMPORT_ONLY = {
     "z4j_probes": {"z4j_probes"},
     "z4j_probes.errors": set[str](),
@@ -298,6 +308,20 @@ def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
     show = f"import sys, {package}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", show], check=True, capture_output=True, text=True)
     assert not HEAVY & set(done.stdout.split())
+
+
+@pytest.mark.component
+def test_a_service_that_names_an_agent_loads_no_part_of_its_work() -> None:
+    """What connects, buffers, obeys and explains is loaded in the agent's thread: no host waits for it."""
+    show = "import sys; from z4j_fastapi import Settings, Z4JAgent, z4j_lifespan; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", show], check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"sqlite3", "websockets", *HEAVY}
+    strays = {module for module in loaded if any(_is_in(module, room) for room in WORK)}
+    assert not strays
+    ours = {module for module in loaded if module.startswith(PACKAGES)}
+    # a bench's row has the time; this only sees that it does not grow module by module
+    assert len(ours) <= MOST_MODULES, sorted(ours)
 
 
 def _inside(imports: grimp.ImportGraph, subject: str) -> set[str]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
-from numbers import Integral
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from z4j_probes.redact import Secret
 
@@ -83,7 +82,7 @@ def as_count(attribute: str, value: Any) -> int | Unusable | None:
     if value is None:
         return None
     try:
-        if isinstance(value, str | Integral) and not isinstance(value, bool):
+        if isinstance(value, str) or (_is_integer(value) and not isinstance(value, bool)):
             return int(value)
     except Exception:  # noqa: S110 - as above
         pass
@@ -98,10 +97,19 @@ def is_utf8(text: str) -> bool:
 def _has_obvious_text(value: Any) -> bool:
     if isinstance(value, bool):
         return False
-    if isinstance(value, str | bytes | bytearray | Integral | UUID):
+    if isinstance(value, str | bytes | bytearray) or _is_integer(value) or _is(value, "uuid", "UUID"):
         return True
     names = {kind.__name__.lower() for kind in type(value).__mro__}
     return "secret" in names or any(name.endswith(("url", "dsn")) for name in names)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) or _is(value, "numbers", "Integral")
+
+
+def _is(value: Any, module: str, kind: str) -> bool:
+    """Whether it is of a type that few programs use: one that has such a value has loaded its module."""
+    return module in sys.modules and isinstance(value, getattr(sys.modules[module], kind))
 
 
 def _text_of(value: Any) -> str:

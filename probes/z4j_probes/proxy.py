@@ -14,10 +14,10 @@ from z4j_probes.given import is_utf8
 
 # What people write into NO_PROXY, since one program or another takes it: what is wrong, and what was meant.
 _MISTAKES = (
-    ("separate its entries with commas", re.compile(r"[\s;]+"), ","),
-    ("write a domain as .example, not *.example", re.compile(r"\*(?=[^,\s;])"), ""),
-    ("write hosts, not URLs", re.compile(r"\w+://([^/,\s;]*)[^,\s;]*"), r"\1"),
-    ("remove the quotes", re.compile("[\"']"), ""),
+    ("separate its entries with commas", r"[\s;]+", ","),
+    ("write a domain as .example, not *.example", r"\*(?=[^,\s;])", ""),
+    ("write hosts, not URLs", r"\w+://([^/,\s;]*)[^,\s;]*", r"\1"),
+    ("remove the quotes", "[\"']", ""),
 )
 
 
@@ -103,10 +103,10 @@ def no_proxy_hint(endpoint: Endpoint, environ: Mapping[str, str]) -> str | None:
     variable, value = _first(environ, "no_proxy")
     if bypassed(endpoint, value):
         return None
-    fits = [why for why, pattern, meant in _MISTAKES if bypassed(endpoint, pattern.sub(meant, value))]
+    fits = [why for why, pattern, meant in _MISTAKES if bypassed(endpoint, re.sub(pattern, meant, value))]
     if not fits:
         for _, pattern, meant in _MISTAKES:
-            value = pattern.sub(meant, value)
+            value = re.sub(pattern, meant, value)
         fits = [why for why, _, _ in _MISTAKES] if bypassed(endpoint, value) else []
     return (
         f"Correct {variable}, which does not except {endpoint.host}: {', and '.join(fits)}" if fits else None

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from z4j_probes.env_file import parse_envfile, read_otherwise
 from z4j_probes.given import Unusable, as_text
-from z4j_probes.portable import commands, errors, machine
+from z4j_probes.portable import errors, machine
 from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.redact import REDACTED, Secret, is_secret_as_file_name
 from z4j_probes.result import Step
@@ -128,6 +127,8 @@ class Loader:
         return text.rstrip("\r\n") or None if text is not None else None
 
     def _overlay(self, path: str) -> None:
+        from z4j_probes.env_file import parse_envfile, read_otherwise  # a doctor's, and no agent's
+
         text = self._read("env_file", "--env-file", path) or ""
         ours = [name for name in read_otherwise(text) if name.startswith("Z4J_")]
         if ours:
@@ -145,6 +146,8 @@ class Loader:
         try:
             return read_small_file(path).decode()
         except TimeoutError:
+            from z4j_probes.portable import commands  # for hints
+
             reason = f"it did not answer within {BUDGET_S:.0f} s"
             steps = (
                 Step(

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from z4j_probes.portable import commands
 from z4j_probes.result import Step
 
 T = TypeVar("T")
@@ -21,6 +20,7 @@ class NoThread(RuntimeError):
     """The system gives this process no further thread; the message says why, `steps` what to do."""
 
     def __init__(self) -> None:
+        from z4j_probes.portable import commands
         from z4j_probes.thread_limits import nearest_limit
 
         limit = nearest_limit()

@@ -25,7 +25,6 @@ from z4j_fastapi.agent.hello import AgentProfile
 from z4j_fastapi.agent.host import monkey_patching, reloader_that_watches
 from z4j_fastapi.agent.status import AgentStatus, State, StatusBoard
 from z4j_fastapi.agent.thread import AgentThread
-from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log
 from z4j_probes import Settings
 from z4j_probes.given import Unusable, as_count, as_seconds, seal
@@ -33,6 +32,7 @@ from z4j_probes.result import Step
 
 if TYPE_CHECKING:
     from z4j_fastapi.buffer.open import Bounds
+    from z4j_fastapi.commands.engine import Engine
 
 Preflight = Literal["warn", "strict", "off"]
 

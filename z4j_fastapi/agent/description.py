@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -48,7 +47,7 @@ def describe(
         "missed": missed,
         "latency": {"bounds": list(LATENCY_BOUNDS), "counts": list(latency.counts), "sum_s": latency.sum_s},
         "files": [
-            {"setting": name, "path": files[name], **asdict(stamp)}
+            {"setting": name, "path": files[name], **stamp._asdict()}
             for name, stamp in stamps.items()
             if name in files
         ],

@@ -7,7 +7,8 @@ Z4JError
 
 from __future__ import annotations
 
-from z4j_probes import Report, Z4JError
+from z4j_probes.errors import Z4JError
+from z4j_probes.result import Report
 
 
 class PreflightError(Z4JError):

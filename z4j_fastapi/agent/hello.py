@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
-from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.commands.offer import Offer
-from z4j_fastapi.commands.policy import offered
 from z4j_probes import Settings
 from z4j_probes.portable import machine
 from z4j_probes.protocol import MAX_WORKER_ID_LENGTH, UNRECORDED_VERSION, Hello
 
-# a web service that imports us loads no database by that
+# a web service that imports us loads no database by that, and no commands where it has no engine
 if TYPE_CHECKING:
+    from z4j_fastapi.commands.engine import Engine
     from z4j_probes.storage import LastHello
 
 # Room that a worker id keeps for the suffix of a worker that has a double.
 _SUFFIX_LENGTH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class AgentProfile:
+class AgentProfile(NamedTuple):
     """The parts that stay the same for the life of an agent."""
 
     role: str = "web"
     framework: str = "fastapi"
     engines: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
-    capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    capabilities: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     runtime_features: tuple[str, ...] = ()
 
     def with_engine(self, engine: Engine | None, commands: str) -> AgentProfile:
         """The same, with what the owner lets a brain ask of this engine: nothing at all with "none"."""
+        if engine is None:
+            return self
+        from z4j_fastapi.commands.policy import offered
+
         tokens = offered(engine, commands)
-        if engine is None or tokens is None:
+        if tokens is None:
             return self
         engines = (engine.name, *(name for name in self.engines if name != engine.name))
-        return replace(self, engines=engines, capabilities={engine.name: tokens, **self.capabilities})
+        return self._replace(engines=engines, capabilities={engine.name: tokens, **self.capabilities})
 
     @property
     def offer(self) -> Offer:
@@ -52,8 +54,7 @@ class AgentProfile:
         """The same, with the worker's own schedules, which a brain may then ask for."""
         from z4j_probes.protocol.schedules import RUNTIME_FEATURE, capabilities
 
-        return replace(
-            self,
+        return self._replace(
             schedulers=(owner, *(name for name in self.schedulers if name != owner)),
             capabilities={**self.capabilities, owner: capabilities(run_now=may_run)},
             runtime_features=(RUNTIME_FEATURE,),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
@@ -205,17 +204,16 @@ def _number(value: Any) -> int | float | None:
 
 def _foreign(value: Any) -> Any:
     """A value that JSON has no form for. Never its repr: that may hold anything, a secret too."""
-
-    # half a megabyte for a type that few hosts use: one that has such a value has loaded it
-    decimal = sys.modules.get("decimal")
-    numbers = (decimal.Decimal,) if decimal else ()
+    # hundreds of kilobytes for types that few hosts use: one that has such a value has loaded them
+    decimal, uuid = sys.modules.get("decimal"), sys.modules.get("uuid")
+    others = (*((decimal.Decimal,) if decimal else ()), *((uuid.UUID,) if uuid else ()))
     if isinstance(value, Enum):
         return _str(value.value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, (uuid.UUID, os.PathLike, str, *numbers)):
+    if isinstance(value, (os.PathLike, str, *others)):
         return _str(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import cache
 
 REDACTED = "[redacted]"
 
@@ -45,7 +46,6 @@ SECRET_PATTERNS: tuple[tuple[tuple[str, ...], str], ...] = (
 SHORTEST = 15
 """No pattern but that for URLs finds anything in a shorter text."""
 _URL = "://"
-_COMPILED = tuple((marks, re.compile(pattern, re.DOTALL)) for marks, pattern in SECRET_PATTERNS)
 
 
 def _by_sign() -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -99,7 +99,13 @@ def _has_one(text: str, marks: tuple[str, ...]) -> bool:
 
 
 def _without_known(text: str) -> str:
-    for marks, pattern in _COMPILED:
+    for marks, pattern in SECRET_PATTERNS:
         if _has_one(text, marks):
-            text = pattern.sub(REDACTED, text)
+            text = _compiled(pattern).sub(REDACTED, text)
     return text
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern takes a millisecond to compile, and most services never meet a mark of most of them."""
+    return re.compile(pattern, re.DOTALL)

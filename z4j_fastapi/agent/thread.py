@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.agent.hello import AgentProfile
 from z4j_fastapi.agent.status import State, StatusBoard
-from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log, traceback_text
 from z4j_probes import Settings
 from z4j_probes.portable import loop
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # loaded in the agent's thread, or with an engine
     from z4j_fastapi.agent.status_writer import StatusWriter
     from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
     from z4j_fastapi.buffer.open import Bounds, OpenedBuffer
     from z4j_fastapi.commands.dispatch import Dispatcher
+    from z4j_fastapi.commands.engine import Engine
     from z4j_probes.file_stamp import FileStamp
 
 # How long the first event of a batch waits for company. It also bounds how often `wake` wakes this thread,

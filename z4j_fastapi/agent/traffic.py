@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 # Seconds. From a brain next door to one that is about to be given up (see `in_flight`).
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(NamedTuple):
     """How many batches took at most each of LATENCY_BOUNDS, and all together longer ones too; their sum."""
 
     counts: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """In the order of who said it first; a brain reads these as sets."""
 
     engines: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
-    capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    capabilities: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def joined(self, others: Iterable[Offer]) -> Offer:
         """What this one and the others offer together."""

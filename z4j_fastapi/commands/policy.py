@@ -56,7 +56,7 @@ def allowed(choice: str) -> frozenset[Action]:
         return frozenset()
 
 
-def offered(engine: Engine | None, choice: str) -> tuple[str, ...] | None:
+def offered(engine: Engine, choice: str) -> tuple[str, ...] | None:
     """The engine's capabilities in a hello; None where the engine is not announced at all."""
     chosen = allowed(choice)
-    return capabilities(engine.actions & chosen) if engine is not None and chosen else None
+    return capabilities(engine.actions & chosen) if chosen else None
