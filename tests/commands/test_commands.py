@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.support.agents import agent_of, until
 from tests.support.engine import AsyncioEngine
 from z4j_fastapi import State
 from z4j_fastapi.commands.record import LINES_PER_S
-from z4j_fastapi.devbrain import Command, DevBrain
+from z4j_fastapi.devbrain import NEVER, Command, DevBrain, Misbehaviour
 from z4j_fastapi.workers.engine import Action, EngineState, Failed
 
 RUNS: list[Any] = []
@@ -343,6 +344,38 @@ async def test_an_answer_that_finds_its_session_gone_is_sent_by_the_next(
         brain.drop_connections()
         release.set()
         assert (await brain.wait_for_result(command))["status"] == "success"
+
+
+async def test_a_worker_that_is_restarted_leaves_when_the_brain_has_its_answer(
+    tmp_path: Path, engine: AsyncioEngine
+) -> None:
+    """A brain that is busy comes to a frame later, and has lost what it had not come to when we close."""
+    arguments = {"engine": engine, "commands": "all", "shutdown_budget_s": 30.0}
+    async with DevBrain() as brain:
+        async with agent_of(brain, tmp_path, **arguments) as agent:
+            await until(lambda: agent.status.buffered == 0, "its first event was delivered")
+            brain.misbehaviour = Misbehaviour(busy_s=0.6)
+            command = await brain.send_command(
+                "restart_worker",
+                target={"type": "worker", "id": "web", "engine": "arq"},
+                parameters={"worker_name": "web", "engine": "arq"},
+            )
+            await until(lambda: engine.restarted == ["web"], "it was to end")
+        assert command.result is not None
+        assert command.result["status"] == "success"
+
+
+@pytest.mark.parametrize("misbehaviour", [Misbehaviour(busy_s=60.0), Misbehaviour(drop_acks=NEVER)])
+async def test_leaving_waits_for_no_brain_beyond_the_budget(
+    tmp_path: Path, engine: AsyncioEngine, misbehaviour: Misbehaviour
+) -> None:
+    async with DevBrain() as brain:
+        async with agent_of(brain, tmp_path, engine=engine, commands="all", shutdown_budget_s=0.5) as agent:
+            await until(lambda: agent.status.buffered == 0, "its first event was delivered")
+            await brain.command("submit_task", task_name="note")
+            brain.misbehaviour = misbehaviour
+            left_s = time.monotonic()
+        assert 0.4 < time.monotonic() - left_s < 5.0
 
 
 async def test_what_runs_longer_than_its_time_is_cancelled(tmp_path: Path, engine: AsyncioEngine) -> None:

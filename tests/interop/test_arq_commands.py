@@ -256,7 +256,7 @@ async def test_a_supervised_worker_is_restarted_by_its_button(
         "Z4J_COMMANDS": "all",
         "SUPERVISOR_ENABLED": "1",
     }
-    # a brain that is late by more than a second hears of the worker's end first, and not the answer behind it
+    # a brain that is late by more than a stop may take hears of the end first, and not the answer behind it
     for _ in range(3):
         with arq_program(sys.executable, redis_url, environment) as process:
             await until(lambda: real_brain.agent(minted)["state"] == "online", "it was online", WAIT_S)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +16,14 @@ import pytest
 from tests.support.agents import errors, until
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.engine import AsyncioEngine
+from tests.support.real_brain import BrainProcess
 from z4j_fastapi import Z4JAgent
 from z4j_fastapi.agent.status import State
 
 pytestmark = pytest.mark.interop
 
 WAIT_S = 60.0
+LATE_S = 1.5
 RUNS: list[Any] = []
 
 
@@ -195,3 +199,30 @@ def _new(task_id: str, name: str, *args: Any) -> Any:
     from z4j_fastapi.workers.engine import NewTask
 
     return NewTask(task_id, name, args)
+
+
+@pytest.mark.slow
+async def test_the_answer_of_a_worker_that_restarts_reaches_a_brain_that_is_late(
+    own_brain: BrainProcess, tmp_path: Path, engine: AsyncioEngine
+) -> None:
+    """It stands still for longer than a close is waited for, between the command and its answer."""
+    brain = BrainApi(own_brain.url)
+    minted, pid = brain.mint(), own_brain.pid
+    assert pid is not None
+    restart, loop = engine.restart, asyncio.get_running_loop()
+
+    async def restart_late(worker_name: str) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        loop.call_later(LATE_S, os.kill, pid, signal.SIGCONT)
+        await restart(worker_name)
+
+    engine.restart = restart_late  # type: ignore[method-assign]
+    async with worker(brain.url, minted, tmp_path, engine, commands="all") as agent:
+        await until(lambda: agent.status.buffered == 0, "its first event was delivered", WAIT_S)
+        await until(lambda: bool(brain.engine_workers(minted)), "the worker was known", WAIT_S)
+        (row,) = brain.engine_workers(minted)
+        person = Person(brain, minted)
+        asked = asyncio.create_task(person.does("restart-worker", engine="arq", worker_name=row["name"]))
+        await until(lambda: bool(engine.restarted), "it was to end", WAIT_S)
+    assert (await asked)["status"] == "completed"
+    brain.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import time
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from websockets.exceptions import ConnectionClosed
 
 from z4j_fastapi.agent.delivery import Delivery, Sent
-from z4j_fastapi.agent.in_flight import MAX_EVENTS, InFlight
+from z4j_fastapi.agent.in_flight import ACK_TIMEOUT_S, MAX_EVENTS, InFlight
 from z4j_fastapi.agent.rejections import Rejections
 from z4j_fastapi.agent.traffic import Traffic
 from z4j_fastapi.buffer import EventBuffer
@@ -120,6 +121,9 @@ class Session:
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
         self._finishing = False
+        self._replied_s = -math.inf
+        self._last_frame_id = ""
+        self._is_handled = asyncio.Event()
 
     def wake(self) -> None:
         """There may be events to send."""
@@ -168,7 +172,7 @@ class Session:
         log.fault(logging.ERROR, f"offline ({code})", cause, lookup(code).steps, extra=extra)
 
     async def finish(self, budget_s: float) -> None:
-        """Send what is buffered, wait for acknowledgements, and close, all within the budget."""
+        """Send what is buffered, wait until the brain has that and all replies, and close, in time."""
         self._finishing = True
         self._wake.set()
         try:
@@ -212,6 +216,9 @@ class Session:
 
     def _acknowledged(self, payload: Mapping[str, Any]) -> None:
         now_s, frame_id = time.monotonic(), payload.get("acked_id")
+        if self._last_frame_id and frame_id == self._last_frame_id:
+            self._is_handled.set()
+            return
         if self._schedules is not None and self._schedules.acknowledged(frame_id, payload):
             return
         sent = self._in_flight.acknowledged(frame_id, now_s)
@@ -237,6 +244,7 @@ class Session:
                 reply = await self._commands.next_reply()
                 payload = answers.fitted(reply.payload, limit)
                 await self._websocket.send(self._live.signer.sign(reply.kind, payload, reply.command_id))
+                self._replied_s = time.monotonic()
                 self._commands.sent(reply)
         except ConnectionClosed as exc:
             raise SessionOver(self._why_closed(exc)) from None
@@ -260,6 +268,7 @@ class Session:
     async def _send_frame(self, kind: str, payload: Mapping[str, Any], frame_id: str | None) -> None:
         if kind == "command_result":
             payload = answers.fitted(payload, self._live.ack.max_frame_size_bytes)
+            self._replied_s = time.monotonic()
         await self._websocket.send(self._live.signer.sign(kind, payload, frame_id))
 
     async def _send(self) -> NoReturn:
@@ -270,6 +279,7 @@ class Session:
                 await self._send_all()
                 if self._finishing:
                     await self._all_acknowledged()
+                    await self._all_replies_handled()
                     self._drained.set()
         except ConnectionClosed as exc:
             raise SessionOver(self._why_closed(exc)) from None
@@ -342,6 +352,18 @@ class Session:
         while self._in_flight:
             self._room.clear()
             await self._room.wait()
+
+    async def _all_replies_handled(self) -> None:
+        """Wait until the brain has come to the last reply: a worker may end behind its answer, to restart.
+
+        Replies are not acknowledged, and a brain that is busy loses what it has not come to when a connection
+        ends. It handles frames in order, so it has come to them all when it acknowledges a batch behind them.
+        """
+        if time.monotonic() - self._replied_s < ACK_TIMEOUT_S:
+            self._last_frame_id = new_frame_id()
+            batch = self._live.signer.sign("event_batch", {"events": []}, self._last_frame_id)
+            await self._websocket.send(batch)
+            await self._is_handled.wait()
 
     async def _heartbeat(self) -> NoReturn:
         interval_s = self._live.ack.heartbeat_interval_seconds

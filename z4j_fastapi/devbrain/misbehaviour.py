@@ -50,3 +50,5 @@ class Misbehaviour:
     """After so many acknowledgements, record further batches and acknowledge none of them."""
     delay_s: float = 0.0
     """Think this long before each hello_ack and each acknowledgement."""
+    busy_s: float = 0.0
+    """Come to each signed frame this long after the one before it was handled, as with a slow database."""

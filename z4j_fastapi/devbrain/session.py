@@ -221,6 +221,7 @@ class AgentSession:
         self._end_if(self._state.misbehaviour.close_at_first_signed)
         while True:
             frame = parse(raw) if self._state.misbehaviour.accept_unsigned else self._verifier.verify(raw)
+            await asyncio.sleep(self._state.misbehaviour.busy_s)
             await self._take(frame)
             self._state.seen.notify()
             raw = await self._receive()
