@@ -7,6 +7,7 @@ subject has gone or been renamed fails, rather than being true of nothing.
 from __future__ import annotations
 
 import ast
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+from z4j_fastapi.devbrain import DevBrain
 from z4j_probes import default_registry
 
 PACKAGES = ("z4j_fastapi", "z4j_probes")
@@ -31,6 +33,25 @@ WORK = (
     *("z4j_probes.registry", "z4j_probes.rungs", "z4j_probes.storage", "z4j_probes.transport"),
 )
 MOST_MODULES = 42
+
+# What an agent does not load that is online, without a worker and without a fault.
+OTHERS_WORK = (
+    *("z4j_fastapi.commands.engine", "z4j_fastapi.reports", "z4j_fastapi.schedules", "z4j_fastapi.workers"),
+    *("z4j_probes.doctor", "z4j_probes.doctor_hello", "z4j_probes.env_file", "z4j_probes.plugins"),
+    *("z4j_probes.protocol.schedules", "z4j_probes.protocol.snapshots", "z4j_probes.rungs.large_frames"),
+    *("z4j_probes.rungs.tls.handshake", "z4j_probes.rungs.tls.verify", "z4j_probes.rungs.tunnel"),
+    *("z4j_probes.selection", "z4j_probes.trust"),
+)
+GOES_ONLINE = """
+import asyncio, sys
+from z4j_fastapi import Z4JAgent
+
+async def main():
+    async with Z4JAgent(preflight="strict", preflight_budget_s=30) as agent:
+        print(agent.status.state, *sys.modules)
+
+asyncio.run(main())
+"""
 
 MAY_IMPORT_ONLY = {
     "z4j_probes": {"z4j_probes"},
@@ -322,6 +343,24 @@ def test_a_service_that_names_an_agent_loads_no_part_of_its_work() -> None:
     ours = {module for module in loaded if module.startswith(PACKAGES)}
     # a bench's row has the time; this only sees that it does not grow module by module
     assert len(ours) <= MOST_MODULES, sorted(ours)
+
+
+@pytest.mark.component
+async def test_an_online_agent_without_a_worker_loads_what_it_does_and_no_more(tmp_path: Path) -> None:
+    """No engine, no schedules, plain http, and nothing wrong: each of these is loaded where it is so."""
+    async with DevBrain() as brain:
+        environment = {**brain.environment(brain.mint("web")), "Z4J_HOME": str(tmp_path / "z4j")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-c", GOES_ONLINE),
+            env={**environment, "HOME": str(tmp_path)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+    state, *loaded = said.decode().split()
+    assert state == "online"
+    strays = {module for module in loaded if any(_is_in(module, room) for room in OTHERS_WORK)}
+    assert not strays
+    assert not set(loaded) & HEAVY
 
 
 def _inside(imports: grimp.ImportGraph, subject: str) -> set[str]:

@@ -350,7 +350,7 @@ async def test_a_worker_that_is_restarted_leaves_when_the_brain_has_its_answer(
     tmp_path: Path, engine: AsyncioEngine
 ) -> None:
     """A brain that is busy comes to a frame later, and has lost what it had not come to when we close."""
-    arguments = {"engine": engine, "commands": "all", "shutdown_budget_s": 30.0}
+    arguments: dict[str, Any] = {"engine": engine, "commands": "all", "shutdown_budget_s": 30.0}
     async with DevBrain() as brain:
         async with agent_of(brain, tmp_path, **arguments) as agent:
             await until(lambda: agent.status.buffered == 0, "its first event was delivered")

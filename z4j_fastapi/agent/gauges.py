@@ -13,11 +13,14 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from z4j_fastapi.commands.engine import Engine
 from z4j_fastapi.log import log
 from z4j_probes.protocol import health
 from z4j_probes.protocol.health import WorkerDetails
+
+if TYPE_CHECKING:  # where there is one, it is loaded
+    from z4j_fastapi.commands.engine import Engine
 
 EVERY_S = 10.0
 SILENT_EVERY_S = 60.0

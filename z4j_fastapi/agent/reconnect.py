@@ -8,14 +8,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from z4j_probes import ProbeResult, Status
 from z4j_probes.codes import Heals, lookup
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """Delays that double from `base_s` to `cap_s`; each is drawn evenly from nothing to there."""
 
     base_s: float

@@ -13,9 +13,8 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 
@@ -55,8 +54,7 @@ _RUNTIME = secrets.token_hex(8)
 ENVELOPE_BYTES = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnd:
+class SessionEnd(NamedTuple):
     """Why a session is over: a code, a sentence, and the peer's close code where it sent one.
 
     `is_timeout`: we ended it, since something did not come in time. `is_renewal`: we ended it to begin

@@ -12,7 +12,6 @@ import logging
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -336,7 +335,7 @@ class Supervisor:
             self._cuts.ended()
             return end
         cut = self._cuts.lost(lasted_s)
-        return replace(end, code="session.cut", reason=f"{cut}: {end.reason}") if cut else end
+        return end._replace(code="session.cut", reason=f"{cut}: {end.reason}") if cut else end
 
     async def _adopt(self) -> None:
         while True:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from z4j_fastapi.commands.engine import Engine, Failed, NewTask, Refused, Retry
 from z4j_fastapi.commands.policy import unknown_action
+from z4j_fastapi.commands.refusal import Failed, Refused
 from z4j_probes.protocol import answers, timestamp
 from z4j_probes.protocol.commands import (
     BulkRetry,
@@ -26,6 +26,9 @@ from z4j_probes.protocol.commands import (
     SubmitTask,
     confirm_token,
 )
+
+if TYPE_CHECKING:
+    from z4j_fastapi.commands.engine import Engine
 
 # A bulk retry tells why of so many; the rest are counted.
 _TOLD_REFUSALS = 20
@@ -48,6 +51,8 @@ async def act(
     redacted: Callable[[str], str],
 ) -> Mapping[str, Any]:
     """Do it, and return the result's object. `redacted` is what an event's texts go through."""
+    from z4j_fastapi.commands.engine import NewTask, Retry  # where there is an engine, it is loaded
+
     match command.request:
         case SubmitTask() as submit:
             task_id = new_task_id(command)
@@ -88,6 +93,8 @@ async def act(
 
 
 async def _bulk_retry(engine: Engine, new_id: str, task_ids: tuple[str, ...]) -> Mapping[str, Any]:
+    from z4j_fastapi.commands.engine import Retry
+
     refusals: dict[str, Refused | Failed] = {}
     for number, task_id in enumerate(task_ids):
         try:

@@ -18,16 +18,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from z4j_fastapi.commands.act import act, new_task_id
-from z4j_fastapi.commands.engine import Engine, Failed, Refused
 from z4j_fastapi.commands.job import Job, Origin
 from z4j_fastapi.commands.memory import CommandMemory, Remembered
 from z4j_fastapi.commands.outcome import Outcome, Verdict, malformed, refused, unknown
 from z4j_fastapi.commands.peers import PASSED_ON, ActedOn, Ids, Peers
 from z4j_fastapi.commands.policy import allowed, objection
 from z4j_fastapi.commands.record import Record, Told
+from z4j_fastapi.commands.refusal import Failed, Refused
 from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, answers, decode_secret
@@ -42,6 +42,9 @@ from z4j_probes.protocol.commands import (
 from z4j_probes.redact import Secret
 from z4j_probes.settings import Settings
 from z4j_probes.threads import in_daemon_thread
+
+if TYPE_CHECKING:  # where there is one, it is loaded
+    from z4j_fastapi.commands.engine import Engine
 
 AT_ONCE = 8
 MAX_WAITING = 256

@@ -32,6 +32,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from z4j_fastapi.commands.refusal import Failed, InvalidCursor, Refused
 from z4j_fastapi.commands.schedule_source import ScheduleSource
 from z4j_probes.protocol.commands import Action
 from z4j_probes.protocol.health import RunningTask, WorkerDetails
@@ -51,31 +52,6 @@ __all__ = [
     "RunningTask",
     "WorkerDetails",
 ]
-
-
-class Refused(Exception):
-    """Nothing was done. `code` is one of the catalogue's `command.*`.
-
-    The message is a cause in one clause. `remedy` is what to do, in one sentence without its period; None
-    where the catalogue's fits, empty where the message says it.
-    """
-
-    def __init__(self, code: str, message: str, remedy: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.remedy = remedy
-
-
-class Failed(Exception):
-    """It was tried and certainly did not happen: the arguments can't be serialized, the broker said no."""
-
-
-class InvalidCursor(Refused):
-    """A cursor that this engine did not give."""
-
-    def __init__(self) -> None:
-        # a brain that finds these words answers its client 422, and 502 otherwise
-        super().__init__("command.unsupported", "invalid dead-letter cursor", "Load the list again")
 
 
 @dataclass(frozen=True, slots=True)

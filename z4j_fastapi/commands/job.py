@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from z4j_fastapi.commands.engine import Refused
 from z4j_fastapi.commands.peers import ActedOn, Ids
 from z4j_fastapi.commands.record import Told
+from z4j_fastapi.commands.refusal import Refused
 from z4j_probes.protocol.commands import Action, Command
 
 

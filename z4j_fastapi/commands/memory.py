@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from z4j_fastapi.commands.outcome import Outcome, Verdict
 from z4j_fastapi.commands.shared_file import SharedFile
@@ -38,8 +38,7 @@ CREATE INDEX IF NOT EXISTS commands_begun_at ON commands (begun_at);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """A command that was begun before. `outcome` is None where none was written: it runs, or was cut off."""
 
     id: str

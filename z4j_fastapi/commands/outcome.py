@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from z4j_fastapi.commands.engine import Refused
+from z4j_fastapi.commands.refusal import Refused
 from z4j_probes.codes import lookup
 
 
@@ -27,8 +26,7 @@ class Verdict(StrEnum):
     """Another process of this agent has acted on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A verdict with the result's object or the error's text; `code` is empty where it is done.
 
     `is_done` and `is_unanswered` are of what was passed on: what came of it there.

@@ -17,9 +17,8 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from z4j_fastapi.commands.offer import Offer
 from z4j_fastapi.commands.outcome import Outcome, Verdict, unknown
@@ -52,8 +51,7 @@ ActedOn = tuple[Outcome, bool]
 """What came of a command, and whether that is to be answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """A process as it described itself. `said` is its last hello, at a moment of the machine's clock."""
 
     path: Path

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from z4j_fastapi.commands.engine import Engine, Refused
+from z4j_fastapi.commands.refusal import Refused
 from z4j_probes.protocol.commands import Action, Command, allowed_actions, capabilities
+
+if TYPE_CHECKING:  # where there is one, it is loaded
+    from z4j_fastapi.commands.engine import Engine
 
 # Actions of other engines that a brain may send to any agent. Each answer says why it is refused.
 _IMPOSSIBLE = {

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from z4j_fastapi.commands.outcome import Outcome
 from z4j_fastapi.log import log
@@ -22,8 +22,7 @@ SAME_ERROR_EVERY_S = 3600.0
 _LONGEST_NAME = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What is told of a command whatever came of it."""
 
     action: str

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from z4j_probes.errors import ProtocolError
 from z4j_probes.protocol.frames import MAX_FRAME_ID_LENGTH
@@ -107,8 +107,7 @@ class SubmitTask:
     """What stays the same where a due schedule is sent again; None where a person asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTask:
+class CancelTask(NamedTuple):
     """Keep a task from running, or end it."""
 
     task_id: str
@@ -124,22 +123,19 @@ class RetryTask:
     delay_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class BulkRetry:
+class BulkRetry(NamedTuple):
     """Run each of these tasks again, with what it was given."""
 
     task_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RequeueDeadLetter:
+class RequeueDeadLetter(NamedTuple):
     """Take a task out of the dead letters and run it again."""
 
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListDeadLetters:
+class ListDeadLetters(NamedTuple):
     """A page of the tasks that failed for good, newest first. `queue` is None for all of them."""
 
     queue: str | None = None
@@ -147,8 +143,7 @@ class ListDeadLetters:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileTask:
+class ReconcileTask(NamedTuple):
     """Say what became of a task of which the brain has heard no end."""
 
     task_id: str
@@ -163,8 +158,7 @@ class PurgeQueue:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestartWorker:
+class RestartWorker(NamedTuple):
     """End this worker process in good order; its supervisor starts another."""
 
     worker_name: str
@@ -183,8 +177,7 @@ Request = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command. `action` is as it was sent; `request` is None for one that is not an `Action`."""
 
     id: str
