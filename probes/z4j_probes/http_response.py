@@ -136,4 +136,5 @@ def _unchunked(body: bytes) -> bytes:
 
 def _printable(raw: bytes) -> str:
     # Headers end up on terminals: no escape sequences.
-    return "".join(c if c.isprintable() else " " for c in raw.decode("latin-1"))
+    text = raw.decode("latin-1")
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

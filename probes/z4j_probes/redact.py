@@ -79,8 +79,9 @@ class Redactor:
         text = self.text(text)
         if cut:
             text = self._without_half_a_secret(text)
-        printable = "".join(c if c.isprintable() else " " for c in text)
-        return " ".join(printable.split())[:EXCERPT_LENGTH]
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else " " for c in text)
+        return " ".join(text.split())[:EXCERPT_LENGTH]
 
     def _without_half_a_secret(self, text: str) -> str:
         halves = (form[:length] for form in self._forms for length in range(len(form) - 1, _SHORTEST - 1, -1))

@@ -43,7 +43,7 @@ def describe(
         "framework": profile.framework,
         "engines": list(profile.engines),
         **{name: shown[name] for name in ("brain_url", "project_id", "agent_name")},
-        **status.to_dict(),
+        **status.without_report(),
         "missed": missed,
         "latency": {"bounds": list(LATENCY_BOUNDS), "counts": list(latency.counts), "sum_s": latency.sum_s},
         "files": [
@@ -52,6 +52,5 @@ def describe(
             if name in files
         ],
     }
-    del said["report"]
     redacted: dict[str, Any] = settings.redactor().value(said)
     return redacted

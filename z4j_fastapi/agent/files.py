@@ -32,6 +32,8 @@ class SettingsFiles:
 
     async def reread(self, settings: Settings) -> Settings:
         """The settings as the files have them now. TimeoutError where one does not answer within REREAD_S."""
+        if not settings.all_files:
+            return settings
 
         def read() -> tuple[dict[str, FileStamp], Settings]:
             stamps = stamps_of(settings.all_files)  # first: what changes meanwhile is noticed later

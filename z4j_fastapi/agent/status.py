@@ -79,6 +79,10 @@ class AgentStatus:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without secrets."""
+        return {**self.without_report(), "report": self.report.to_dict() if self.report else None}
+
+    def without_report(self) -> dict[str, Any]:
+        """The same but for the last climb's report."""
         return {
             "state": self.state.value,
             "since": _rfc_3339(self.since),
@@ -101,7 +105,6 @@ class AgentStatus:
             "brain_version": self.brain_version,
             "reconnects": dict(self.reconnects),
             "unacknowledged_s": round(self.unacknowledged_s, 1),
-            "report": self.report.to_dict() if self.report else None,
         }
 
 

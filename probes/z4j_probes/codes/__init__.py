@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -32,6 +33,7 @@ from z4j_probes.result import Advice, ProbeResult, Status, Step
 __all__ = ["CATALOGUE", "Code", "Heals", "common", "lookup", "outcome", "reading"]
 
 
+@cache  # each agent's registry asks for them
 def common(probe: str) -> tuple[Code, ...]:
     """The codes that the ladder itself can give for any probe."""
     return (
