@@ -17,7 +17,7 @@ FAULT_PACKAGES := chromium dnsmasq-base faketime iproute2 nftables nginx-light o
 ENGINE_PACKAGES := icinga2-bin nagios4-core sudo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled brain apt engines prepared lint types types-here quick test tests systemd slow coverage fault-table demo windows pictures dashboard docs peer taskiq bench bench-smoke clean
+.PHONY: help setup compiled brain apt engines prepared lint types types-here quick quick-tests test tests systemd slow coverage fault-table demo windows pictures dashboard docs peer taskiq bench bench-smoke clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,12 +70,16 @@ types: types-here ## Check types, strictly, as on Linux, macOS, and Windows
 types-here: setup
 	@$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux
 
-# What starts no program and no server of its own: a change is judged while its author still looks at it. Bytecode
-# is kept, whatever the environment says: without it each worker rewrites the assertions of all tests each time.
-# Of its time little is waiting, and each further worker collects all tests again: one more than there are cores.
-quick: PYTEST_ARGS = -n $(shell expr 1 + "$$(nproc 2> /dev/null || echo 2)")
-quick: lint types-here ## Style, types, and the tests that need no other program, in under a minute
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q $(PYTEST_ARGS) --hypothesis-profile=quick -m "not (component or interop or faults or slow)"
+# What starts no program of its own (tests/conftest.py says which tests those are): a change is judged while its
+# author still looks at it.
+quick: setup ## Style, types, and the tests that need no other program, in under a minute
+	@$(MAKE) --no-print-directory --jobs=3 lint types-here quick-tests
+
+# Bytecode is kept, whatever the environment says: without it each worker rewrites the assertions of all tests each
+# time. Of its time little is waiting, and each further worker collects all tests again: one more than there are cores.
+quick-tests: PYTEST_ARGS = -n $(shell expr 1 + "$$(nproc 2> /dev/null || echo 2)")
+quick-tests: setup
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q $(PYTEST_ARGS) --quick
 
 # Tests start hundreds of processes of this package; where bytecode is not written, each would compile it anew, and
 # each worker of pytest the tests. What is wrong with a test, the run of the tests says.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,9 +32,11 @@ settings.register_profile(
     "busy machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("busy machine")
-# For `make quick`, with --hypothesis-profile: the same properties, held against fewer examples.
+# For `make quick`: the same properties, held against fewer examples.
 settings.register_profile("quick", settings.get_profile("busy machine"), max_examples=10)
 _MAY_START_PROGRAMS = {"component", "interop", "faults", "slow"}
+# A file all of whose tests may do so.
+_MARKED_AS_A_WHOLE = re.compile(rf"^pytestmark = .*\bmark\.({'|'.join(_MAY_START_PROGRAMS)})\b", re.MULTILINE)
 _running: list[pytest.Item] = []
 
 
@@ -43,6 +46,18 @@ def _programs_are_marked(event: str, arguments: tuple[object, ...]) -> None:
         marks = {mark.name for mark in _running[-1].iter_markers()}
         if not marks & _MAY_START_PROGRAMS:
             raise RuntimeError(f"{_running[-1].name} starts {arguments[0]}: mark it `component`")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make quick` runs is defined here: by what a test needs."""
+    parser.addoption("--quick", action="store_true", help="Run only tests that start no program.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file without a test for `make quick` is not imported by it: that costs more than most tests."""
+    if config.getoption("--quick") and collection_path.name.startswith("test_"):
+        return _MARKED_AS_A_WHOLE.search(collection_path.read_text(encoding="utf-8")) is not None or None
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,8 +127,11 @@ def _be_patient() -> None:
         wait.__kwdefaults__ = {"timeout_s": WAIT_S}
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
+    if config.getoption("--quick"):
+        config.option.markexpr = f"not ({' or '.join(sorted(_MAY_START_PROGRAMS))})"
+        settings.load_profile("quick")
     sys.addaudithook(_programs_are_marked)
     _be_patient()
     if not _is_xdist_worker():

@@ -17,6 +17,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests.support import sources
 from z4j_fastapi.devbrain import DevBrain
 from z4j_probes import default_registry
 
@@ -283,10 +284,9 @@ def test_only_one_room_asks_which_system_this_is() -> None:
     """And has what one system has alone: elsewhere it would be missed when another system is added."""
     strays = {
         f"{path.relative_to(ROOT)}: {name}"
-        for package in ("z4j_fastapi", "probes/z4j_probes")
-        for path in (ROOT / package).rglob("*.py")
+        for path in sources.that_have(name.rpartition(".")[2] for name in OF_ONE_SYSTEM)
         if not set(path.parts) & set(ASKS_FOR_THE_SYSTEM)
-        for name in _names_in(ast.parse(path.read_text("utf-8")))
+        for name in _names_in(sources.tree(path))
         if name in OF_ONE_SYSTEM
     }
     assert not strays

@@ -5,19 +5,14 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import z4j_fastapi
-import z4j_probes
+from tests.support import sources
 
 CONNECTS = {"connect", "create_connection", "open_connection", "sock_connect", "create_unix_connection"}
-ROOMS = (Path(z4j_fastapi.__file__).parent, Path(z4j_probes.__file__).parent)
 
 
 def calls(path: Path) -> set[str]:
-    text = path.read_text(encoding="utf-8")
     names = set[str]()
-    if not any(name in text for name in CONNECTS):
-        return names
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(sources.tree(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
             if node.func.attr in CONNECTS and owner not in ("sqlite3", "protocol"):
@@ -28,6 +23,9 @@ def calls(path: Path) -> set[str]:
 
 
 def test_only_the_ladders_rungs_open_connections() -> None:
-    found = {path.relative_to(room.parent) for room in ROOMS for path in room.rglob("*.py") if calls(path)}
+    paths = [path for path in sources.that_have(CONNECTS) if calls(path)]
+    found = {
+        path.relative_to(room.parent) for room in sources.PACKAGES for path in paths if room in path.parents
+    }
     assert found
     assert all(str(path).startswith("z4j_probes/rungs/") for path in found), found

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import subprocess
 import sys
@@ -7,8 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import typer.core
 import typer.main
-import typer.testing
 
 from z4j_fastapi import __main__ as program
 from z4j_fastapi.cli import doctor
@@ -41,13 +42,22 @@ LINES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def parser() -> typer.core.TyperGroup:
+    """The parser of the whole command line, made once."""
+    made = typer.main.get_command(app)
+    assert isinstance(made, typer.core.TyperGroup)
+    return made
+
+
 @pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_a_line_means_what_the_parser_makes_of_it(
-    line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    line: tuple[str, ...], parser: typer.core.TyperGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[Options] = []
     monkeypatch.setattr(doctor, "run", parsed.append)
-    typer.testing.CliRunner().invoke(app, ["doctor", *line])
+    with contextlib.suppress(SystemExit):
+        parser.main(["doctor", *line], "z4j-fastapi")
     fields = options_of_doctor(["doctor", *line])
     assert fields is not None
     assert repr([Options(**fields)]) == repr(parsed)  # NaN is not equal to itself
@@ -86,8 +96,8 @@ def test_any_other_line_is_left_to_the_parser(line: str, monkeypatch: pytest.Mon
     assert options_of_doctor(line.split()) is None
 
 
-def test_every_option_of_the_parser_has_its_row() -> None:
-    command = typer.main.get_command(app).commands["doctor"]  # type: ignore[attr-defined]
+def test_every_option_of_the_parser_has_its_row(parser: typer.core.TyperGroup) -> None:
+    command = parser.commands["doctor"]
     options = {option for param in command.params for option in param.opts}
     assert options == {*FLAGS, *VALUES, *REPEATABLE}
 

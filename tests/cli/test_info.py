@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from tests.support import schemas
 from tests.support.cli import run
 from tests.support.ladders import SECRET
-from z4j_fastapi import cli
 
 pytestmark = pytest.mark.component
 
 TOKEN = "z4j_agent_token_for_tests_0123456789abcdef"
-SCHEMA = json.loads((Path(cli.__file__).parent / "z4j.info.v1.schema.json").read_text())
 
 
 def test_settings_are_shown_with_their_sources_and_without_secrets(tmp_path: Path) -> None:
@@ -41,7 +39,7 @@ def test_json_keeps_to_its_schema(tmp_path: Path) -> None:
     )
 
     document = json.loads(done.stdout)
-    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+    schemas.check(document, "z4j.info")
     assert document["settings"]["Z4J_TOKEN"] == {"value": "set", "source": "env Z4J_TOKEN"}
     assert document["state_directory"]["mode"] == "0700"
     assert "/nonexistent (Z4J_HMAC_SECRET_FILE)" in document["unreadable"][0]

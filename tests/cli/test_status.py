@@ -13,23 +13,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tests.support import schemas
 from tests.support.agents import closed_port, status_with, until
 from tests.support.busy_host import UVICORN_WORKERS, seen
 from tests.support.cli import PATIENCE_S, command, environment, on_terminal, run
 from tests.support.own_machine import on_own_machine
 from tests.support.pages import DOCS, load
 from tests.support.programs import program
-from z4j_fastapi import Z4JAgent, cli
+from z4j_fastapi import Z4JAgent
 from z4j_fastapi.agent.status import State
 from z4j_probes.storage.status_files import identities, read_status_files
 
 pytestmark = pytest.mark.component
 
-SCHEMA = json.loads((Path(cli.__file__).parent / "z4j.status.v1.schema.json").read_text())
 EXITS = """
 import asyncio, json, os, subprocess, sys, tempfile
 from pathlib import Path
@@ -64,7 +63,7 @@ asyncio.run(main())
 
 
 def own(document: dict[str, Any], home: Path) -> list[dict[str, Any]]:
-    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+    schemas.check(document, "z4j.status")
     return [row for row in document["agents"] if row["state_directory"] == str(home)]
 
 

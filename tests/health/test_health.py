@@ -47,7 +47,7 @@ async def served(app: Any, lifespan: Literal["on", "auto"] = "on") -> AsyncItera
     await until(lambda: server.started, "uvicorn was up")
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, verify=False) as client:
             yield client
     finally:
         server.should_exit = True

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import z4j_probes
+from tests.support import sources
 from tests.support.hints import says_what_to_do
 from z4j_probes import Status, codes, outcome
 from z4j_probes.codes import CATALOGUE, Code
 
-SOURCES = Path(z4j_probes.__file__).parent
+PACKAGE = Path(z4j_probes.__file__).parent
 PROBES = ("config", "buffer", "dns", "tcp", "tls", "websocket", "auth", "signing")
 CODE = re.compile(rf"(?:{'|'.join(PROBES)})\.[a-z][a-z0-9_]*")
 # The ladder gives these for every probe.
@@ -29,13 +30,14 @@ OWN = [code for code in BUILT_IN if code.code.partition(".")[2] not in COMMON]
 
 @cache
 def codes_spelled_in(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    texts = {node.value for node in ast.walk(sources.tree(path)) if isinstance(node, ast.Constant)}
     return {text for text in texts if isinstance(text, str) and CODE.fullmatch(text)}
 
 
-def sources() -> list[Path]:
-    return [path for path in SOURCES.rglob("*.py") if "codes" not in path.relative_to(SOURCES).parts]
+def spelling() -> list[Path]:
+    """What may spell codes but for the catalogue."""
+    paths = [path for path in sources.SOURCES if PACKAGE in path.parents and path.parent.name != "codes"]
+    return sources.that_have((f"{probe}." for probe in PROBES), paths)
 
 
 def test_a_row_has_what_explain_and_the_documentation_need() -> None:
@@ -71,24 +73,24 @@ def test_every_probe_has_rows_of_its_own_name_once(probe: str) -> None:
 
 
 def test_every_code_that_a_source_spells_is_in_the_catalogue() -> None:
-    spelled = {path.name: codes_spelled_in(path) for path in sources()}
+    spelled = {path.name: codes_spelled_in(path) for path in spelling()}
     assert {name: unknown for name, codes in spelled.items() if (unknown := codes - CATALOGUE.keys())} == {}
 
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_every_code_of_the_catalogue_is_given_by_something(probe: str) -> None:
-    spelled = set().union(*(codes_spelled_in(path) for path in sources()))
+    spelled = set().union(*(codes_spelled_in(path) for path in spelling()))
     assert {code.code for code in OWN if code.probe == probe} - HISTORY <= spelled
 
 
 def test_a_code_that_is_history_is_given_by_nothing() -> None:
     assert CATALOGUE.keys() >= HISTORY
-    assert not HISTORY & set().union(*(codes_spelled_in(path) for path in sources()))
+    assert not HISTORY & set().union(*(codes_spelled_in(path) for path in spelling()))
 
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_a_rung_spells_only_the_codes_of_its_own_probe(probe: str) -> None:
-    package = SOURCES / "rungs" / probe
+    package = PACKAGE / "rungs" / probe
     rung = package / "probe.py" if package.is_dir() else package.with_suffix(".py")
     assert {code.partition(".")[0] for code in codes_spelled_in(rung)} == {probe}
 

@@ -8,19 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 from lxml import etree
 from prometheus_client import parser as classic
 
-from tests.support import cli
+from tests.support import cli, schemas
 from tests.support.reports import expired_certificate, green, hostile, warned
-from z4j_fastapi import reports
 from z4j_fastapi.cli.merge import run
 from z4j_fastapi.reports import FORMATS
 from z4j_probes import Report
 
-_SCHEMA = json.loads((Path(reports.__file__).parent / "z4j.reports.v1.schema.json").read_text())
 _JUNIT = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
 
 
@@ -85,7 +82,7 @@ def test_a_document_has_them_in_order_and_as_they_were(
 ) -> None:
     status, text = merged(files, "json", capsys)
     document = json.loads(text)
-    jsonschema.validate(document, _SCHEMA, cls=jsonschema.Draft202012Validator)
+    schemas.check(document, "z4j.reports")
     for report in document["reports"]:
         cli.check(report)
 

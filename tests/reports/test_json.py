@@ -8,9 +8,15 @@ from dataclasses import replace
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from tests.support import schemas
 from tests.support.cli import document
 from tests.support.reports import expired_certificate, green
 from z4j_fastapi.reports.json import render, render_line
+
+
+@pytest.mark.parametrize("name", schemas.NAMES)
+def test_each_schema_is_one(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(schemas.schema(name))
 
 
 def test_reports_are_valid() -> None:

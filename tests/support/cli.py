@@ -18,15 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
-
-from tests.support import fork_server
+from tests.support import fork_server, schemas
 from tests.support.ladders import SECRET
-from z4j_fastapi import reports
 
 # Far more than any command takes: a test that reaches it has found a hang.
 PATIENCE_S = 60.0
-_SCHEMA = json.loads((Path(reports.__file__).parent / "z4j.doctor.v1.schema.json").read_text())
 
 
 def command(*arguments: str) -> list[str]:
@@ -75,7 +71,7 @@ def document(stdout: str) -> dict[str, Any]:
 
 def check(report: dict[str, Any]) -> None:
     """Hold a report to the schema."""
-    jsonschema.validate(report, _SCHEMA, cls=jsonschema.Draft202012Validator)
+    schemas.check(report, "z4j.doctor")
 
 
 def on_terminal(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.probes.portable.test_commands import IN_COMMANDS, names
+from tests.support import sources
 from z4j_probes.portable.system import System
 
 ROOT = Path(__file__).parents[3]
@@ -115,18 +116,20 @@ def _called(node: ast.AST) -> str:
 
 def _strays_of(source: str) -> dict[int, set[str]]:
     """By line."""
-    found = _Texts(ast.parse(source)).found
-    return {line: wrong for line, text, systems in found if (wrong := strays(text, systems))}
+    return _strays_in(ast.parse(source))
+
+
+def _strays_in(tree: ast.Module) -> dict[int, set[str]]:
+    return {line: wrong for line, text, systems in _Texts(tree).found if (wrong := strays(text, systems))}
 
 
 def test_no_text_is_another_systems() -> None:
     found, count = {}, 0
-    for package in (ROOT / "z4j_fastapi", ROOT / "probes" / "z4j_probes"):
-        for path in sorted(package.rglob("*.py")):
-            if not {*path.relative_to(package).parts} & {*_ELSEWHERE}:
-                count += 1
-                for line, wrong in _strays_of(path.read_text("utf-8")).items():
-                    found[f"{path.relative_to(ROOT)}:{line}"] = wrong
+    for path in sources.SOURCES:
+        if not {*path.relative_to(ROOT).parts} & {*_ELSEWHERE}:
+            count += 1
+            for line, wrong in _strays_in(sources.tree(path)).items():
+                found[f"{path.relative_to(ROOT)}:{line}"] = wrong
     assert not found
     assert count > 150
 
