@@ -284,7 +284,9 @@ def test_only_one_room_asks_which_system_this_is() -> None:
     """And has what one system has alone: elsewhere it would be missed when another system is added."""
     strays = {
         f"{path.relative_to(ROOT)}: {name}"
-        for path in sources.that_have(name.rpartition(".")[2] for name in OF_ONE_SYSTEM)
+        for path in sources.that_have(
+            OF_ONE_SYSTEM | {f"from {name.partition('.')[0]} import" for name in OF_ONE_SYSTEM}
+        )
         if not set(path.parts) & set(ASKS_FOR_THE_SYSTEM)
         for name in _names_in(sources.tree(path))
         if name in OF_ONE_SYSTEM
