@@ -81,7 +81,7 @@ async def test_secrets_that_come_late_are_taken(silent_files: list[Path], tmp_pa
             assert agent.settings.token is not None
             assert agent._thread is not None
             assert agent._thread.commands is not None
-            assert agent._thread.commands.hmac_secret == agent.settings.hmac_secret
+            assert agent._thread.commands.executor.hmac_secret == agent.settings.hmac_secret
         assert agent.settings.token is not None
 
 

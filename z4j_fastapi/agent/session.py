@@ -236,14 +236,14 @@ class Session:
             self._wake.set()
 
     async def _reply(self) -> NoReturn:
-        limit = self._commands.max_frame_bytes = self._live.ack.max_frame_size_bytes
+        limit = self._commands.executor.max_frame_bytes = self._live.ack.max_frame_size_bytes
         try:
             while True:
-                reply = await self._commands.next_reply()
+                reply = await self._commands.replies.next()
                 payload = answers.fitted(reply.payload, limit)
                 await self._websocket.send(self._live.signer.sign(reply.kind, payload, reply.command_id))
                 self._replied_s = time.monotonic()
-                self._commands.sent(reply)
+                self._commands.replies.sent(reply)
         except ConnectionClosed as exc:
             raise SessionOver(self._why_closed(exc)) from None
 

@@ -106,8 +106,9 @@ class Supervisor:
         self.rejections = Rejections()
         self.traffic = Traffic()
         home = None if directory is None else directory.path
-        self._peers = Peers(home, identity, profile.offer, commands.act_for_another, commands.is_running)
-        commands.peers = self._peers
+        executor = commands.executor
+        self._peers = Peers(home, identity, profile.offer, commands.act_for_another, executor.is_running)
+        executor.peers = self._peers
         self._delivery = Delivery(recall_frame_size(self._directory, identity))
         self._outage = Outage()
         self._wrong = ""
@@ -203,7 +204,7 @@ class Supervisor:
         self._board.tries()
         with contextlib.suppress(OSError, RuntimeError):  # no answer in time, no more threads: as it was
             self.settings = await self.files.reread(self.settings)
-        self._commands.hmac_secret = self._peers.hmac_secret = self.settings.hmac_secret
+        self._commands.executor.hmac_secret = self._peers.hmac_secret = self.settings.hmac_secret
         report, live = await self._climb()
         if live is not None and not await self._peers.is_all_said(live.ack.agent_id):
             hang_up(live.websocket.transport)  # with what other processes of this agent can do

@@ -244,7 +244,7 @@ class AgentThread:
             self._settings, self._engine, self._host_loop, directory, self._redacted
         )
         if earlier is not None:
-            earlier.close()
+            earlier.executor.close()
             self.commands.count_on(earlier.counts)
         desk, profile = None, self._profile
         if self._engine is not None:
@@ -271,7 +271,7 @@ class AgentThread:
             self._board.decide()  # the buffer is open, so `emit` keeps its promise
         await self._live(supervisor)
         self.buffer = None
-        self.commands.close()
+        self.commands.executor.close()
         if desk is not None:
             desk.close()
         opened.buffer.close()
