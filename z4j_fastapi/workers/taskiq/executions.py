@@ -1,4 +1,4 @@
-"""Executions: what a worker process runs now, and ending some of it.
+"""Execution: one task that runs in a worker process, watched so that it can be ended.
 
 taskiq has no cancel. A receiver runs each message in a task of its own, whose cancellation ends the function
 that it awaits, and then goes on as after any error: the result is stored and the message acknowledged. A

@@ -30,13 +30,7 @@ except ModuleNotFoundError as missing:
         "z4j_fastapi.workers.taskiq needs taskiq: pip install 'taskiq>=0.13'", name="taskiq"
     ) from None
 
-from z4j_fastapi.workers.taskiq.actions import (
-    PARENT_LABEL,
-    REQUEUE_LABEL,
-    RETRIES_LABEL,
-    ROOT_LABEL,
-    TaskiqEngine,
-)
+from z4j_fastapi.workers.taskiq.actions import TaskiqEngine
 from z4j_fastapi.workers.taskiq.dead_letters import KEPT_MESSAGES, MOST_MESSAGES
 from z4j_fastapi.workers.taskiq.executions import (
     ENGINE,
@@ -45,6 +39,7 @@ from z4j_fastapi.workers.taskiq.executions import (
     current_execution,
     function_of,
 )
+from z4j_fastapi.workers.taskiq.sending import PARENT_LABEL, REQUEUE_LABEL, RETRIES_LABEL, ROOT_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +175,7 @@ class Z4JMiddleware(TaskiqMiddleware):
         current_execution.set(execution.outer)
         run, error, engine = execution.run, execution.error, self._engine
         if engine is not None:
-            engine.ended(execution)
+            engine.running.ended(execution)
         if error is None:
             run.succeeded(result.return_value)
         elif isinstance(error, NoResultError):
@@ -196,7 +191,7 @@ class Z4JMiddleware(TaskiqMiddleware):
             run.revoked(error)
         else:
             if engine is not None:
-                await engine.keep(execution, error, datetime.now(UTC))
+                await engine.failed.keep(execution, error, datetime.now(UTC))
             run.failed(error)
 
     @property

@@ -1,4 +1,4 @@
-"""Sending a task through a broker under an id that is given, and knowing afterwards whether it was sent.
+"""Sending a registered task through a broker under a given id, and knowing afterwards whether it was sent.
 
 Not by `kiq`: its parameters are the task's own, and a brain's may be called `self`. Where the broker has a
 Redis, a mark says `sending` before and `sent` after, so that it is known after a crash. Between the two marks
@@ -17,13 +17,21 @@ from typing import TYPE_CHECKING, Any
 from taskiq import TaskiqMessage, TaskiqMiddleware
 from taskiq.labels import prepare_label
 from taskiq.utils import maybe_awaitable
+from taskiq_dependencies import DependencyGraph
 
 from z4j_fastapi.commands.engine import Failed, Refused
 from z4j_fastapi.log import log
 from z4j_fastapi.workers.taskiq.broker_redis import ANSWERS_S, OWN_PREFIX, has_redis, redis_of
+from z4j_fastapi.workers.taskiq.executions import function_of
 
 if TYPE_CHECKING:
     from taskiq import AsyncBroker
+
+# Labels of one sending, which the next one is to begin without.
+RETRIES_LABEL = "_retries"
+REQUEUE_LABEL = "X-Taskiq-requeue"
+PARENT_LABEL = "z4j_parent"
+ROOT_LABEL = "z4j_root"
 
 MARK_S = 2 * 3600
 """How long it is known that a task was sent: a brain asks for nothing again after an hour."""
@@ -48,6 +56,23 @@ class NewMessage:
     labels: Mapping[str, Any]
     args: Sequence[Any] = field(default=(), repr=False)
     kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def registered(broker: AsyncBroker, name: str) -> Any:
+    """The task of that name; Refused where this worker has none."""
+    task = broker.find_task(name)
+    if task is None:
+        raise Refused("command.unknown_task", f"this worker has no task {name}")
+    return task
+
+
+def require_no_injected(task: Any, kwargs: Mapping[str, Any]) -> None:
+    """To taskiq, an argument of that name replaces what the worker injects: its user, its database."""
+    graph = DependencyGraph(function_of(task))
+    injected = {dependency.param_name for found in graph.dependencies.values() for dependency in found}
+    if injected & kwargs.keys():
+        cause = "it gives arguments that the worker itself injects"
+        raise Refused("command.unsupported", cause, "Leave them out")
 
 
 async def send(broker: AsyncBroker, new: NewMessage) -> None:
