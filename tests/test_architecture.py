@@ -234,7 +234,7 @@ def test_a_rung_is_imported_by_nothing_but_the_order_of_the_rungs(imports: grimp
         "exchange",
         "hints",
         "large_frames",
-        "origin",
+        "naming_origin",
         "tunnel",
         "unit_hints",
     }

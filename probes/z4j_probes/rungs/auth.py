@@ -27,7 +27,7 @@ from z4j_probes.protocol import (
 from z4j_probes.result import Advice, ProbeResult, Step
 from z4j_probes.rungs.exchange import Closed, advice_for, error_details, error_text, hear, say
 from z4j_probes.rungs.hints import ask_brain, replace_secret, set_value
-from z4j_probes.rungs.origin import naming_origin
+from z4j_probes.rungs.naming_origin import naming_origin
 
 # After an `error` frame a brain closes, with a code that says more; it gets this long to do so.
 LAST_WORD_S = 1.0

@@ -29,7 +29,7 @@ from z4j_probes.proxy import Proxy, no_proxy_hint, unread_proxy
 from z4j_probes.result import Advice, ProbeResult, Step
 from z4j_probes.rungs.connection import open_transport
 from z4j_probes.rungs.hints import ask_proxy, set_url
-from z4j_probes.rungs.origin import naming_origin
+from z4j_probes.rungs.naming_origin import naming_origin
 from z4j_probes.rungs.tcp.classify import (
     classify,
     describe,

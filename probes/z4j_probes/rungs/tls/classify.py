@@ -1,4 +1,4 @@
-"""Which code a failed TLS handshake has: tables and pure functions, for `rungs/tls.py`.
+"""Which code a failed TLS handshake has: tables and pure functions, for `failure`.
 
 First what the exception itself says (verify code, OpenSSL's reason, alert, errno; never its text). Several
 causes share one of these, so a second step decides by the evidence: the chain that the server presents, what

@@ -16,7 +16,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult
-from z4j_probes.rungs.origin import naming_origin
+from z4j_probes.rungs.naming_origin import naming_origin
 
 
 async def run(climb: Climb) -> ProbeResult:

@@ -29,7 +29,7 @@ from z4j_probes.probe import Probe
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES
 from z4j_probes.result import ProbeResult
 from z4j_probes.rungs.connection import Families
-from z4j_probes.rungs.origin import naming_origin
+from z4j_probes.rungs.naming_origin import naming_origin
 from z4j_probes.transport import HELD_MAX_BYTES
 
 SWITCHING_PROTOCOLS = 101

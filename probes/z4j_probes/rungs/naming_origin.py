@@ -1,4 +1,4 @@
-"""A failure above dns, with the source of the address where that is not the DNS: the likelier fault.
+"""Naming, in a failure above dns, the source of the address where that is not the DNS: the likelier fault.
 
 An address of the hosts file or of the search list leads to another machine in silence, and what fails there
 has a remedy of its own that can't help: issue a certificate, start the brain.
