@@ -18,7 +18,7 @@ from tests.interop.test_real_brain_facts import Session, dial, event
 from tests.support.brain_api import BrainApi, Credentials
 from tests.support.real_brain import running_brain
 from z4j_probes.protocol import Hello, HelloAck, parse, utc_now
-from z4j_probes.protocol.commands import Action, capabilities
+from z4j_probes.protocol.actions import Action, capabilities
 
 VECTORS = Path(__file__).parents[1] / "probes/protocol/command_vectors.json"
 DEPTH = 3

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_fastapi.commands.policy import unknown_action
 from z4j_fastapi.commands.refusal import Failed, Refused
 from z4j_probes.protocol import answers, timestamp
+from z4j_probes.protocol.asking import confirm_token
 from z4j_probes.protocol.commands import (
     BulkRetry,
     CancelTask,
@@ -24,7 +25,6 @@ from z4j_probes.protocol.commands import (
     RestartWorker,
     RetryTask,
     SubmitTask,
-    confirm_token,
 )
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from z4j_fastapi.commands.record import Record, Told
 from z4j_fastapi.commands.refusal import Refused
 from z4j_fastapi.commands.replies import Replies
 from z4j_fastapi.log import log
-from z4j_probes.protocol.commands import Action, MalformedCommand, read_command
+from z4j_probes.protocol.actions import Action
+from z4j_probes.protocol.commands import MalformedCommand, read_command
 from z4j_probes.settings import Settings
 
 if TYPE_CHECKING:  # where there is one, it is loaded

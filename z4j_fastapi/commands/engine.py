@@ -34,7 +34,7 @@ from typing import Any, Protocol
 
 from z4j_fastapi.commands.refusal import Failed, InvalidCursor, Refused
 from z4j_fastapi.commands.schedule_source import ScheduleSource
-from z4j_probes.protocol.commands import Action
+from z4j_probes.protocol.actions import Action
 from z4j_probes.protocol.health import RunningTask, WorkerDetails
 
 __all__ = [

@@ -21,7 +21,8 @@ from z4j_fastapi.commands.refusal import Failed, Refused
 from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, answers, decode_secret
-from z4j_probes.protocol.commands import REPEATABLE, CancelTask, SubmitTask
+from z4j_probes.protocol.actions import REPEATABLE
+from z4j_probes.protocol.commands import CancelTask, SubmitTask
 from z4j_probes.redact import Secret
 from z4j_probes.threads import in_daemon_thread
 

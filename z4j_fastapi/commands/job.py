@@ -10,7 +10,8 @@ from typing import Any
 from z4j_fastapi.commands.peers import ActedOn, Ids
 from z4j_fastapi.commands.record import Told
 from z4j_fastapi.commands.refusal import Refused
-from z4j_probes.protocol.commands import Action, Command
+from z4j_probes.protocol.actions import Action
+from z4j_probes.protocol.commands import Command
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from z4j_fastapi.commands.refusal import Refused
-from z4j_probes.protocol.commands import Action, Command, allowed_actions, capabilities
+from z4j_probes.protocol.actions import Action, allowed_actions, capabilities
+from z4j_probes.protocol.commands import Command
 
 if TYPE_CHECKING:  # where there is one, it is loaded
     from z4j_fastapi.commands.engine import Engine

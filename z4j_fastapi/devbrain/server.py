@@ -18,14 +18,10 @@ from z4j_fastapi.devbrain.misbehaviour import Close, Misbehaviour
 from z4j_fastapi.devbrain.observations import WAIT_TIMEOUT_S, Command, Observations
 from z4j_fastapi.devbrain.session import AgentSession, BrainState, Limits
 from z4j_probes.protocol import CloseCode, timestamp, utc_now
+from z4j_probes.protocol.actions import Action
 from z4j_probes.protocol.answers import read_dead_letters
-from z4j_probes.protocol.commands import (
-    LONGEST_TIMEOUT_S,
-    SHORTEST_TIMEOUT_S,
-    Action,
-    confirm_token,
-    target_and_parameters,
-)
+from z4j_probes.protocol.asking import confirm_token, target_and_parameters
+from z4j_probes.protocol.commands import LONGEST_TIMEOUT_S, SHORTEST_TIMEOUT_S
 from z4j_probes.protocol.schedules import MUTATE
 
 CLOSE_TIMEOUT_S = 1.0

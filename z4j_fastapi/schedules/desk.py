@@ -25,8 +25,8 @@ from z4j_fastapi.commands.schedule_source import ScheduleSource
 from z4j_fastapi.log import log
 from z4j_fastapi.schedules.memory import ScheduleMemory, parsed, text_of
 from z4j_probes.errors import StorageError
+from z4j_probes.protocol.actions import Action
 from z4j_probes.protocol.answers import size
-from z4j_probes.protocol.commands import Action
 from z4j_probes.protocol.schedules import Row, owner_of_service
 from z4j_probes.protocol.snapshots import MAX_ROWS, Rows, by_key
 from z4j_probes.settings import Settings

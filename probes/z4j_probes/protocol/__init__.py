@@ -2,7 +2,9 @@
 
 `frames` has the messages and what makes one well formed; `signing` has what makes one genuine: canonical
 JSON, HMAC and the replay guard; `close_codes` has what the end of a connection says. A live session owns one
-`FrameSigner` for what it sends and one `FrameVerifier` for what it receives.
+`FrameSigner` for what it sends and one `FrameVerifier` for what it receives. `actions` is what a brain may
+ask for, `commands` how it asks, and `answers` what it is told; `schedules` and `snapshots` are a worker's own
+schedules, and `health` is what heartbeats tell.
 """
 
 from z4j_probes.protocol._json import render, render_text

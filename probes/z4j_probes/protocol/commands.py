@@ -1,23 +1,20 @@
 """What a brain asks of an agent: `command` payloads as typed, bounded data.
 
 A command comes from anyone who can use the dashboard, so its ids and names are data and nothing else: text of
-bounded length on one line. What is not is refused here, before anything looks at it. `read_command` is the
-agent's half; `target_and_parameters` the brain's, which a dev brain uses. Both are held against frames that
-were recorded from a real brain.
+bounded length on one line. What is not is refused here, before anything looks at it. This is the agent's
+half, `asking` the brain's; both are held against frames that were recorded from a real brain.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from z4j_probes.errors import ProtocolError
+from z4j_probes.protocol.actions import MAX_ACTION, Action
 from z4j_probes.protocol.frames import MAX_FRAME_ID_LENGTH
 
-MAX_ACTION = 80
 MAX_TASK_ID = 200
 MAX_TASK_NAME = 500
 MAX_QUEUE = 200
@@ -31,68 +28,6 @@ MAX_BULK = 1_000
 """Tasks of one bulk retry."""
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 1, 3_600
 LONGEST_DELAY_S = 86_400
-
-
-class Action(StrEnum):
-    """What an agent may be asked for. Everything else is refused as not supported."""
-
-    SUBMIT_TASK = "submit_task"
-    """A person runs a schedule of the brain's now."""
-    FIRE = "schedule.fire"
-    """A schedule of the brain's is due."""
-    CANCEL_TASK = "cancel_task"
-    RETRY_TASK = "retry_task"
-    BULK_RETRY = "bulk_retry"
-    LIST_DEAD_LETTERS = "dlq.list"
-    REQUEUE_DEAD_LETTER = "requeue_dead_letter"
-    RECONCILE_TASK = "reconcile_task"
-    PURGE_QUEUE = "purge_queue"
-    RESTART_WORKER = "restart_worker"
-    RUN_SCHEDULE = "schedule.external.mutate"
-    """A person runs a schedule of the worker's own now (see `schedules`)."""
-
-
-DESTRUCTIVE = frozenset({Action.PURGE_QUEUE, Action.RESTART_WORKER})
-"""What an owner has to allow: it loses jobs, or ends a process."""
-
-REPEATABLE = frozenset({Action.CANCEL_TASK, Action.LIST_DEAD_LETTERS, Action.RECONCILE_TASK})
-"""What may be done twice without harm."""
-
-SENT_AGAIN = frozenset(
-    {"schedule.fire", "schedule.trigger_now", "schedule.resync", "schedule.enable", "schedule.disable"}
-    | {"cancel_task", "reconcile_task"}
-)
-"""What a brain sends again where no answer has come; everything else it sends once."""
-
-_TOKENS: Mapping[Action, tuple[str, ...]] = {
-    Action.CANCEL_TASK: ("cancel_task",),
-    Action.RETRY_TASK: ("retry_task", "retry_by_reference_v1"),
-    Action.BULK_RETRY: ("bulk_retry", "retry_by_reference_v1"),
-    Action.LIST_DEAD_LETTERS: ("list_dead_letters",),
-    Action.REQUEUE_DEAD_LETTER: ("requeue_dead_letter",),
-    Action.RESTART_WORKER: ("restart_worker",),
-}
-
-
-def capabilities(actions: Collection[str]) -> tuple[str, ...]:
-    """The words of a hello without which a brain does not offer these actions; many need none."""
-    tokens = [token for action, words in _TOKENS.items() if action in actions for token in words]
-    return tuple(dict.fromkeys(tokens))
-
-
-def allowed_actions(choice: str) -> frozenset[Action]:
-    """What an owner allows: `default` (all but DESTRUCTIVE), `all`, `none`, or names of actions and sets.
-
-    Names are separated by commas or white space: "default, purge_queue". ValueError names what is not one.
-    """
-    sets = {"default": frozenset(Action) - DESTRUCTIVE, "all": frozenset(Action), "none": frozenset[Action]()}
-    allowed: set[Action] = set()
-    for name in choice.replace(",", " ").split() or ["default"]:
-        known = sets.get(name)
-        if known is None and name not in set(Action):
-            raise ValueError(f"{name[:MAX_ACTION]!r} is not a command")
-        allowed |= {Action(name)} if known is None else known
-    return frozenset(allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +86,7 @@ class ReconcileTask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PurgeQueue:
-    """Remove what waits in a queue. `confirm_token` proves which depth the person saw (`confirm_token`)."""
+    """Remove what waits in a queue. `confirm_token` proves which depth the person saw (see `asking`)."""
 
     queue: str
     confirm_token: str | None = field(default=None, repr=False)
@@ -230,44 +165,6 @@ def read_command(command_id: str, payload: Mapping[str, Any]) -> Command:
         )
     except ProtocolError as exc:
         raise MalformedCommand(str(exc), action, claim_token) from None
-
-
-def confirm_token(project_secret: bytes, queue: str, depth: int) -> str:
-    """What proves that a person saw a queue at this depth before having it purged."""
-    return hmac.digest(project_secret, f"purge|{queue}|{depth}".encode(), "sha256").hex()
-
-
-def target_and_parameters(action: str, engine: str, **asked: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a brain puts into a command, from what a person asks: `task_id=`, `queue=`, `task_name=` …
-
-    An action that is not known here is sent as it is asked: a dev brain may try anything.
-    """
-    parameters: dict[str, Any] = {"engine": engine, **asked}
-    match action:
-        case Action.BULK_RETRY:
-            task_ids = list(asked.pop("task_ids", ()))
-            wanted = {"engine": engine, "task_ids": task_ids, **asked}
-            parameters = {"filter": wanted, "max": max(1, len(task_ids))}
-            return {"type": "bulk", "id": None, "engine": engine}, parameters
-        case Action.LIST_DEAD_LETTERS:
-            parameters = {"queue": None, "limit": 100, "cursor": None, **parameters}
-            return {"type": "queue", "id": parameters["queue"], "engine": engine}, parameters
-        case Action.PURGE_QUEUE:
-            parameters = {"confirm_token": None, "force": False, **asked}
-            return {"type": "queue", "id": asked.get("queue")}, parameters
-        case Action.RESTART_WORKER:
-            return {"type": "worker", "id": asked.get("worker_name"), "engine": engine}, parameters
-        case Action.RECONCILE_TASK:
-            return {"type": "task", "id": asked.get("task_id"), "engine": engine}, parameters
-        case Action.SUBMIT_TASK:
-            parameters = {"args": [], "kwargs": {}, "queue": None, "filter": {"engine": engine}, **asked}
-            return {"type": "schedule", "id": asked.get("schedule_id"), "engine": engine}, parameters
-        case Action.FIRE:
-            parameters = {"args": [], "kwargs": {}, "queue": None, **parameters}
-            return {"type": "schedule", "id": asked.get("schedule_id"), "engine": engine}, parameters
-        case _:
-            task_id = asked.get("task_id")
-            return {"type": "task", "id": task_id and f"{engine}:{task_id}", "engine": engine}, parameters
 
 
 def _submit(parameters: Mapping[str, Any], *, key: str = "name", fired: bool = False) -> SubmitTask:

@@ -25,7 +25,8 @@ async def refuse_delivered(climb: Climb, result: ProbeResult) -> ProbeResult:
     if not commands:
         return result
     from z4j_probes.protocol import answers  # what tells commands apart is loaded when there is one
-    from z4j_probes.protocol.commands import SENT_AGAIN, MalformedCommand, read_command
+    from z4j_probes.protocol.actions import SENT_AGAIN
+    from z4j_probes.protocol.commands import MalformedCommand, read_command
 
     refused = left = 0
     for frame in commands:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from z4j_probes.errors import ProtocolError
 from z4j_probes.protocol import answers, decode_secret
+from z4j_probes.protocol.actions import DESTRUCTIVE, Action, allowed_actions, capabilities
+from z4j_probes.protocol.asking import confirm_token, target_and_parameters
 from z4j_probes.protocol.commands import (
-    DESTRUCTIVE,
-    Action,
     BulkRetry,
     CancelTask,
     Command,
@@ -27,11 +27,7 @@ from z4j_probes.protocol.commands import (
     RequeueDeadLetter,
     RetryTask,
     SubmitTask,
-    allowed_actions,
-    capabilities,
-    confirm_token,
     read_command,
-    target_and_parameters,
 )
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "command_vectors.json").read_text())

@@ -244,7 +244,7 @@ def _objection_to_name(name: str) -> str:
 def _objection_to_commands(choice: str) -> str:
     if choice == "default":  # as it is unless it was set: what knows the commands is loaded to judge a choice
         return ""
-    from z4j_probes.protocol.commands import allowed_actions
+    from z4j_probes.protocol.actions import allowed_actions
 
     try:
         allowed_actions(choice)
