@@ -142,7 +142,8 @@ def _be_patient() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A session that is told to end (`timeout`, a CI job that was cancelled) ends what it started, too."""
     if config.getoption("--quick"):
-        config.option.markexpr = f"not ({' or '.join(sorted(_MAY_START_PROGRAMS))})"
+        chosen, left_out = config.option.markexpr, " or ".join(sorted(_MAY_START_PROGRAMS))
+        config.option.markexpr = f"({chosen}) and not ({left_out})" if chosen else f"not ({left_out})"
         settings.load_profile("quick")
     sys.addaudithook(_programs_are_marked)
     _be_patient()
