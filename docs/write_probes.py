@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from z4j_fastapi.cli.explain import running_agent
+from z4j_fastapi.reports.text import sentence
 from z4j_probes import Code, Status, Step, default_registry
 from z4j_probes.codes import CATALOGUE
 from z4j_probes.codes.elsewhere import REPORTED_AS
@@ -76,7 +77,7 @@ def _page(prefix: str, codes: Iterable[Code], faults: Mapping[str, Mapping[str, 
             "",
             f"## `{row.code}` {{ #{row.anchor} }}",
             "",
-            f"**{_SEVERITY[row.status]}:** {row.title}.",
+            f"**{_SEVERITY[row.status]}:** {row.title}{'' if row.title.endswith('?') else '.'}",
         ]
         if row.causes:
             lines += ["", "Usual causes, most likely first:", ""]
@@ -92,7 +93,9 @@ def _page(prefix: str, codes: Iterable[Code], faults: Mapping[str, Mapping[str, 
         if tested:
             lines += ["", "**Printed in tests**"]
         for fault in tested:
-            lines += ["", f"*{_first_upper(fault['title'])}* ({fault['how']}):", "", *_printed(fault)]
+            printed = [line for told in fault.get("causes", [fault]) for line in _printed(told)]
+            lines += ["", f"*{_first_upper(fault['title'])}* ({fault['how']}):"]
+            lines += ["", "```text", *printed, "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -100,25 +103,25 @@ def _steps(steps: Iterable[Step]) -> list[str]:
     lines = []
     for step in steps:
         if step.text:
-            end = ":" if step.command else "" if step.text.endswith((".", "!", "?")) else "."
-            lines += ["", f"{step.text}{end}"]
+            lines += ["", sentence(step)]
         if step.command:
             lines += ["", "```sh", step.command, "```"]
     return lines
 
 
-def _printed(fault: Mapping[str, Any]) -> list[str]:
+def _printed(told: Mapping[str, Any]) -> list[str]:
     """One diagnosis as a terminal shows it; a command is never broken."""
-    label = f"{_LABEL[Status(fault['status'])]}[{fault['code']}]: "
-    lines = _wrapped(fault["message"], label)
-    steps = [Step(**step) for step in fault["steps"]]
-    for number, step in enumerate(steps):
-        lead = "  fix   " if number == 0 else " " * 8
+    label = f"{_LABEL[Status(told['status'])]}[{told['code']}]: "
+    lines = _wrapped(told["message"], label)
+    lead = "  fix   "
+    for step in (Step(**step) for step in told["steps"]):
         if step.text:
-            lines += _wrapped(f"{step.text}{':' if step.command else '.'}", lead)
+            lines += _wrapped(sentence(step), lead)
+            lead = " " * len(lead)
         if step.command:
-            lines.append(f"{lead if not step.text else ' ' * 12}{step.command}")
-    return ["```text", *lines, "```"]
+            lines.append(f"{lead}    {step.command}")
+            lead = " " * len(lead)
+    return lines
 
 
 def _wrapped(text: str, lead: str) -> list[str]:

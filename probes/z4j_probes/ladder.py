@@ -170,11 +170,19 @@ class Ladder:
         with reading(self.registry.catalogue):
             result = await self._run(probe, climb, deadline_s)
         hide = self._redactor.text
+
+        def shown(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+            return tuple(Step(hide(step.text), hide(as_started(step.command))) for step in steps)
+
         return replace(
             result,
             message=hide(result.message),
             headline=hide(result.headline),
-            steps=tuple(Step(hide(step.text), hide(as_started(step.command))) for step in result.steps),
+            steps=shown(result.steps),
+            causes=tuple(
+                cause._replace(message=hide(cause.message), steps=shown(cause.steps))
+                for cause in result.causes
+            ),
             details=self._redactor.value(result.details),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 SCHEMA = "z4j.doctor/1"
 # A headline fits on a terminal of 80 columns, behind the name of its probe.
@@ -60,6 +60,26 @@ def in_one_line(steps: Iterable[Step]) -> str:
     return " ".join([*ended, *texts[-1:]])
 
 
+class Cause(NamedTuple):
+    """One of several things that are wrong at once: its own code, severity, message, and steps."""
+
+    code: str
+    status: Status
+    message: str
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The cause that `to_dict` made this document of."""
+        steps = tuple(Step(step["text"], step["command"]) for step in document["steps"])
+        return cls(document["code"], Status(document["status"]), document["message"], steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This cause as one element of a result's `causes`."""
+        steps = [asdict(step) for step in self.steps]
+        return {"code": self.code, "status": self.status.value, "message": self.message, "steps": steps}
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class ProbeResult:
     """One rung's answer.
@@ -67,7 +87,8 @@ class ProbeResult:
     `code` starts with the probe's name and is public API. `message` says what was seen, `steps` what to do
     about it (empty where nothing is to be done), `details` is the evidence, JSON values only. `headline` is
     what a table's row says: short, with the name, date or number that tells most; empty where `message` is
-    short itself.
+    short itself. `causes` is empty unless several things are wrong at once: then it has each of them, the one
+    to fix first at its beginning, while `code` is that one's, and `message` and `steps` are of all.
     """
 
     name: str
@@ -78,6 +99,7 @@ class ProbeResult:
     duration_ms: float
     details: Mapping[str, Any]
     headline: str
+    causes: tuple[Cause, ...]
 
     def __init__(
         self,
@@ -91,6 +113,7 @@ class ProbeResult:
         *,
         steps: Iterable[Step] = (),
         headline: str = "",
+        causes: Iterable[Cause] = (),
     ) -> None:
         """`hint` is what to do, as a text or as steps; where it is given, it replaces `steps`."""
         values = {
@@ -102,6 +125,7 @@ class ProbeResult:
             "duration_ms": duration_ms,
             "details": {} if details is None else details,
             "headline": headline,
+            "causes": tuple(causes),
         }
         for field_name, value in values.items():
             object.__setattr__(self, field_name, value)
@@ -123,7 +147,8 @@ class ProbeResult:
         known = row.get("steps")
         advice = row["hint"] if known is None else [Step(step["text"], step["command"]) for step in known]
         headline = row.get("headline", "")
-        return cls(status=Status(row["status"]), hint=advice, headline=headline, **fields)
+        causes = map(Cause.from_dict, row.get("causes", ()))
+        return cls(status=Status(row["status"]), hint=advice, headline=headline, causes=causes, **fields)
 
     def to_dict(self) -> dict[str, Any]:
         """This result as one element of the report's `probes`."""
@@ -136,6 +161,7 @@ class ProbeResult:
             "message": self.message,
             "hint": self.hint,
             "steps": [asdict(step) for step in self.steps],
+            "causes": [cause.to_dict() for cause in self.causes],
             "duration_ms": round(self.duration_ms, 1),
             "details": dict(self.details),
         }

@@ -50,14 +50,18 @@ def record(scenario: Scenario, case: Case, said: Said, stage: Stage) -> None:
     def stable(text: str) -> str:
         return generalised(text, stage.directory)
 
-    found = {
-        "title": scenario.title,
-        "how": scenario.how,
-        "code": row["code"],
-        "status": row["status"],
-        "message": stable(row["message"]),
-        "steps": [{name: stable(text) for name, text in step.items()} for step in row["steps"]],
-    }
+    def diagnosis(row: dict[str, Any]) -> dict[str, Any]:
+        steps = [{name: stable(text) for name, text in step.items()} for step in row["steps"]]
+        return {
+            "code": row["code"],
+            "status": row["status"],
+            "message": stable(row["message"]),
+            "steps": steps,
+        }
+
+    found = {"title": scenario.title, "how": scenario.how, **diagnosis(row)}
+    if row["causes"]:
+        found["causes"] = [diagnosis(cause) for cause in row["causes"]]
     _keep("faults", scenario.name, found)
 
 

@@ -13,7 +13,7 @@ from lxml import etree
 from prometheus_client import parser as classic
 
 from tests.support import cli, schemas
-from tests.support.reports import expired_certificate, green, hostile, warned
+from tests.support.reports import expired_certificate, green, hostile, several_causes, warned
 from z4j_fastapi.cli.merge import run
 from z4j_fastapi.reports import FORMATS
 from z4j_probes import Report
@@ -31,7 +31,7 @@ def old(report: Report) -> dict[str, Any]:
     for added in ("host", "labels", "waiting"):
         del document[added]
     for row in document["probes"]:
-        del row["steps"], row["headline"]
+        del row["steps"], row["headline"], row["causes"]
     return document
 
 
@@ -195,6 +195,14 @@ def test_a_peer_can_not_write_the_table(
         {"config": []},
         {"probes": [{}]},
         {"probes": [green().to_dict()["probes"][0] | {"message": 3}]},
+        {"probes": [green().to_dict()["probes"][0] | {"causes": 3}]},
+        {"probes": [several_causes().to_dict()["probes"][0] | {"causes": [{"code": "config.missing"}]}]},
+        {
+            "probes": [
+                several_causes().to_dict()["probes"][0]
+                | {"causes": [{"code": "config.missing", "status": "fail", "message": 3, "steps": []}]}
+            ]
+        },
         {"probes": [green().to_dict()["probes"][0] | {"details": 3}]},
         {"probes": [green().to_dict()["probes"][0] | {"status": "maybe"}]},
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import schemas
 from tests.support.cli import document
-from tests.support.reports import expired_certificate, green
+from tests.support.reports import expired_certificate, green, several_causes
 from z4j_fastapi.reports.json import render, render_line
 
 
@@ -20,7 +20,7 @@ def test_each_schema_is_one(name: str) -> None:
 
 
 def test_reports_are_valid() -> None:
-    for report in (green(), expired_certificate(), replace(green(), interrupted=True)):
+    for report in (green(), expired_certificate(), several_causes(), replace(green(), interrupted=True)):
         document(render(report))
         document(render_line(report))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.support.reports import EXPIRED, expired_certificate, green, hostile, warned
+from tests.support.reports import EXPIRED, expired_certificate, green, hostile, several_causes, warned
 from z4j_fastapi.reports.junit import render
 from z4j_probes import Report
 
@@ -23,7 +23,15 @@ def document(report: Report) -> etree._Element:
 
 
 @pytest.mark.parametrize(
-    "report", [green(), warned(), expired_certificate(), hostile(), replace(green(), interrupted=True)]
+    "report",
+    [
+        green(),
+        warned(),
+        expired_certificate(),
+        several_causes(),
+        hostile(),
+        replace(green(), interrupted=True),
+    ],
 )
 def test_reports_are_valid(report: Report) -> None:
     document(report)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.support.reports import expired_certificate, green, hostile, report, skipped, warned
+from tests.support.reports import expired_certificate, green, hostile, report, several_causes, skipped, warned
 from z4j_fastapi.reports import exit_status
 from z4j_fastapi.reports.nagios import CRITICAL, OK, UNKNOWN, WARNING, render
 from z4j_probes import Report
@@ -77,6 +77,15 @@ def test_the_long_output_has_a_line_for_each_probe_and_what_to_do() -> None:
     assert "[OK] dns: in order" in long
     assert "[not run] auth: tls failed" in long
     assert any(line.startswith("  fix: Renew it on the brain's proxy") for line in long)
+
+
+def test_each_of_several_causes_has_a_line_with_its_fix() -> None:
+    fixes = [line for line in render(several_causes()).splitlines() if line.startswith("  fix: ")]
+    assert fixes == [
+        "  fix: Copy it from the brain's dashboard: `read -rs Z4J_HMAC_SECRET`",
+        "  fix: Set Z4J_BRAIN_URL to the address of the dashboard",
+        "  fix: Rename Z4J_PROJECT to Z4J_PROJECT_ID",
+    ]
 
 
 def test_a_peer_that_talks_much_leaves_room_for_the_numbers() -> None:

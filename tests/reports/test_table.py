@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import socket
 import threading
@@ -23,6 +24,7 @@ from tests.support.reports import (
     partial_addresses,
     passed,
     report,
+    several_causes,
     skipped,
     warned,
 )
@@ -235,9 +237,43 @@ def test_a_warning_has_its_hint_and_is_no_failure() -> None:
     assert text.splitlines()[-1].endswith("The agent can connect.")
 
 
+SEVERAL = """\
+  ✗ config     1 required setting is missing (and 2 more problems)
+  - not run    buffer, dns, tcp, tls, websocket, auth, signing
+error[config.missing]: Z4J_HMAC_SECRET is not set
+  fix   Copy it from the brain's dashboard:
+            read -rs Z4J_HMAC_SECRET
+        Already in a file? Add --env-file FILE.
+  more  python -m z4j_fastapi explain config.missing
+error[config.invalid_url]: Z4J_BRAIN_URL is not a valid brain URL: it has no
+                           host
+  fix   Set Z4J_BRAIN_URL to the address of the dashboard.
+  more  python -m z4j_fastapi explain config.invalid_url
+warning[config.unknown_variable]: Z4J_PROJECT is set, but not used
+  fix   Rename Z4J_PROJECT to Z4J_PROJECT_ID.
+  more  python -m z4j_fastapi explain config.unknown_variable
+1 failed, 7 not run in 0.2 s
+"""
+
+
+def test_each_of_several_causes_is_a_diagnosis() -> None:
+    assert table.render(several_causes()).partition("\n")[2] == SEVERAL
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "openmetrics"])  # which has no steps
+def test_every_format_says_how_to_fix_each_of_several_causes(name: str) -> None:
+    text = re.sub(r"<[^>]*>|\\", "", html.unescape(render(name, several_causes())))
+    text = " ".join(text.split())
+    (row, *_) = several_causes().results
+    for cause in row.causes:
+        assert cause.message in text
+        assert cause.steps[0].text in text
+        assert cause.code in text or name == "nagios"  # which gives each fix one line, and the row its code
+
+
 def test_every_format_renders_every_report() -> None:
     for name in FORMATS:
-        for each in (green(), expired_certificate()):
+        for each in (green(), expired_certificate(), several_causes()):
             assert render(name, each).endswith("\n")
 
 

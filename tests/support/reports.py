@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from z4j_probes import ProbeResult, Report, Status, Step
+from z4j_probes.result import Cause
 
 CONFIG: dict[str, Any] = {
     "brain_url": "https://brain.example",
@@ -78,6 +79,44 @@ def expired_certificate(message: str = EXPIRED) -> Report:
     )
     rows = [passed(name) for name in NAMES[:4]]
     return report(*rows, expired, *(skipped(name, "tls failed") for name in NAMES[5:]))
+
+
+def several_causes() -> Report:
+    """Three things are wrong with the settings at once, and one of them is only worth a warning."""
+    causes = (
+        Cause(
+            "config.missing",
+            Status.FAIL,
+            "Z4J_HMAC_SECRET is not set",
+            (
+                Step("Copy it from the brain's dashboard", "read -rs Z4J_HMAC_SECRET"),
+                Step("Already in a file? Add --env-file FILE"),
+            ),
+        ),
+        Cause(
+            "config.invalid_url",
+            Status.FAIL,
+            "Z4J_BRAIN_URL is not a valid brain URL: it has no host",
+            (Step("Set Z4J_BRAIN_URL to the address of the dashboard"),),
+        ),
+        Cause(
+            "config.unknown_variable",
+            Status.WARN,
+            "Z4J_PROJECT is set, but not used",
+            (Step("Rename Z4J_PROJECT to Z4J_PROJECT_ID"),),
+        ),
+    )
+    row = ProbeResult(
+        "config",
+        Status.FAIL,
+        "config.missing",
+        "; ".join(cause.message for cause in causes),
+        steps=[step for cause in causes for step in cause.steps],
+        duration_ms=2.0,
+        headline="1 required setting is missing (and 2 more problems)",
+        causes=causes,
+    )
+    return report(row, *(skipped(name, "config failed") for name in NAMES[1:]))
 
 
 # What a network service may say of itself, and every character that some format takes for its own.

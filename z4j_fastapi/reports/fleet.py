@@ -109,9 +109,11 @@ def _entry(document: Any, file: str) -> Entry:
 def _check(report: Report) -> None:
     """TypeError or ValueError where a field is not what the schema says: the document may be anyone's."""
     rows = report.results
-    steps = [step for row in rows for step in row.steps]
+    causes = [cause for row in rows for cause in row.causes]
+    steps = [step for row in rows for step in row.steps] + [step for cause in causes for step in cause.steps]
     texts = [report.version, report.host, *report.labels.values()]
     texts += [text for row in rows for text in (row.name, row.code, row.message, row.headline)]
+    texts += [text for cause in causes for text in (cause.code, cause.message)]
     texts += [text for step in steps for text in (step.text, step.command)]
     numbers = [report.duration_ms, *(row.duration_ms for row in rows)]
     mappings = [report.config, report.labels, *(row.details for row in rows)]

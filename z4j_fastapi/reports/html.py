@@ -10,6 +10,7 @@ from z4j_fastapi.reports.fleet_table import count
 from z4j_fastapi.reports.page import advice, document, text
 from z4j_fastapi.reports.wording import (
     SETTINGS,
+    by_cause,
     closing_word,
     counts,
     culprit,
@@ -87,7 +88,7 @@ def _verdict(report: Report) -> str:
         f'<time datetime="{started}">{moment}</time></p>',
     ]
     if worst is not None and worst.steps:
-        first = advice(worst.steps[:1])
+        first = advice(step for row in by_cause(worst) for step in row.steps[:1])
         parts.append(f'<div class="first"><h2>Fix</h2><div class="advice">{first}</div></div>')
     return f'<header class="verdict {_tone(report)}">{"".join(parts)}</header>'
 
@@ -104,13 +105,12 @@ def _rung(result: ProbeResult) -> str:
     code = f'<span class="code">{text(result.code)}</span>' if troubled else ""
     mark = f'<svg viewBox="0 0 24 24"><path d="{_SHAPES[status]}"/></svg>'
     head = f'<h3>{text(result.name)}</h3><span class="status">{_WORDS[status]}</span>{code}{time}'
-    parts = [
-        f'<span class="mark" aria-hidden="true">{mark}</span><div class="head">{head}</div>',
-        f"<p>{text(message(result))}</p>",
-    ]
-    if troubled:
-        more = f'<p class="facts">More: <code>{text(explain(result.code))}</code></p>'
-        parts.append(f'<div class="advice">{advice(result.steps)}{more}</div>')
+    parts = [f'<span class="mark" aria-hidden="true">{mark}</span><div class="head">{head}</div>']
+    for row in by_cause(result):
+        parts.append(f"<p>{text(message(row))}</p>")
+        if troubled:
+            more = f'<p class="facts">More: <code>{text(explain(row.code))}</code></p>'
+            parts.append(f'<div class="advice">{advice(row.steps)}{more}</div>')
     if result.details:
         unfolded = " open" if status is Status.FAIL else ""
         parts.append(f"<details{unfolded}><summary>Evidence</summary>{pairs(flat(result.details))}</details>")

@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from z4j_fastapi.reports.text import printable, sentence
-from z4j_fastapi.reports.wording import counts, explain, flat, interruption, is_failure
+from z4j_fastapi.reports.wording import by_cause, counts, explain, flat, interruption, is_failure
 from z4j_probes.result import ProbeResult, Report, Status
 
 SUITE = "z4j.doctor"
@@ -82,7 +82,7 @@ def _case(suite: ET.Element, name: str, report: Report, result: ProbeResult) -> 
         return
     if is_failure(report, result):
         failure = _element(case, "failure", message=f"{result.message} ({result.code})", type=result.code)
-        _text(failure, [result.message, *_advice(result)])
+        _text(failure, _told(result))
     _text(_element(case, "system-out"), _output(result))
 
 
@@ -90,16 +90,21 @@ def _output(result: ProbeResult) -> list[str]:
     """The warning, where there is one, and the evidence."""
     lines = [f"{result.status.value}: {result.message} ({result.code})"]
     if result.status is Status.WARN:
-        lines += _advice(result)
+        lines += [line for row in by_cause(result) for line in _advice(row)]
     return lines + [f"{path}: {value}" for path, value in flat(result.details)]
 
 
-def _advice(result: ProbeResult) -> list[str]:
+def _told(result: ProbeResult) -> list[str]:
+    """Each cause with its fix."""
+    return [line for row in by_cause(result) for line in (row.message, *_advice(row))]
+
+
+def _advice(row: ProbeResult) -> list[str]:
     lines = []
-    for step in result.steps:
+    for step in row.steps:
         lines += [f"fix: {printable(sentence(step))}"] if step.text else []
         lines += [f"    {printable(step.command)}"] if step.command else []
-    return [*lines, f"more: {explain(result.code)}"]
+    return [*lines, f"more: {explain(row.code)}"]
 
 
 def _element(parent: ET.Element | None, tag: str, **attributes: Any) -> ET.Element:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from z4j_fastapi.reports.fleet import Entry, in_order
 from z4j_fastapi.reports.fleet_table import count
 from z4j_fastapi.reports.text import printable
-from z4j_fastapi.reports.wording import counts, culprit, interruption, is_failure, message
+from z4j_fastapi.reports.wording import by_cause, counts, culprit, interruption, is_failure, message
 from z4j_probes.result import ProbeResult, Report, Status
 
 SERVICE = "Z4J"
@@ -86,7 +86,7 @@ def _rows(report: Report, result: ProbeResult) -> list[str]:
     rows = [_plain(f"[{word}] {result.name}: {message(result)}")]
     if result.status in (Status.FAIL, Status.WARN):
         rows[0] += f" ({result.code})"
-        rows += [f"  fix: {_plain(str(step))}" for step in result.steps[:1]]
+        rows += [f"  fix: {_plain(str(step))}" for row in by_cause(result) for step in row.steps[:1]]
     return rows
 
 

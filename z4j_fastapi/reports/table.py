@@ -12,6 +12,7 @@ from typing import NamedTuple
 from z4j_fastapi.reports.text import in_ascii, printable, shorten, step_lines, wrap
 from z4j_fastapi.reports.wording import (
     SETTINGS,
+    by_cause,
     closing_word,
     counts,
     diagnoses,
@@ -199,8 +200,9 @@ class Table:
     def _evidence(self, result: ProbeResult) -> Iterator[Line]:
         if result.status is not Status.SKIP:
             yield [Piece(f"{' ' * self._indent}took {result.duration_ms:.1f} ms", "dim")]
+        told = {text for row in (result, *by_cause(result)) for text in (row.message, row.hint)}
         for path, value in flat(result.details):
-            if value in (result.message, result.hint):
+            if value in told:
                 continue
             label = f"{printable(path)}: "
             if path.endswith("_bytes") and value.isdecimal():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from z4j_probes.invocation import MODULE, as_started
@@ -69,9 +70,15 @@ def culprit(report: Report) -> ProbeResult | None:
 
 
 def diagnoses(report: Report) -> list[ProbeResult]:
-    """The rows that something is to be done about: what is to be fixed first stands first."""
+    """What something is to be done about, as a row for each: what is to be fixed first stands first."""
     troubled = [result for result in report.results if result.status in (Status.FAIL, Status.WARN)]
-    return sorted(troubled, key=lambda result: result.status is not Status.FAIL)
+    each = [row for result in troubled for row in by_cause(result)]
+    return sorted(each, key=lambda row: row.status is not Status.FAIL)
+
+
+def by_cause(result: ProbeResult) -> list[ProbeResult]:
+    """A row for each of several things that are wrong at once; else the row itself."""
+    return [replace(result, **cause._asdict(), causes=()) for cause in result.causes] or [result]
 
 
 def message(result: ProbeResult) -> str:

@@ -142,6 +142,67 @@ async def test_the_most_fundamental_problem_gives_the_code_and_the_message_names
     ]
     for problem in result.details["problems"]:
         assert problem["message"] in result.message
+    assert result.headline == "6 problems with the settings"
+
+
+@pytest.mark.usefixtures("at_a_prompt")
+async def test_each_of_several_causes_has_its_own_code_and_steps() -> None:
+    result = await judged_bare(
+        {"Z4J_BRAIN_URL": "brain.example", "Z4J_TOKEN": '"abc"', "Z4J_PREFLIGHT": "of", "Z4J_LOG_LEVEL": "x"}
+        | {"Z4J_PROJECT": "shop"}
+    )
+    assert (result.code, result.status) == ("config.missing", Status.FAIL)
+    assert result.headline == "1 required setting is missing (and 5 more problems)"
+    told = [(cause.code, cause.status.value, [str(step) for step in cause.steps]) for cause in result.causes]
+    assert told == [
+        (
+            "config.missing",
+            "fail",
+            [
+                "Copy it from the brain's dashboard (the secret is shown once): "
+                "`read -rs Z4J_HMAC_SECRET && export Z4J_HMAC_SECRET  # paste, Enter`",
+                "Already in a file? Add --env-file FILE",
+            ],
+        ),
+        (
+            "config.invalid_url",
+            "fail",
+            ["Set Z4J_BRAIN_URL to the address of the dashboard, such as https://brain.example"],
+        ),
+        (
+            "config.token_malformed",
+            "fail",
+            [
+                "Copy the token from the dashboard again, without quotes or spaces",
+                "Paste it into Z4J_TOKEN: `read -rs Z4J_TOKEN && export Z4J_TOKEN`",
+            ],
+        ),
+        (
+            "config.invalid_value",
+            "fail",
+            [
+                "Correct Z4J_PREFLIGHT: what a failed first connection attempt does: warn, strict, or off",
+                "Correct Z4J_LOG_LEVEL: the level of the z4j logger",
+            ],
+        ),
+        ("config.unknown_variable", "warn", ["Rename Z4J_PROJECT to Z4J_PROJECT_ID, or unset it"]),
+    ]
+    assert [step for cause in result.causes for step in cause.steps] == list(result.steps)
+    assert "; ".join(cause.message for cause in result.causes) == result.message
+    assert ProbeResult.from_dict(result.to_dict()).causes == result.causes
+
+
+async def test_what_is_wrong_for_one_reason_has_no_list_of_causes() -> None:
+    assert (await judged_bare({})).causes == ()
+    both = await judged({"Z4J_PREFLIGHT": "of", "Z4J_LOG_LEVEL": "x"})
+    assert (both.code, both.causes, len(both.steps)) == ("config.invalid_value", (), 2)
+    assert both.headline == "a setting has an invalid value (and 1 more problem)"
+
+
+async def test_no_secret_is_in_a_cause() -> None:
+    result = await judged({"Z4J_TOKEN": f"{TOKEN}\n", "Z4J_BRAIN_URL": f"https://brain.example/?t={TOKEN}"})
+    assert len(result.causes) == 2
+    assert TOKEN not in str(result)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Are the settings complete and well formed?
 
 Evidence: the settings themselves, where each came from, the names in the environment, and the CA file, which
-is really loaded. All problems are found and said at once; the code is that of the most fundamental one.
+is really loaded. All problems are found and said at once, each with its steps; the code is that of the most
+fundamental one.
 
 Codes: ok, missing, invalid_url, unsupported_scheme, insecure_url, token_malformed, secret_malformed,
 secret_unreadable, disabled, unknown_variable, ca_unreadable, invalid_value.
@@ -14,16 +15,18 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from z4j_probes.climb import Climb
-from z4j_probes.codes import outcome
+from z4j_probes.codes import lookup, outcome
 from z4j_probes.endpoint import Endpoint, parse_endpoint
 from z4j_probes.portable import commands, errors, user
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
-from z4j_probes.result import ROW_WIDTH, Advice, ProbeResult, Step, as_steps
+from z4j_probes.result import ROW_WIDTH, Advice, Cause, ProbeResult, Status, Step, as_steps
 from z4j_probes.rungs.config import windows
 from z4j_probes.rungs.config.problems import NOT_SET, Problem, find_problems
 from z4j_probes.rungs.hints import listed, set_missing, set_value, unreadable, variable_of
@@ -135,30 +138,50 @@ def _ca_problem(settings: Settings, reason: str, advice: Advice) -> list[Problem
 
 
 def _told(settings: Settings, problems: list[Problem]) -> ProbeResult:
-    first = problems[0].code
-    steps = dict.fromkeys(step for p in problems if p.code == first for step in p.steps)
-    missing = [p for p in problems if p.code == "config.missing"]
-    unset = [p for p in missing if p.message == f"{variable_of(p.setting).name} is {NOT_SET}"]
+    """The problems, those of one code as one cause; a single cause needs no list of causes."""
+    causes = [_cause(settings, code, list(group)) for code, group in groupby(problems, lambda p: p.code)]
+    result = outcome(
+        causes[0].code,
+        "; ".join(cause.message for cause in causes),
+        hint=dict.fromkeys(step for cause in causes for step in cause.steps),
+        details={"problems": [p.to_details() for p in problems]},
+        headline=_headline(problems),
+    )
+    return replace(result, causes=tuple(causes)) if len(causes) > 1 else result
+
+
+def _headline(problems: list[Problem]) -> str:
+    """The first problem, or all that is missing, and how many more there are."""
+    first, title, told = problems[0].message, lookup(problems[0].code).title, 1
+    if problems[0].code == "config.missing":
+        told = sum(p.code == "config.missing" for p in problems)
+        first = f"{told} required setting{' is' if told == 1 else 's are'} missing"
+    more = len(problems) - told
+    suffix = f" (and {more} more problem{'' if more == 1 else 's'})" if more else ""
+    forms = (f"{first}{suffix}", f"{title}{suffix}", f"{len(problems)} problems with the settings")
+    return next(form for form in forms if len(form) <= ROW_WIDTH)
+
+
+def _cause(settings: Settings, code: str, problems: list[Problem]) -> Cause:
+    """Problems of one code as one."""
+    if code == "config.missing":
+        return _all_missing(settings, problems)
+    steps = dict.fromkeys(step for p in problems for step in p.steps)
+    return Cause(code, lookup(code).status, "; ".join(p.message for p in problems), tuple(steps))
+
+
+def _all_missing(settings: Settings, problems: list[Problem]) -> Cause:
+    """What is missing is named, and set, together where that is possible."""
+    unset = [p for p in problems if p.message == f"{variable_of(p.setting).name} is {NOT_SET}"]
     messages = [p.message for p in problems if p not in unset]
     if unset:
         names = listed([variable_of(p.setting).name for p in unset])
         messages.insert(0, f"{names} {'is' if len(unset) == 1 else 'are'} {NOT_SET}")
-    if first == "config.missing":
-        together = [p for p in missing if p.steps == set_missing(settings, p.setting)]
-        steps = dict.fromkeys(step for p in missing if p not in together for step in p.steps)
-        if together:
-            steps |= dict.fromkeys(set_missing(settings, *(p.setting for p in together)))
-        number = len(missing)
-        headline = f"{number} required setting{' is' if number == 1 else 's are'} missing"
-    else:
-        headline = problems[0].message if len(problems[0].message) <= ROW_WIDTH else ""
-    return outcome(
-        first,
-        "; ".join(messages),
-        hint=steps,
-        details={"problems": [p.to_details() for p in problems]},
-        headline=headline,
-    )
+    together = [p for p in problems if p.steps == set_missing(settings, p.setting)]
+    steps = dict.fromkeys(step for p in problems if p not in together for step in p.steps)
+    if together:
+        steps |= dict.fromkeys(set_missing(settings, *(p.setting for p in together)))
+    return Cause("config.missing", Status.FAIL, "; ".join(messages), tuple(steps))
 
 
 def _in_order(settings: Settings, endpoint: Endpoint, proxy: Proxy | None) -> ProbeResult:
