@@ -1,9 +1,11 @@
-"""`make pictures`: six reports and a status as SVG, dark and light, from what is printed at 80 columns.
+"""`make pictures`: seven reports, the row that waits, and a status as SVG, dark and light, from what is printed
+at 80 columns.
 
-Each fault is caused for real: a CA that is not trusted, a token that the brain does not know, no settings, a
-user without a home, a server that does not answer. The status is of a host with a uvicorn of four workers,
-an arq and a taskiq worker, and a worker without an agent. Only what differs from machine to machine is made
-the same: ports, paths, users, free space, dates. A test holds the pictures to what is printed now.
+Each fault is caused for real: a CA that is not trusted, a token that the brain does not know, no settings,
+several that are wrong, a user without a home, a server that does not answer. The status is of a host with a
+uvicorn of four workers, an arq and a taskiq worker, and a worker without an agent. Only what differs from
+machine to machine, and from run to run, is made the same: ports, paths, users, free space, dates, durations.
+A test holds the pictures to what is printed now.
 """
 
 from __future__ import annotations
@@ -68,6 +70,14 @@ def still(written: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
+def waiting(written: str) -> str:
+    """What the terminal showed while the last check had waited for three seconds."""
+    start, mark, _ = written.partition(" 3 of 5 s")
+    if not mark:
+        raise RuntimeError("no row that waited was shown")
+    return re.sub("[⠀-⣿]", "⠹", still(start + mark))  # whichever frame of the spinner it was
+
+
 def evened(text: str, home: str, ports: tuple[int, ...]) -> str:
     """The same wherever it was made."""
     text = text.replace(sys.executable, "python")
@@ -79,6 +89,8 @@ def evened(text: str, home: str, ports: tuple[int, ...]) -> str:
     text = re.sub(rf"uid ({SERVICE_UID}|{os.getuid()})\b", "uid 992", text)
     text = re.sub(r"[\d.]+((?:\s|\x1b\[[\d;]*m)+)[KMGT]iB", r"20\1GiB", text)
     text = re.sub(r"\d{4}-\d\d-\d\d", "2027-02-11", text)
+    text = re.sub(r"\bin [\d.]+ ms\b", "in 0.4 ms", text)
+    text = re.sub(r"\bin (\d)\.\d s\b", lambda took: "in 5.0 s" if took[1] in "456" else "in 0.2 s", text)
     drawn_ids = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
     for number, drawn_id in enumerate(drawn_ids):
         text = text.replace(drawn_id, f"3f1c9a52-7d0e-4b68-9c41-{number:012d}")
@@ -174,9 +186,10 @@ async def pictures() -> dict[str, str]:
                 *options: str,
                 prefix: tuple[str, ...] = (),
                 ports: tuple[int, ...] = (tls_port,),
-            ) -> None:
+            ) -> str:
                 written = await asyncio.to_thread(on_terminal, environ, prefix, options)
                 texts[name] = evened(still(written), home, ports)
+                return written
 
             await draw("passed", trusted)
             await draw("token-rejected", trusted | {"Z4J_TOKEN": "a-token-that-was-revoked-last-week"})
@@ -184,13 +197,16 @@ async def pictures() -> dict[str, str]:
             other = authority("Old Root CA").save(Path(home, "old-root-ca.pem"))
             await draw("unknown-ca", trusted | {"Z4J_CA_FILE": other})
             await draw("settings-missing", plain)
+            several = {"Z4J_BRAIN_URL": "brain.example", "Z4J_TOKEN": f'"{"x" * 43}"'}
+            await draw("several-causes", plain | several)
             prefix = ("tests.support.handicap", f"user={SERVICE_UID}") if os.geteuid() == 0 else ()
             homeless = plain | {"HOME": "/nonexistent", "TMPDIR": temporary}
             options = ("--env-file", env_file(home, brain.environment(brain.mint("web-1"))))
             await draw("buffer-relocated", homeless, *options, prefix=prefix, ports=(brain.port,))
             with silent_server() as port:
                 silent = trusted | {"Z4J_BRAIN_URL": f"https://localhost:{port}"}
-                await draw("tcp-timeout", silent, ports=(port,))
+                written = await draw("tcp-timeout", silent, ports=(port,))
+                texts["waiting"] = evened(waiting(written), home, (port,))
     return {f"{name}-{theme}": drawn(name, theme, text) for name, text in texts.items() for theme in THEMES}
 
 

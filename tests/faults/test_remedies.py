@@ -37,7 +37,7 @@ async def test_chown_and_chmod_as_the_hint_says(stage: Stage) -> None:
 
 
 async def test_a_secret_file_made_readable_as_the_hint_says(stage: Stage) -> None:
-    case, (allow,) = await broken(stage, "the_token_file_belongs_to_root")
+    case, (allow, *_) = await broken(stage, "the_token_file_belongs_to_root")
     brain = await stage.brain()
     environ = stage.settings(brain, HOME="", Z4J_HOME=owned_directory(stage))
     path = stage.write("token", environ.pop("Z4J_TOKEN"), 0o600)
