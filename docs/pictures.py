@@ -1,5 +1,5 @@
-"""`make pictures`: seven reports, the row that waits, and a status as SVG, dark and light, from what is printed
-at 80 columns.
+"""`make pictures`: seven reports, the row that waits, and a status as SVG, dark and light, from what is
+printed at 80 columns.
 
 Each fault is caused for real: a CA that is not trusted, a token that the brain does not know, no settings,
 several that are wrong, a user without a home, a server that does not answer. The status is of a host with a

@@ -92,6 +92,23 @@ def test_an_encoding_without_symbols_has_ascii_ones() -> None:
     assert "brain.example -> 203.0.113.7" in text
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("width", [40, 60, 61, 72])
+def test_a_narrow_terminal_breaks_no_line_but_a_commands(width: int, encoding: str) -> None:
+    long = passed("buffer", f"/var/lib/{'a' * 60}/z4j → /srv/{'b' * 60} … is writable (20 GiB free)")
+    several = several_causes().results[0]
+    made = report(
+        *untrusted().results[:1], long, *untrusted().results[2:4], several, *untrusted().results[4:]
+    )
+    shown: list[str] = []
+    PlainPrinter(shown.append, width=width, verbose=False, encoding=encoding).finish(made)
+    waits = table.Table(width, False, encoding).waiting("-", "tcp", f"connecting to {'a' * 60}.example", 3, 5)
+    lines = [*"".join(shown).splitlines(), *table.plain([waits]).splitlines()]
+    commands = ("            ", "  more  ")
+    assert [line for line in lines if len(line) > width and not line.startswith(commands)] == []
+    assert lines[0].startswith("z4j doctor 0.1.0")
+
+
 @pytest.mark.component
 def test_the_fix_stands_once_below_its_diagnosis() -> None:
     lines = table.render(expired_certificate()).splitlines()
@@ -238,7 +255,7 @@ def test_a_warning_has_its_hint_and_is_no_failure() -> None:
 
 
 SEVERAL = """\
-  ✗ config     1 required setting is missing (and 2 more problems)
+  ✗ config     1 required setting is missing, 2 more problems
   - not run    buffer, dns, tcp, tls, websocket, auth, signing
 error[config.missing]: Z4J_HMAC_SECRET is not set
   fix   Copy it from the brain's dashboard:

@@ -113,7 +113,7 @@ def several_causes() -> Report:
         "; ".join(cause.message for cause in causes),
         steps=[step for cause in causes for step in cause.steps],
         duration_ms=2.0,
-        headline="1 required setting is missing (and 2 more problems)",
+        headline="1 required setting is missing, 2 more problems",
         causes=causes,
     )
     return report(row, *(skipped(name, "config failed") for name in NAMES[1:]))

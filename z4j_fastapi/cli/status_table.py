@@ -43,7 +43,7 @@ COLUMNS: tuple[tuple[str, Cell, bool], ...] = (
 def lines(survey: Survey, *, width: int, encoding: str, room: int | None = None) -> Iterator[Line]:
     """The table, in characters that the encoding has, and in at most `room` lines where that is given."""
     is_ascii = not can_encode("✓✗…·→", encoding)
-    found = list(_lines(survey, min(width, _WIDEST)))
+    found = list(_lines(survey, min(width, _WIDEST), is_ascii=is_ascii))
     if room is not None and len(found) > max(room, _FEWEST):
         kept = max(room, _FEWEST) - 2
         hidden = len(found) - kept - 1
@@ -55,18 +55,18 @@ def lines(survey: Survey, *, width: int, encoding: str, room: int | None = None)
             yield line
 
 
-def _lines(survey: Survey, width: int) -> Iterator[Line]:
+def _lines(survey: Survey, width: int, *, is_ascii: bool) -> Iterator[Line]:
     title = f"z4j status {__version__}"
-    facts = shorten(printable(f"{title} · host {survey.host} · user {survey.user}"), width)
+    facts = shorten(printable(f"{title} · host {survey.host} · user {survey.user}"), width, is_ascii=is_ascii)
     yield [Piece(title, "bold"), Piece(facts.removeprefix(title), "dim")]
     if survey.agents:
-        yield from _agents(survey, width)
+        yield from _agents(survey, width, is_ascii=is_ascii)
     for one in survey.unwired:
         yield from _unwired(one, width)
     yield from _sum(survey, width)
 
 
-def _agents(survey: Survey, width: int) -> Iterator[Line]:
+def _agents(survey: Survey, width: int, *, is_ascii: bool) -> Iterator[Line]:
     columns, gap = _fitting(survey, width)
     table = [[printable(cell(row, survey.at)) for _, cell, _ in columns] for row in survey.agents]
     widths = [
@@ -85,8 +85,8 @@ def _agents(survey: Survey, width: int) -> Iterator[Line]:
     shown = iter(table)
     for _, group in groupby(survey.agents, key=_service):
         rows = list(group)
-        name = shorten(printable(rows[0].service) or "-", width // 2)
-        facts = shorten(_facts(rows), width - 2 - len(name) - 3)
+        name = shorten(printable(rows[0].service) or "-", width // 2, is_ascii=is_ascii)
+        facts = shorten(_facts(rows), width - 2 - len(name) - 3, is_ascii=is_ascii)
         yield [Piece(f"  {name}", "bold"), Piece(f" · {facts}", "dim")]
         for row in rows:
             symbol, style = _LOOK[row.verdict]

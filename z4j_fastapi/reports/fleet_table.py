@@ -28,26 +28,26 @@ def render(found: list[Entry], *, width: int, encoding: str = "utf-8") -> str:
         members = list(group)
         lines.append(f"{symbols[status]} {code} ({len(members)})")
         if status == "pass":
-            lines += _indented("", ", ".join(_name(entry) for entry in members), width)
+            lines += _indented("", ", ".join(_name(entry) for entry in members), width, is_ascii=is_plain)
             continue
         for entry in members:
             start = printable(entry.host) + "  "
             if entry.report is not None:
                 start = f"{start:<{hosts + 2}}{printable(label_text(entry.report)):<{labels}}  "
-            lines += _indented(start, entry.message, width)
+            lines += _indented(start, entry.message, width, is_ascii=is_plain)
     lines.append(count(found))
     text = "\n".join(lines) + "\n"
     return in_ascii(text) if is_plain else text
 
 
-def _indented(start: str, text: str, width: int) -> Iterator[str]:
+def _indented(start: str, text: str, width: int, *, is_ascii: bool) -> Iterator[str]:
     """The text behind its start, in lines of that width if they can be."""
     start = " " * _INDENT + start
     if len(start) + _NARROWEST > width:
         yield start.rstrip()
         start = " " * (2 * _INDENT)
     room = max(width - len(start), _NARROWEST)
-    for line in wrap(shorten(printable(text), room), room):
+    for line in wrap(shorten(printable(text), room, is_ascii=is_ascii), room):
         yield f"{start}{line}".rstrip()
         start = " " * len(start)
 

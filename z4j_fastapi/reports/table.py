@@ -22,7 +22,7 @@ from z4j_fastapi.reports.wording import (
     message,
     took,
 )
-from z4j_probes.result import ProbeResult, Report, Status
+from z4j_probes.result import ProbeResult, Report, Status, Step
 from z4j_probes.size import amount
 
 # Lines longer than this are hard to read, however wide the terminal is.
@@ -92,8 +92,9 @@ class Table:
             facts.append(f"settings from {report.config['settings_from']}")
         facts += [f"{name}={value}" for name, value in report.labels.items()]
         rest = "".join(f" · {printable(fact)}" for fact in facts)
-        shown = shorten(f"{title}{rest}", self._width)
-        yield from self._lines([[Piece(title, "bold"), Piece(shown.removeprefix(title), "dim")]])
+        first, *more = wrap(self._short(f"{title}{rest}", self._width), self._width, hang=_NARROW_INDENT)
+        lines = [[Piece(first[: len(title)], "bold"), Piece(first[len(title) :], "dim")]]
+        yield from self._lines([*lines, *([Piece(line, "dim")] for line in more)])
         if self._verbose:
             yield from self._lines(self._settings(report))
 
@@ -111,15 +112,23 @@ class Table:
 
     def waiting(self, spinner: str, name: str, what: str, waited_s: float, budget_s: float) -> Line:
         """The row of the probe that runs: what it waits for and, after a second, for how long."""
-        clock = f" … {int(waited_s)} of {budget_s:g} s" if waited_s >= 1 else ""
+        clock = f" {'...' if self.ascii else '…'} {int(waited_s)} of {budget_s:g} s" if waited_s >= 1 else ""
         start = f"  {spinner} {name:<{NAME_WIDTH}}  "
-        shown = shorten(printable(what), self._width - len(start) - len(clock) - 1)
+        room = max(self._width - len(start) - len(clock) - 1, 0)
+        shown = self._short(what, room)[:room]  # the time is shown in any case
         line = [
             Piece(f"  {spinner} ", "cyan"),
             Piece(f"{name:<{NAME_WIDTH}}  "),
             Piece(f"{shown}{clock}", "dim"),
         ]
         return next(self._lines([line]))
+
+    def _text(self, text: str) -> str:
+        """The text as it can be shown, before it is laid out: in ASCII some of it is longer."""
+        return in_ascii(text) if self.ascii else text
+
+    def _short(self, text: str, room: int) -> str:
+        return shorten(printable(text), room, is_ascii=self.ascii)
 
     def _lines(self, lines: Iterable[Line]) -> Iterator[Line]:
         for line in lines:
@@ -150,7 +159,7 @@ class Table:
             yield start
             start = [Piece(" " * self._indent)]
         room = self._width - self._indent
-        for line in wrap(shorten(printable(headline(result)), room), room):
+        for line in wrap(self._short(headline(result), room), room):
             yield [*start, Piece(line, "dim" if result.status is Status.SKIP else "")]
             start = [Piece(" " * self._indent)]
         if self._verbose:
@@ -170,7 +179,7 @@ class Table:
             f"{', '.join(names)}{f' ({reason})' if reason else ''}" for reason, names in by_reason.items()
         ]
         start = f"  {_LOOK[Status.SKIP][0]} {'not run':<{NAME_WIDTH}}  "
-        for line in wrap("; ".join(said), self._width - len(start)):
+        for line in wrap(self._text("; ".join(said)), self._width - len(start)):
             yield [Piece(f"{start}{line}", "dim")]
             start = " " * len(start)
 
@@ -178,13 +187,15 @@ class Table:
         kind, style = ("error", "bold red") if result.status is Status.FAIL else ("warning", "bold yellow")
         label = f"{kind}[{result.code}]: "
         hang = len(label) if self._width - len(label) >= _LEAST_ROOM else 2
-        first, *more = wrap(f"{label}{message(result)}", self._width, hang=hang)
+        first, *more = wrap(self._text(f"{label}{message(result)}"), self._width, hang=hang)
         yield [Piece(first[: len(label)], style), Piece(first[len(label) :], "bold")]
         for line in more:
             yield [Piece(line, "bold")]
         label = f"{'  fix':<{_LABEL_WIDTH}}"
         for text, is_command in (
-            s for step in result.steps for s in step_lines(step, self._width - len(label))
+            line
+            for step in result.steps
+            for line in step_lines(Step(self._text(step.text), step.command), self._width - len(label))
         ):
             yield [Piece(label, "cyan"), Piece(f"    {text}", "bold") if is_command else Piece(text)]
             label = " " * _LABEL_WIDTH

@@ -40,16 +40,20 @@ def wrap(text: str, width: int, *, hang: int = 0) -> list[str]:
     return lines or [""]
 
 
-def shorten(text: str, width: int) -> str:
-    """The text with its longest values (paths, URLs, names) cut in their middle until it fits, if it can."""
-    words = _VALUE.findall(text)
+def shorten(text: str, width: int, *, is_ascii: bool = False) -> str:
+    """The text with its longest values (paths, URLs, names) cut in their middle until it fits, if it can.
+
+    With `is_ascii` in the characters of an old encoding, of which some take more columns.
+    """
+    mark = "..." if is_ascii else "…"
+    words = _VALUE.findall(in_ascii(text) if is_ascii else text)
     while (excess := len(" ".join(words)) - width) > 0:
         place = max(range(len(words)), key=lambda i: len(words[i]))
         word = words[place]
-        kept = max(len(word) - excess - 1, _SHORTEST)
-        if kept + 1 >= len(word):
+        kept = max(len(word) - excess - len(mark), _SHORTEST)
+        if kept + len(mark) >= len(word):
             break
-        words[place] = f"{word[: (kept + 1) // 2]}…{word[len(word) - kept // 2 :]}"
+        words[place] = f"{word[: (kept + 1) // 2]}{mark}{word[len(word) - kept // 2 :]}"
     return " ".join(words)
 
 

@@ -152,7 +152,7 @@ async def test_each_of_several_causes_has_its_own_code_and_steps() -> None:
         | {"Z4J_PROJECT": "shop"}
     )
     assert (result.code, result.status) == ("config.missing", Status.FAIL)
-    assert result.headline == "1 required setting is missing (and 5 more problems)"
+    assert result.headline == "1 required setting is missing, 5 more problems"
     told = [(cause.code, cause.status.value, [str(step) for step in cause.steps]) for cause in result.causes]
     assert told == [
         (
@@ -196,7 +196,7 @@ async def test_what_is_wrong_for_one_reason_has_no_list_of_causes() -> None:
     assert (await judged_bare({})).causes == ()
     both = await judged({"Z4J_PREFLIGHT": "of", "Z4J_LOG_LEVEL": "x"})
     assert (both.code, both.causes, len(both.steps)) == ("config.invalid_value", (), 2)
-    assert both.headline == "a setting has an invalid value (and 1 more problem)"
+    assert both.headline == "a setting has an invalid value, 1 more problem"
 
 
 async def test_no_secret_is_in_a_cause() -> None:

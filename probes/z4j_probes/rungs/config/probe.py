@@ -157,7 +157,7 @@ def _headline(problems: list[Problem]) -> str:
         told = sum(p.code == "config.missing" for p in problems)
         first = f"{told} required setting{' is' if told == 1 else 's are'} missing"
     more = len(problems) - told
-    suffix = f" (and {more} more problem{'' if more == 1 else 's'})" if more else ""
+    suffix = f", {more} more problem{'' if more == 1 else 's'}" if more else ""
     forms = (f"{first}{suffix}", f"{title}{suffix}", f"{len(problems)} problems with the settings")
     return next(form for form in forms if len(form) <= ROW_WIDTH)
 
