@@ -105,22 +105,6 @@ def test_the_page_of_plug_ins_shows_the_example_as_it_is() -> None:
 
 
 @pytest.mark.component
-async def test_the_quick_start_shows_what_a_newcomer_will_see(tmp_path: Path) -> None:
-    text = " ".join((DOCS / "quickstart.md").read_text().split())
-    async with DevBrain() as brain:
-        environ = brain.environment(brain.mint("dev"))
-        assert len(environ) == 5
-        assert "prints them as five `export` lines" in text
-        green = await asyncio.to_thread(cli.run, "doctor", home=tmp_path, env=environ)
-        red = await asyncio.to_thread(cli.run, "doctor", home=tmp_path, env=environ | {"Z4J_TOKEN": "wrong"})
-    assert "7 passed, 1 not run" in green.stdout
-    assert "The summary says `7 passed, 1 not run`. The check `tls` is not run" in text
-    assert green.returncode == 0
-    assert "auth.token_rejected" in red.stdout
-    assert "The check `auth` failed. The report names the code, `auth.token_rejected`" in text
-
-
-@pytest.mark.component
 @pytest.mark.faults
 async def test_nginx_as_the_page_sets_it_up_passes_the_upgrade_on(tmp_path: Path) -> None:
     (block,) = blocks(DOCS / "proxies-and-tls.md", "nginx")
