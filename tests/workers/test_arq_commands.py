@@ -343,7 +343,8 @@ async def test_a_retry_is_a_new_job_with_the_old_one_as_its_parent(brain: DevBra
 
 
 async def test_a_job_without_a_kept_result_is_not_retried(brain: DevBrain, arq: AtWork) -> None:
-    await arq.is_refused("command.result_not_kept", "retry_task", task_id="never")
+    error = await arq.is_refused("command.result_not_kept", "retry_task", task_id="never")
+    assert "raise the worker's keep_result" in error
     waiting = await arq.enqueue("note", _defer_by=HOUR_S)
     error = await arq.is_refused("command.result_not_kept", "retry_task", task_id=waiting.job_id)
     assert "it has not ended. Wait for its end" in error

@@ -200,7 +200,9 @@ async def test_a_retry_runs_with_what_was_given_or_with_something_else(brain: De
         await last_event(brain, two["result"]["task_id"])
         later = await asked(brain, "retry_task", task_id=task_id, eta_seconds=5)
         assert code(later) == "command.unsupported"
-        assert code(await asked(brain, "retry_task", task_id="strange")) == "command.result_not_kept"
+        unknown = await asked(brain, "retry_task", task_id="strange")
+        assert code(unknown) == "command.result_not_kept"
+        assert "than the last 1,000 of failed tasks, raise keep_failed of Z4JMiddleware" in unknown["error"]
     assert [args for args, _ in RUNS] == [(7,), (7,), (8,)]
 
 

@@ -55,11 +55,15 @@ CODES = (
         "command.result_not_kept",
         "the task's arguments are not kept, so it can't run again",
         causes=(
-            "results are kept only for a time that is over (arq: keep_result, 1 hour)",
-            "the worker is set to keep no results",
+            "it is kept only for a time that is over (arq: keep_result, 1 hour; taskiq: 7 days)",
+            "taskiq: only failed tasks are kept, the last 1,000 on each host (keep_failed)",
+            "the worker is set to keep nothing (arq: keep_result = 0; taskiq: keep_failed=0)",
             "the task has not ended, or was requeued before",
         ),
-        remedy="Run the task again from the application, and keep results for longer",
+        remedy=(
+            Step("Run the task again from the application"),
+            Step("Raise keep_result (arq) or keep_failed of Z4JMiddleware (taskiq) to keep more"),
+        ),
     ),
     Code(
         "command.wrong_token",

@@ -224,7 +224,10 @@ class ArqEngine(Engine):
             if found.is_queued:
                 cause = "it has not ended"
                 raise Refused("command.result_not_kept", cause, "Wait for its end, then retry it")
-            raise Refused("command.result_not_kept", "arq keeps no result of it")
+            remedy = (
+                "Run it again from the application. To keep results longer, raise the worker's keep_result"
+            )
+            raise Refused("command.result_not_kept", "arq keeps no result of it", remedy)
         result = self._queue.read_result(found.result)
         self._require_queue(result.queue_name)
         return result

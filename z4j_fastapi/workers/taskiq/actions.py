@@ -191,7 +191,11 @@ class TaskiqEngine(Engine):
             return kept
         if task_id in self.running.executions:
             raise Refused("command.result_not_kept", "it has not ended", "Wait for its end, then retry it")
-        raise Refused("command.result_not_kept", "no message of it is kept on this host")
+        remedy = (
+            "Run it again from the application. To keep more messages than the last "
+            f"{self.failed.most:,} of failed tasks, raise keep_failed of Z4JMiddleware"
+        )
+        raise Refused("command.result_not_kept", "no message of it is kept on this host", remedy)
 
     async def _is_ready(self, task_id: str) -> bool:
         backend = self._broker.result_backend

@@ -39,7 +39,7 @@ class FailedTasks:
 
     def __init__(self, broker: AsyncBroker, most: int, directory: Callable[[], str | None]) -> None:
         self._broker = broker
-        self._most = most
+        self.most = most
         self._directory = directory
         self._kept: KeptMessages | None = None
 
@@ -50,7 +50,7 @@ class FailedTasks:
 
     def begin(self, execution: Execution) -> None:
         """A task is about to run: its message as it came is what is kept if it fails."""
-        if self._most > 0:
+        if self.most > 0:
             with contextlib.suppress(Exception):  # what can't be written can't be kept
                 execution.sent = self._broker.formatter.dumps(execution.message).message
 
@@ -80,7 +80,7 @@ class FailedTasks:
 
     async def find_if_possible(self, task_id: str) -> Kept | None:
         """The same; None also where nothing is kept here, or the disk fails."""
-        if self._most <= 0:
+        if self.most <= 0:
             return None
         with contextlib.suppress(Refused):
             return await self.find(task_id)
@@ -127,8 +127,8 @@ class FailedTasks:
             directory = self._directory()
             if directory is None:
                 cause = "this agent has no state directory to keep messages in"
-                raise Refused("command.result_not_kept", cause)
-            self._kept = KeptMessages(Path(directory), self._most)
+                raise Refused("command.result_not_kept", cause, "Set Z4J_HOME to a directory it can write")
+            self._kept = KeptMessages(Path(directory), self.most)
         return self._kept
 
 
