@@ -13,11 +13,12 @@ from tests.support.cli import PATIENCE_S, environment, run
 pytestmark = pytest.mark.component
 
 COMMANDS = ("doctor", "explain", "probes", "init", "info", "status", "dev-brain")
+BELOW = ("report merge", "aside list", "aside retry", "aside delete")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *BELOW])
 def test_each_command_has_help_of_80_columns_with_examples(tmp_path: Path, command: str) -> None:
-    done = run(command, "--help", home=tmp_path, env={"COLUMNS": "80"})
+    done = run(*command.split(), "--help", home=tmp_path, env={"COLUMNS": "80"})
 
     assert done.returncode == 0
     assert max(map(len, done.stdout.splitlines())) <= 80

@@ -136,7 +136,7 @@ def doctor(
         typer.Option(
             "--label",
             metavar="KEY=VALUE",
-            help="Say in the report what this is, as service=shop. Repeatable.",
+            help="Label the report, for example service=shop. Repeatable.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
@@ -309,7 +309,7 @@ def info(
 
 @app.command(
     "status",
-    short_help="Show the agents of this machine, and what lacks one.",
+    short_help="Show the agents of this machine, and processes without one.",
     help=manual.STATUS,
     epilog=manual.LINKS,
 )
@@ -370,10 +370,15 @@ report = typer.Typer(
 app.add_typer(report, name="report")
 
 
-@report.command("merge", short_help="One table, or one document, of many reports.", help=manual.REPORT_MERGE)
+@report.command(
+    "merge",
+    short_help="One table, or one document, of many reports.",
+    help=manual.REPORT_MERGE,
+    epilog=manual.LINKS,
+)
 def report_merge(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="JSON reports, or JSON Lines; - for stdin.")
+        list[str], typer.Argument(metavar="FILE", help="JSON reports, or JSON Lines; - for stdin.")
     ],
     as_json: AsJson = False,
     format_: Annotated[
@@ -400,10 +405,14 @@ aside = typer.Typer(
 )
 app.add_typer(aside, name="aside")
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Only these. Default: all.")]
+Ids = Annotated[
+    list[int] | None, typer.Argument(metavar="ID", help="The ids of events, as `aside list` shows them.")
+]
 
 
-@aside.command("list", short_help="List them, without their data.", help=manual.ASIDE_LIST)
+@aside.command(
+    "list", short_help="List them, without their data.", help=manual.ASIDE_LIST, epilog=manual.LINKS
+)
 def aside_list(env_file: EnvFile = None, as_json: AsJson = False) -> None:
     """List events that were set aside."""
     from z4j_fastapi.cli.aside import list_events
@@ -411,7 +420,7 @@ def aside_list(env_file: EnvFile = None, as_json: AsJson = False) -> None:
     raise typer.Exit(list_events(env_file=env_file, as_json=as_json))
 
 
-@aside.command("retry", short_help="Buffer them again.", help=manual.ASIDE_RETRY)
+@aside.command("retry", short_help="Buffer them again.", help=manual.ASIDE_RETRY, epilog=manual.LINKS)
 def aside_retry(ids: Ids = None, env_file: EnvFile = None) -> None:
     """Buffer events again."""
     from z4j_fastapi.cli.aside import retry
@@ -419,7 +428,7 @@ def aside_retry(ids: Ids = None, env_file: EnvFile = None) -> None:
     raise typer.Exit(retry(ids or (), env_file=env_file))
 
 
-@aside.command("delete", short_help="Delete them for good.", help=manual.ASIDE_DELETE)
+@aside.command("delete", short_help="Delete them for good.", help=manual.ASIDE_DELETE, epilog=manual.LINKS)
 def aside_delete(
     ids: Ids = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete all of them.")] = False,

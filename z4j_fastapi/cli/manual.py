@@ -42,6 +42,8 @@ ROOT = """\
 A z4j agent for FastAPI, arq, and taskiq, and a doctor that finds out why it
 can't connect.
 
+z4j shows and controls background tasks on a dashboard. Its server is the brain.
+
 \b
 Examples:
   python -m z4j_fastapi init                       write z4j.env
@@ -64,7 +66,7 @@ Exit status:
   2    invalid command line
   70   internal error, or the report could not be written
   130  interrupted by Ctrl-C; the report has what was known by then
-  143  the same by SIGTERM
+  143  ended by SIGTERM; the report has the same
 With --format nagios, as monitoring plug-ins have it:
   0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
 
@@ -149,7 +151,7 @@ Exit status:
   2    invalid command line
   70   internal error, or the status could not be written
   130  interrupted by Ctrl-C
-  143  the same by SIGTERM
+  143  ended by SIGTERM
 
 \b
 Examples:
@@ -180,8 +182,8 @@ Examples:
 REPORT_MERGE = f"""\
 Make one table, or one document, of many reports: by code, failures first, then by host.
 
-The files are what `doctor --json` writes: a report each, or JSON Lines, also of older versions, or what this
-command wrote before.
+The files are what `doctor --json` writes, also of older versions: a report each, or JSON Lines. The output of
+this command with --json can be merged again.
 
 \b
 Exit status:
@@ -210,12 +212,28 @@ Examples:
 
 ASIDE_LIST = """\
 List the events, oldest first: id, time, kind, engine, task, and size. Their data is not shown.
+
+\b
+Examples:
+  python -m z4j_fastapi aside list
+  python -m z4j_fastapi aside list --env-file my-service.env --json
 """
 
 ASIDE_RETRY = """\
-Buffer the events again. A running agent of this service sends them within a minute.
+Buffer the events again, or without ids all of them. A running agent of this service sends them within a
+minute.
+
+\b
+Examples:
+  python -m z4j_fastapi aside retry
+  python -m z4j_fastapi aside retry 3 4
 """
 
 ASIDE_DELETE = """\
-Delete the events for good.
+Delete the events with these ids for good, or with --all all of them.
+
+\b
+Examples:
+  python -m z4j_fastapi aside delete 3 4
+  python -m z4j_fastapi aside delete --all
 """
