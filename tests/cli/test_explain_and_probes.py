@@ -80,6 +80,7 @@ def test_a_code_may_be_shouted(tmp_path: Path) -> None:
         ("ECONNREFUSED", "tcp.refused"),
         ("certificate has expired", "tls.expired"),
         ("clock skew", "signing.clock_skew"),
+        ("auth.token", "(did you mean auth.token_rejected?)"),
     ],
 )
 def test_an_unknown_code_is_status_2_with_what_may_be_meant(tmp_path: Path, wrong: str, right: str) -> None:
@@ -116,7 +117,9 @@ def test_a_plug_in_is_listed_and_its_codes_are_explained(tmp_path: Path) -> None
     env = install_plugin(tmp_path / "site", "queue", source)
 
     assert "Is the queue there?" in run("probes", home=tmp_path, env=env).stdout
-    assert "it was purged" in run("explain", "queue.gone", home=tmp_path, env=env).stdout
+    explained = run("explain", "queue.gone", home=tmp_path, env=env).stdout
+    assert "it was purged" in explained
+    assert "A running agent" not in explained  # no agent runs a plug-in's probe
 
 
 def test_the_version(tmp_path: Path) -> None:

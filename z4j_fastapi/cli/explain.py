@@ -49,8 +49,11 @@ _OF_NO_AGENT = ("command", "unit", "worker")
 
 
 def running_agent(row: Code) -> str:
-    """What an agent that runs does about that fault; empty where the fault keeps none from connecting."""
-    if row.status is not Status.FAIL or row.probe in _OF_NO_AGENT:
+    """What an agent that runs does about that fault; empty where the fault keeps none from connecting.
+
+    A plug-in's keeps none: agents run the built-in probes only.
+    """
+    if row.status is not Status.FAIL or row.probe in _OF_NO_AGENT or row.code not in CATALOGUE:
         return ""
     return _HEALS[row.heals]
 
@@ -129,7 +132,9 @@ def _unknown(code: str, catalogue: Mapping[str, Code]) -> str:
     from difflib import get_close_matches
 
     names = [*catalogue, *dict.fromkeys(row.probe for row in catalogue.values())]
-    said = [*codes_reported_as(code), *(row.code for row in catalogue.values() if code in row.title.lower())]
+    said = [name for name in catalogue if "." in code and name.startswith(code)]  # it was cut short
+    said += codes_reported_as(code)
+    said += [row.code for row in catalogue.values() if code in row.title.lower()]
     close = list(dict.fromkeys(said))[:3] or get_close_matches(code, names, n=3, cutoff=0.5)
     if not close:  # the right word under another probe: "expired", "dns.refused_connection"
         word = code.lower().rpartition(".")[2]
