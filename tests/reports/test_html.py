@@ -10,7 +10,16 @@ import pytest
 from lxml import etree, html
 
 from tests.support.browser import console, dom, screenshot, widths
-from tests.support.reports import EXPIRED, HOSTILE, expired_certificate, green, hostile, report, warned
+from tests.support.reports import (
+    EXPIRED,
+    HOSTILE,
+    expired_certificate,
+    green,
+    hostile,
+    report,
+    several_causes,
+    warned,
+)
 from z4j_fastapi.reports.html import render
 from z4j_fastapi.reports.text import printable
 from z4j_probes import Report, Step
@@ -50,6 +59,15 @@ def url(report: Report, directory: Path) -> str:
 )
 def test_the_headline_is_the_verdict(made: Report, title: str) -> None:
     assert text(page(made).find(".//h1")) == title
+
+
+def test_of_several_causes_the_headline_is_short_and_each_has_its_fix() -> None:
+    page = html.document_fromstring(render(several_causes()))
+    (title,) = page.xpath("//header//h1")
+    assert title.text_content() == "config failed: 1 required setting is missing, 2 more problems"
+    assert len(page.xpath('//header//div[@class="advice"]/p')) == 3
+    (rung,) = page.xpath('//li[@class="rung fail"]')
+    assert len(rung.xpath('div[@class="advice"]')) == 3
 
 
 def test_the_fix_stands_on_top_with_its_command() -> None:
@@ -100,10 +118,11 @@ def test_nothing_is_loaded_and_nothing_runs(made: Report) -> None:
     "made",
     [
         expired_certificate(),
+        several_causes(),
         hostile(),
         report(replace(warned().results[3], message="m" * 300, steps=(Step("Run it", f"{'c' * 300} x"),))),
     ],
-    ids=["red", "hostile", "long words"],
+    ids=["red", "several causes", "hostile", "long words"],
 )
 async def test_the_page_is_no_wider_than_its_window(tmp_path: Path, made: Report, width: int) -> None:
     window, content = await widths(render(made), tmp_path, width)

@@ -19,6 +19,7 @@ from z4j_fastapi.reports.wording import (
     interruption,
     label_text,
     message,
+    overview,
     took,
 )
 from z4j_probes.result import ProbeResult, Report, Status
@@ -75,7 +76,7 @@ def pairs(rows: Iterable[tuple[str, object]]) -> str:
 def _verdict(report: Report) -> str:
     worst = culprit(report)
     if worst is not None:
-        title = f"<span>{text(worst.name)} {_WORDS[worst.status]}:</span> {text(worst.message)}"
+        title = f"<span>{text(worst.name)} {_WORDS[worst.status]}:</span> {text(overview(worst))}"
     elif report.interrupted:
         title = f"<span>{text(interruption(report))}</span>"
     else:

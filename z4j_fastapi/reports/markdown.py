@@ -19,7 +19,7 @@ from z4j_fastapi.reports.wording import (
     explain,
     flat,
     label_text,
-    message,
+    overview,
     took,
 )
 from z4j_probes.result import ProbeResult, Report, Status
@@ -70,7 +70,7 @@ def _table(report: Report) -> str:
     rows = ["| Check | Result | Message | Time |", "|---|---|---|---:|"]
     for result in report.results:
         time = "" if result.status is Status.SKIP else f"{result.duration_ms:.1f} ms"
-        rows.append(f"| {_code(result.name)} | {_LOOK[result.status]} | {_text(message(result))} | {time} |")
+        rows.append(f"| {_code(result.name)} | {_LOOK[result.status]} | {_text(overview(result))} | {time} |")
     return "\n".join(rows)
 
 

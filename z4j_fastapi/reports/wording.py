@@ -86,6 +86,11 @@ def message(result: ProbeResult) -> str:
     return result.message.removeprefix("not run: ")
 
 
+def overview(result: ProbeResult) -> str:
+    """The message; of several causes, which follow one by one, only the short form."""
+    return headline(result) if result.causes else message(result)
+
+
 def headline(result: ProbeResult) -> str:
     """The short form of what a row says."""
     return result.headline or message(result)
