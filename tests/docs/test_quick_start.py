@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from tests.support.programs import free_port, program, unavailable
 from tests.support.terminal import Terminal
 
 PAGE = DOCS / "quickstart.md"
+
+
+def variables_in(env_file: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in env_file.read_text().splitlines())
 
 
 @pytest.mark.component
@@ -57,11 +62,12 @@ def test_the_quick_start_works_from_top_to_bottom(tmp_path: Path) -> None:
         second.type(serve)
         second.wait_for("Application startup complete")
         third.run_until(curl, '{"z4j":"online"}')
-        assert "\n1 agent: 1 online.\n" in third.run(ask)
-        assert 'returns `{"z4j":"online"}`, and the second ends with `1 agent: 1 online.`' in text
+        url = variables_in(clone / "dev.env")["Z4J_BRAIN_URL"]
+        assert re.search(rf"web · .* · {url} .*\n  ✓ +\d+ +web +online ", third.run(ask))
+        assert 'returns `{"z4j":"online"}`, and the second has a row for it, with the state `online`.' in text
         first.interrupt()
         third.run_until(curl, '{"z4j":"offline"}')
-        assert "\n1 agent: 1 offline.\n" in third.run(ask)
+        assert re.search(rf"web · .* · {url} .*\n  ✗ +\d+ +web +offline ", third.run(ask))
 
         first.type(brain_again)
         first.wait_for("Press Ctrl-C to stop it.")
@@ -71,7 +77,7 @@ def test_the_quick_start_works_from_top_to_bottom(tmp_path: Path) -> None:
         third.run_until(curl, '{"z4j":"online"}')
 
         # with the dev brain in the place of the reader's own
-        settings = dict(line.split("=", 1) for line in (clone / "dev.env").read_text().splitlines())
+        settings = variables_in(clone / "dev.env")
         third.run(". .venv/bin/activate\n")
         third.type(init)
         for prompt, name in (("Brain URL", "URL"), ("Token: ", "TOKEN"), ("HMAC secret: ", "SECRET")):
