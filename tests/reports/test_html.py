@@ -62,12 +62,11 @@ def test_the_headline_is_the_verdict(made: Report, title: str) -> None:
 
 
 def test_of_several_causes_the_headline_is_short_and_each_has_its_fix() -> None:
-    page = html.document_fromstring(render(several_causes()))
-    (title,) = page.xpath("//header//h1")
-    assert title.text_content() == "config failed: 1 required setting is missing, 2 more problems"
-    assert len(page.xpath('//header//div[@class="advice"]/p')) == 3
-    (rung,) = page.xpath('//li[@class="rung fail"]')
-    assert len(rung.xpath('div[@class="advice"]')) == 3
+    root = page(several_causes())
+    title = "config failed: 1 required setting is missing, 2 more problems"
+    assert text(root.find(".//header//h1")) == title
+    assert len(root.findall(".//header//div[@class='advice']/p")) == 3
+    assert len(root.findall(".//li[@class='rung fail']//div[@class='advice']")) == 3
 
 
 def test_the_fix_stands_on_top_with_its_command() -> None:
