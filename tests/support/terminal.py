@@ -36,7 +36,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_at_a_terminal,
         )
         os.close(inner)
         self._unread = ""
@@ -89,3 +89,8 @@ class Terminal:
         """Ctrl-C, until the shell asks what comes next."""
         self.type("\x03")
         self.wait_for(_PROMPT)
+
+
+def _at_a_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background ignores it, and so would bash
