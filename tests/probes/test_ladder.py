@@ -17,6 +17,7 @@ from z4j_probes import Climb, Code, Ladder, Probe, ProbeResult, Registry, Status
 from z4j_probes import ladder as ladder_module
 from z4j_probes.climb import LiveSession
 from z4j_probes.probe import STRICT_START_S
+from z4j_probes.result import Cause
 
 Run = Callable[[Climb], Awaitable[ProbeResult]]
 Closer = Callable[[Climb, ProbeResult], Awaitable[ProbeResult]]
@@ -319,18 +320,16 @@ async def test_an_exception_that_escapes_is_a_result_with_evidence_and_without_s
     assert "s3cr3t" not in str(report.to_dict())
 
 
-async def test_messages_hints_and_details_pass_the_sieve() -> None:
+async def test_messages_hints_causes_and_details_pass_the_sieve() -> None:
     given = settings({"Z4J_TOKEN": "s3cr3t-token"})
+    step = Step("s3cr3t-token", "echo s3cr3t-token")
 
     async def tells(climb: Climb) -> ProbeResult:
-        return outcome(
-            "a.bad",
-            "s3cr3t-token",
-            hint=Step("s3cr3t-token", "echo s3cr3t-token"),
-            details={"header": ["s3cr3t-token"]},
-        )
+        result = outcome("a.bad", "s3cr3t-token", hint=step, details={"header": ["s3cr3t-token"]})
+        return replace(result, causes=(Cause("a.bad", Status.FAIL, "s3cr3t-token", (step,)),))
 
     report = await ladder([rung("a", tells)], given).run()
+    assert len(report.results[0].causes) == 1
     assert "s3cr3t" not in str(report.to_dict())
 
 
