@@ -215,3 +215,57 @@ print("ok")
 def test_two_threads_that_fork_at_once_leave_it_usable(tmp_path: Path) -> None:
     result = run_python(FORKS, tmp_path)
     assert result.stdout.splitlines() == ["ok"], result.stderr
+
+
+RAISES_AROUND_FORKS = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from z4j_fastapi.buffer import EventBuffer, forks
+from z4j_fastapi.commands.memory import CommandMemory
+sys.unraisablehook = lambda told: None  # how Python tells of most of what is raised here
+buffer, memory = EventBuffer.open(Path(sys.argv[1]), "abc"), CommandMemory(Path(sys.argv[1]))
+memory.begin("1", None)
+class TooLong(Exception): pass
+def handle(number, frame):
+    global handled
+    handled += 1
+    raise TooLong
+signal.signal(signal.SIGALRM, handle)
+def use():
+    while not ended:
+        with forks.inside(): time.sleep(0.0005)
+ended = wrong = handled = 0
+threading.Thread(target=use, daemon=True).start()
+parent = os.getpid()
+for number in range(400):
+    child = None
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.000005 * number)
+        child = os.fork()
+        if child == 0: os._exit(int(not buffer.closed))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except TooLong:
+        if os.getpid() != parent: os._exit(int(not buffer.closed))
+    while True:
+        try:
+            wrong += os.waitpid(-1, 0)[1] != 0
+        except TooLong: continue
+        except ChildProcessError: break
+def elsewhere():
+    with forks.inside(), forks._forking: pass
+    assert buffer.append("1") and buffer.depth == 1
+    memory.begin("2", None)
+    print(handled > 50, wrong, "ok", flush=True)
+thread = threading.Thread(target=elsewhere, daemon=True)
+thread.start()
+thread.join(20)
+ended = 1
+os._exit(0)
+"""
+
+
+def test_a_handler_that_raises_around_forks_leaves_no_lock_and_no_child_with_the_buffer(
+    tmp_path: Path,
+) -> None:
+    result = run_python(RAISES_AROUND_FORKS, tmp_path)
+    assert result.stdout.splitlines() == ["True 0 ok"], (result.stdout, result.stderr)

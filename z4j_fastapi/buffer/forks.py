@@ -8,18 +8,24 @@ Before the fork every buffer's lock is taken, and what uses SQLite without a loc
 no thread is inside SQLite when the memory is copied, or the child would wait for ever for a mutex that a
 thread has which it does not have. A fork does not wait for long; what waits for the disk with a lock mostly
 holds no mutex but those of its own connection.
+
+A signal handler may raise at any moment of this, at the first instruction of a function too. Python tells of
+what is raised around a fork, and forks all the same. So what comes after the fork counts on nothing that was
+to be done before, is done by functions that are called twice, and locks are given back by C, which no handler
+interrupts.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import threading
 import time
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
+from z4j_fastapi.buffer.rlock import SignalSafeRLock
+from z4j_fastapi.buffer.wakeup import SignalSafeEvent
 from z4j_probes.portable.fork import at_fork
 
 # How long a fork waits for what is being done, and the end of the process. Each for all disks.
@@ -34,7 +40,7 @@ class Forkable(Protocol):
         """Finish what is going on, if that takes no longer, and start nothing."""
 
     def resume(self) -> None:
-        """Go on, in the process that forked."""
+        """Go on, in the process that forked; also where `hold` was not called, or did not come to its end."""
 
     def disown(self) -> object:
         """Go out of use for good, in the child; gives what must never be closed there."""
@@ -46,11 +52,11 @@ class Forkable(Protocol):
 _open: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _held: list[Forkable] = []
 # Two threads may fork at once: `_held` is one fork's, from before it until after it.
-_forking = threading.RLock()
+_forking = SignalSafeRLock()
 _disowned: list[object] = []
-_entry = threading.RLock()
-_left = threading.Condition()
-_inside = 0
+_entry = SignalSafeRLock()
+_inside: set[object] = set()
+_left = SignalSafeEvent()
 
 
 def watch(buffer: Forkable) -> None:
@@ -67,45 +73,40 @@ def unwatch(buffer: Forkable) -> None:
 @contextlib.contextmanager
 def inside() -> Iterator[None]:
     """While SQLite is used by what nothing watches: a fork waits for the end, and lets no other begin."""
-    global _inside
-    with _entry, _left:
-        _inside += 1
+    user = object()
     try:
+        with _entry:
+            _inside.add(user)
         yield
     finally:
-        with _left:
-            _inside = max(0, _inside - 1)  # in a child it is none already
-            _left.notify_all()
+        _inside.discard(user)
+        _left.set()
 
 
-def _before() -> None:
-    _forking.acquire()
-    _entry.acquire()
+def _hold_all() -> None:
     deadline_s = time.monotonic() + _HOLD_S
-    with _left:
-        _left.wait_for(lambda: not _inside, _HOLD_S)
-    _held[:] = list(_open)
-    for buffer in _held:
+    _left.clear()
+    while _inside and _left.wait(max(0.0, deadline_s - time.monotonic())):
+        _left.clear()
+    for buffer in list(_open):
+        _held.append(buffer)
         buffer.hold(max(0.0, deadline_s - time.monotonic()))
 
 
-def _after_in_parent() -> None:
-    for buffer in _held:
-        buffer.resume()
-    _held.clear()
-    _entry.release()
-    _forking.release()
+def _resume_all() -> None:
+    while _held:
+        _held[-1].resume()
+        _held.pop()
 
 
-def _after_in_child() -> None:
-    global _entry, _left, _inside
-    for buffer in _held:
+def _disown_all() -> None:
+    global _left
+    for buffer in list(_open):
         keep_for_ever(buffer.disown())
         _open.discard(buffer)
     _held.clear()
-    # another thread of the parent may have had these
-    _entry, _left, _inside = threading.RLock(), threading.Condition(), 0
-    _forking.release()
+    _inside.clear()
+    _left = SignalSafeEvent()  # another thread of the parent may be in the middle of setting it
 
 
 def keep_for_ever(thing: object) -> None:
@@ -124,5 +125,9 @@ def _at_exit() -> None:
         buffer.close(max(0.0, deadline_s - time.monotonic()))
 
 
-at_fork(before=_before, in_parent=_after_in_parent, in_child=_after_in_child)
+# Before a fork the last comes first, after it the first.
+at_fork(before=_hold_all, in_parent=_resume_all, in_child=_disown_all)
+at_fork(in_parent=_resume_all, in_child=_disown_all)
+for _lock in (_entry, _forking):
+    at_fork(before=_lock.acquire, in_parent=_lock.release, in_child=_lock.free)
 atexit.register(_at_exit)

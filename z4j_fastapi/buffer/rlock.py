@@ -8,6 +8,8 @@ is left that would release it. Here the exception passes through a function that
 from __future__ import annotations
 
 import _thread
+import contextlib
+from collections.abc import Callable
 
 
 class SignalSafeRLock(_thread.RLock):  # type: ignore[misc]  # it is final in typeshed only
@@ -23,3 +25,14 @@ class SignalSafeRLock(_thread.RLock):  # type: ignore[misc]  # it is final in ty
             except RuntimeError:  # it came while another thread had the lock
                 pass
             raise
+
+    @property
+    def free(self) -> Callable[[], object] | None:
+        """What makes it free in a forked child, whichever thread had it; None where no process forks."""
+        return getattr(self, "_at_fork_reinit", None)  # as the standard library does it, in C
+
+
+def release(lock: SignalSafeRLock) -> None:
+    """Give a lock back that a signal handler may have kept this thread from taking."""
+    with contextlib.suppress(RuntimeError):
+        lock.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from z4j_fastapi.buffer.rlock import SignalSafeRLock
+from z4j_fastapi.buffer.rlock import SignalSafeRLock, release
 
 
 class StoreLocks:
@@ -13,18 +13,16 @@ class StoreLocks:
         """For the database; may be held while it waits for the disk."""
         self.memory = SignalSafeRLock()
         """For what is in memory; held for moments, never while something waits for the disk."""
-        self._has_disk = False
 
     def hold(self, seconds: float) -> None:
         """Let what goes on come to its end, if that takes no longer, and nothing else begin."""
-        self._has_disk = self.disk.acquire(timeout=seconds)
+        self.disk.acquire(timeout=seconds)
         self.memory.acquire()
 
     def let_go(self) -> None:
-        """What `hold` has taken."""
-        self.memory.release()
-        if self._has_disk:
-            self.disk.release()
+        """What `hold` has taken; also where it was not called, or did not come to its end."""
+        release(self.memory)
+        release(self.disk)  # unless a disk that does not answer has it
 
     def renew(self) -> None:
         """In a child process: what had them may be a thread of the parent."""

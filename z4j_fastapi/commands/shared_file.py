@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from z4j_fastapi.buffer import forks
+from z4j_fastapi.buffer.rlock import SignalSafeRLock, release
 from z4j_fastapi.buffer.slots import set_aside
 from z4j_probes.errors import StorageError
 from z4j_probes.storage import storage_error
@@ -37,11 +37,10 @@ class SharedFile:
     def __init__(self, path: Path, schema: str) -> None:
         self._path = path
         self._schema = schema
-        self._lock = threading.RLock()
+        self._lock = SignalSafeRLock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
         self._disowned = False
-        self._is_held = False
 
     def close(self, budget_s: float = CLOSE_BUDGET_S) -> bool:
         """Close the file; what is called later opens it again. False where a call takes longer than that."""
@@ -59,17 +58,16 @@ class SharedFile:
 
     def hold(self, seconds: float) -> None:
         """This process forks: see `buffer.forks`."""
-        self._is_held = self._lock.acquire(timeout=seconds)
+        self._lock.acquire(timeout=seconds)
 
     def resume(self) -> None:
         """It has forked."""
-        if self._is_held:
-            self._lock.release()
+        release(self._lock)
 
     def disown(self) -> object:
         """In the child: it never uses this connection, nor closes it."""
         connection, self._connection, self._disowned = self._connection, None, True
-        self._lock = threading.RLock()  # the old one may belong to a thread that is not in the child
+        self._lock = SignalSafeRLock()  # the old one may belong to a thread that is not in the child
         return connection
 
     def __enter__(self) -> Self:
