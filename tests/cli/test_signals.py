@@ -156,6 +156,35 @@ def test_a_signal_that_was_held_back_has_come_once_it_is_let_through(number: int
     assert run_python(HELD_BACK, str(int(number))).stdout == "ended True\n"
 
 
+# Sends the signal when the first module of the probes is looked for: before anything can answer it.
+EARLY = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "z4j_probes":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), int(os.environ["TEST_SIGNAL"]))
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_comes_while_the_program_is_imported_leaves_a_report(
+    tmp_path: Path, number: int, status: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EARLY)
+    env = {"PYTHONPATH": str(tmp_path), "TEST_SIGNAL": str(int(number))}
+    done = subprocess.run(
+        command("doctor", "--offline", "--json"),
+        env=environment(tmp_path, env),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, done.stderr) == (status, "")
+    assert document(done.stdout)["interrupted"] is True
+
+
 def stood_in(open_path: Path, pid: int) -> tuple[subprocess.Popen[str], int]:
     """A `doctor --pid` whose child hangs in the service's place, and the child."""
     plugin = install_plugin(open_path / "site", "waiting", HANGING_BEHIND_THE_BUFFER)
