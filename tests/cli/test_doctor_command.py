@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.agents import closed_port
 from tests.support.cli import command, document, environment, install_plugin, on_terminal, run, unmounted
 from tests.support.ladders import SECRET
 
@@ -321,6 +322,17 @@ def test_wait_ends_with_the_last_report_when_the_time_is_up(tmp_path: Path) -> N
 
     assert done.returncode == 1
     assert document(done.stdout)["first_failure"] == "config.secret_unreadable"
+
+
+def test_wait_ends_with_a_reason_and_not_with_an_attempt_that_had_no_time(tmp_path: Path) -> None:
+    with closed_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        env = {"Z4J_BRAIN_URL": url, "Z4J_TOKEN": "t" * 40, "Z4J_HMAC_SECRET": SECRET}
+        done = run("doctor", "--wait", "1", "--json", home=tmp_path, env=env)
+
+    report = document(done.stdout)
+    assert report["first_failure"] == "tcp.refused"
+    assert report["summary"]["fail"] == 1
 
 
 def test_wait_says_a_reason_once(tmp_path: Path) -> None:

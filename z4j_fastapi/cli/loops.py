@@ -14,6 +14,8 @@ from z4j_probes.doctor import Examination, MakeLadder, Observer
 # --wait: a service that starts takes seconds, and a brain counts the connections of one address.
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
+# The last attempt begins no later before the time is up: one that is cut short says nothing but that.
+LAST_ONE_S = 0.5
 
 
 def climb_once(make_ladder: MakeLadder, observer: Observer | None = None) -> Report:
@@ -48,19 +50,26 @@ class Teller(Protocol):
 def climb_until_green(
     climb: Climber, wait_s: float, teller: Teller, lasting: Callable[[Report], str | None]
 ) -> Report:
-    """Climb until the report is green or the time is up; the last report. The teller hears of the others.
+    """Climb until the report is green or the time is up; the last report that was not cut short by that.
 
-    What could not heal by itself is tried again too: a container's secrets may be mounted any moment.
+    The teller hears of the others. What could not heal by itself is tried again too: a container's secrets
+    may be mounted any moment.
     `lasting` has the code of what can't even change so: behind that one no attempt follows.
     """
     deadline_s = time.monotonic() + wait_s
-    pause_s, last_code = FIRST_PAUSE_S, ""
+    pause_s, last_code, took_s, last = FIRST_PAUSE_S, "", 0.0, None
     while True:
-        left_s = deadline_s - time.monotonic()
+        started_s = time.monotonic()
+        left_s = deadline_s - started_s
+        if last is not None and left_s <= 0:
+            return last
         report = climb(budget_s=max(left_s, 0))
         teller.wipe()
-        left_s = deadline_s - time.monotonic()
-        if report.ok or report.interrupted or left_s <= 0:
+        if last is not None and left_s < took_s and not (report.ok or report.interrupted):
+            return last
+        took_s, left_s = time.monotonic() - started_s, deadline_s - time.monotonic()
+        pause_until_last_s = left_s - min(2 * took_s, LAST_ONE_S)
+        if report.ok or report.interrupted or pause_until_last_s <= 0:
             return report
         if code := lasting(report):
             teller.say(f"not retrying ({code}): the environment can't change while this runs")
@@ -68,8 +77,8 @@ def climb_until_green(
         reason = next(r for r in report.results if not r.ok or (report.strict and r.status == "warn"))
         news = "" if reason.code == last_code else f": {reason.message}"  # a reason is said once
         teller.say(f"not ready ({reason.code}){news}; {left_s:.0f} s left")
-        last_code = reason.code
-        if not teller.sleep(min(pause_s, left_s), left_s):
+        last, last_code = report, reason.code
+        if not teller.sleep(min(pause_s, pause_until_last_s), left_s):
             return replace(report, interrupted=True)
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
