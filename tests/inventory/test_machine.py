@@ -140,7 +140,12 @@ identity.mkdir(parents=True)
 forged = next(base.rglob("root/.z4j/*/status-0.json")).read_text()
 third = home("third", 4242) / "z4j" / ("b" * 12)
 third.mkdir(parents=True)
-(third / "status-0.json").write_text(json.dumps({**json.loads(forged), "agent_name": "forged"}))
+# a worker of root without an agent, and one of that user's says that it is its own
+bare = subprocess.Popen(["arq", "-c", "import sys; sys.stdin.read()", "shop.WorkerSettings"],
+    executable=sys.executable, env=python_environ({**settings, "HOME": str(base)}), stdin=subprocess.PIPE)
+processes.append(bare)
+lie = {**json.loads(forged), "agent_name": "forged", "pid": bare.pid}
+(third / "status-0.json").write_text(json.dumps(lie))
 subprocess.run(["chown", "-R", "4242:4242", str(base / "third")], check=True)
 processes.append(subprocess.Popen(["flock", str(third / "status-0.json"), "sleep", "60"],
     user=4242, group=4242, extra_groups=[], stdin=subprocess.PIPE))
@@ -148,13 +153,16 @@ for name in ("trap", "second", "third"):
     environ = python_environ({**settings, "HOME": str(base / name), "Z4J_HOME": str(base / name / "z4j")})
     processes.append(subprocess.Popen(
         ["sleep", "60"], env=environ, user=4242, group=4242, extra_groups=[], stdin=subprocess.PIPE))
+import z4j_fastapi.inventory.processes as looked_at
+looked_at.STARTING_S = 0.0
 said = look()
-print(json.dumps(said))
+print(json.dumps({**said, "bare": bare.pid}))
 for process in processes:
     process.kill()
 """
     )
     said = on_own_machine(script)
+    assert [one["pid"] for one in said["unwired"]] == [said["bare"]]
     seen = sorted((row["agent_name"], row["user"], row["slot"]) for row in said["agents"])
     assert seen == [("forged", "uid 4242", 0), ("root", "root", 0)]
     assert any("is a symbolic link" in text for text in said["unreadable"])

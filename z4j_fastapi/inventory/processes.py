@@ -108,6 +108,13 @@ def find_processes() -> list[Process]:
     return found
 
 
+def owner_of(pid: int) -> int | None:
+    """The user whose process that is; None where it is gone, or this system does not say."""
+    with contextlib.suppress(OSError, LookupError, ValueError):
+        return _owner(_status(Path(f"/proc/{pid}")))
+    return None
+
+
 def find_unwired(processes: Sequence[Process], agent_pids: Collection[int]) -> list[Unwired]:
     """The processes without an agent, each once for all that it started to do the same work.
 
@@ -226,14 +233,13 @@ def _examine(pid: int) -> Process | None:
     if not any(environ.get(name) for name in _SIGNS):
         return None
     place = Path(f"/proc/{pid}")
-    lines = (place / "status").read_text(errors="replace").splitlines()
-    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    status = _status(place)
     argv = [os.fsdecode(word) for word in (place / "cmdline").read_bytes().split(b"\0") if word]
     started_ticks = int((place / "stat").read_bytes().rpartition(b")")[2].split()[19])
     return Process(
         pid=pid,
         inside=int(status.get("NSpid", str(pid)).split()[-1]),
-        uid=int(status["Uid"].split()[1]),
+        uid=_owner(status),
         parent=int(status["PPid"]),
         age_s=processes.age_s(started_ticks),
         program=program_of(argv),
@@ -241,6 +247,15 @@ def _examine(pid: int) -> Process | None:
         unit=unit_in((place / "cgroup").read_text()) or "",
         world=f"{os.readlink(place / 'ns/mnt')} {os.readlink(place / 'ns/pid')}",
     )
+
+
+def _status(place: Path) -> dict[str, str]:
+    lines = (place / "status").read_text(errors="replace").splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def _owner(status: Mapping[str, str]) -> int:
+    return int(status["Uid"].split()[1])  # the effective one
 
 
 def _pairs(data: bytes) -> Iterator[tuple[str, str]]:

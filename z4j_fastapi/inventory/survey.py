@@ -11,7 +11,13 @@ from socket import gethostname
 from typing import Any
 
 from z4j_fastapi.inventory.places import Place, find_places, read_place
-from z4j_fastapi.inventory.processes import Process, Unwired, find_processes, find_unwired
+from z4j_fastapi.inventory.processes import (
+    Process,
+    Unwired,
+    find_processes,
+    find_unwired,
+    owner_of,
+)
 from z4j_fastapi.inventory.rows import AgentRow, user_name
 from z4j_probes import Settings, Status, __version__
 from z4j_probes.codes import lookup
@@ -62,13 +68,19 @@ def survey(settings: Settings) -> Survey:
     processes = find_processes()
     # a directory may be reached on two ways; what its files say is no proof that it is the same
     by_file, unreadable = dict[tuple[str, int], AgentRow](), list[str]()
+    wired = set[int]()
     for place in find_places(settings, processes):
         reading = read_place(place)
         unreadable += reading.unreadable
         for directory, on_disk, slot, document in reading.found:
             row = AgentRow.parse(document, slot)
             if row is not None:
-                by_file[on_disk, slot] = _placed(row, place, directory, processes)
+                row = by_file[on_disk, slot] = _placed(row, place, directory, processes)
+                if owner_of(row.pid) in (
+                    None,
+                    place.uid,
+                ):  # a file of one user is no word on another's process
+                    wired.add(row.pid)
     rows = sorted(
         by_file.values(),
         key=lambda row: (row.service, row.brain_url, row.project_id, row.agent_name, row.pid),
@@ -78,7 +90,7 @@ def survey(settings: Settings) -> Survey:
         host=gethostname(),
         user=user.name(),
         agents=tuple(rows),
-        unwired=tuple(find_unwired(processes, {row.pid for row in rows})),
+        unwired=tuple(find_unwired(processes, wired)),
         unreadable=tuple(dict.fromkeys(unreadable)),
     )
 
