@@ -107,6 +107,16 @@ def test_a_document_has_them_in_order_and_as_they_were(
     assert FLEET[0].to_dict() in document["reports"]
 
 
+def test_a_report_that_comes_twice_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = (str(tmp_path / name) for name in ("one.json", "two.jsonl"))
+    Path(one).write_text(json.dumps(FLEET[0].to_dict(), indent=2))
+    Path(two).write_text("\n".join(json.dumps(report.to_dict()) for report in FLEET))
+    _, once = merged([two], "json", capsys)
+    (tmp_path / "merged.json").write_text(once)
+    _, again = merged([one, two, str(tmp_path / "merged.json"), one], "json", capsys)
+    assert json.loads(again) == json.loads(once)
+
+
 def test_what_was_merged_can_be_merged_again(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,7 +38,7 @@ def run(files: Iterable[str], *, format_: str, output: Path | None) -> int:
     if output is not None:
         check_target(output, "--output")
     with interruptible():  # a file may not answer
-        found = [entry for file in files for entry in _entries(file)]
+        found = list(fleet.without_repeats(entry for file in files for entry in _entries(file)))
     if not found:
         usage_error("there is no report in these files")
     for entry in found:

@@ -127,6 +127,16 @@ def _check(report: Report) -> None:
         raise ValueError("started_at has no time zone")
 
 
+def without_repeats(found: Iterable[Entry]) -> Iterable[Entry]:
+    """Each report once, where files overlap: a report, and an earlier merge that has it."""
+    seen = set[str]()
+    for entry in found:
+        text = json.dumps(entry.document, sort_keys=True, default=str)
+        if entry.document is None or text not in seen:
+            yield entry
+        seen.add(text)
+
+
 def in_order(found: Iterable[Entry]) -> list[Entry]:
     """Failures, warnings, then the rest; of each, by code, then by host and service."""
     return sorted(found, key=lambda e: (_ORDER.index(e.status), e.code, e.host, label_text(e.report), e.file))
