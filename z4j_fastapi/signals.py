@@ -85,13 +85,18 @@ def last_word(seconds: float) -> Iterator[None]:
     is_pending, is_over = _is_pending(), signals.ALARM in signals.pending()
     signals.take(signals.ALARM)  # one clock serves both, and rings below
     before = signal.getsignal(signals.ALARM)
-    with signals.let_through(frozenset({signals.ALARM})):
-        signals.ring_after(seconds, enough)
-        try:
-            with nullcontext() if is_pending else interruptible():
-                yield
-        finally:
-            signals.ring_after(0)
+    try:
+        with signals.let_through(frozenset({signals.ALARM})):
+            signals.ring_after(seconds, enough)
+            try:
+                with nullcontext() if is_pending else interruptible():
+                    yield
+            finally:
+                signals.ring_after(0)
+    except KeyboardInterrupt:
+        if is_over:  # whatever else came: a passed deadline is what a script waits for
+            _terminated.append(signals.ALARM)
+        raise
     signal.signal(signals.ALARM, before)
     if is_over:
         signal.raise_signal(signals.ALARM)

@@ -263,6 +263,29 @@ def test_what_comes_while_a_report_is_made_ends_it_where_nobody_reads(number: st
     assert (result.returncode, result.stderr) == (7, b"")
 
 
+LATE = """
+import os, signal
+from z4j_fastapi import signals
+from z4j_fastapi.cli.streams import write_stdout
+reading, writing = os.pipe()
+os.dup2(writing, 1)
+signals.block_signals()
+signals.end_after(0.01)
+signal.sigwait({signal.SIGALRM})
+os.kill(os.getpid(), signal.SIGALRM)
+os.kill(os.getpid(), signal.SIGINT)
+try:
+    write_stdout("x" * 2**20)
+except KeyboardInterrupt:
+    os._exit(7 if signals.is_over() else 8)
+"""
+
+
+def test_a_deadline_has_passed_whatever_else_came_behind_a_reader_that_reads_nothing() -> None:
+    """So the exit status is 1 and not 130: a script waits for its deadline, and has no Ctrl-C."""
+    assert subprocess.run([sys.executable, "-c", LATE], timeout=PATIENCE_S).returncode == 7
+
+
 # Starts a doctor from a thread that ends at once, and says its pid when it has made its first attempt.
 PARENT = """
 import subprocess, sys, threading
