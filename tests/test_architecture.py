@@ -181,8 +181,9 @@ MAY_BE_IMPORTED_ONLY_BY = {
 IO_MODULES = {"asyncio", "select", "selectors", "socket", "sqlite3", "ssl", "threading", "websockets"}
 
 
-# Where it may be asked which system this is; `as_service` needs Linux as a whole.
-ASKS_FOR_THE_SYSTEM = ("portable", "as_service")
+# Where it may be asked which system this is; `as_service` needs Linux as a whole, and what a program begins
+# with holds signals back before anything is imported.
+ASKS_FOR_THE_SYSTEM = ("portable", "as_service", "__main__.py")
 OF_ONE_SYSTEM = {
     *("fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winreg"),
     *("os.name", "sys.platform", "platform.system", "os.register_at_fork", "os.geteuid", "os.getegid"),
