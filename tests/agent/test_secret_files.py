@@ -13,8 +13,10 @@ import pytest
 from tests.support.agents import agent_of, status_with
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.errors import PreflightError
+from z4j_fastapi.agent.files import SettingsFiles
 from z4j_fastapi.agent.status import State
 from z4j_fastapi.devbrain import DevBrain
+from z4j_probes import Settings
 
 # As the token of a person who set the wrong variable.
 TOKEN = "z4j_" + "Ab3dEf6hIj9lMn2pQr5tUv8xYz1" * 2
@@ -97,3 +99,13 @@ async def test_a_secret_where_its_files_name_belongs_is_shown_nowhere(
             assert agent.emit("task.sent", task_id="1")
             shown += [repr(agent.settings), repr(agent.settings.describe()), repr(agent.status)]
     assert TOKEN not in "".join([*shown, caplog.text])
+
+
+async def test_settings_without_a_file_wait_for_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load(environ={"Z4J_TOKEN": TOKEN})
+
+    def no_thread(thread: threading.Thread) -> None:
+        pytest.fail(f"{thread.name} was started")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    assert await SettingsFiles().reread(settings) is settings
