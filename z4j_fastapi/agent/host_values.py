@@ -15,6 +15,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
+from z4j_fastapi.agent.known_types import fields_of, items_of, text_of
 from z4j_fastapi.agent.redaction import REDACTED, Redaction
 from z4j_probes.protocol import render_text
 
@@ -137,10 +138,12 @@ class _Walk:
             return self._items(value, depth)
         if kind is dict or isinstance(value, Mapping):
             return self.mapping(value, depth)
+        if (fields := fields_of(value, REDACTED)) is not None:
+            return self.mapping(fields, depth)
         if isinstance(value, list | tuple | set | frozenset):
             return self._items(value, depth)
-        if (fields := _fields(value)) is not None:
-            return self.mapping(fields, depth)
+        if (items := items_of(value)) is not None:
+            return self._items(items, depth)
         number = _number(value)
         self._left += 1  # it is counted below
         return self.value(_foreign(value) if number is None else number, depth + 1)
@@ -181,15 +184,6 @@ def _name(value: object) -> str:
     return _fitted(value if type(value) is str else _str(value))[:MAX_NAME]
 
 
-def _fields(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a dataclass or a pydantic model, by their names; None for anything else."""
-    kind = type(value)
-    names = getattr(kind, "__dataclass_fields__", None) or getattr(kind, "model_fields", None)
-    if not isinstance(names, Mapping) or isinstance(value, type):
-        return None
-    return {name: getattr(value, name) for name in names if hasattr(value, name)}
-
-
 def _number(value: Any) -> int | float | None:
     """An IntEnum, or a number of numpy, as the number that it is."""
     if isinstance(value, int):
@@ -219,6 +213,8 @@ def _foreign(value: Any) -> Any:
         return f"<{len(value)} bytes>"
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {_str(value)}"
+    if (text := text_of(value)) is not None:
+        return text
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
