@@ -10,7 +10,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import Any, NamedTuple
@@ -87,6 +87,42 @@ def as_count(attribute: str, value: Any) -> int | Unusable | None:
     except Exception:  # noqa: S110 - as above
         pass
     return Unusable(attribute, type(value).__name__, "an integer")
+
+
+def as_choice(attribute: str, value: Any, choices: Collection[str]) -> str | Unusable:
+    """One of a few words, also as an enum's."""
+    text = as_text(attribute, value)
+    if isinstance(text, str) and text in choices:
+        return text
+    return Unusable(attribute, type(value).__name__, f"one of {', '.join(choices)}")
+
+
+def as_names(attribute: str, value: Any, expected: str = "a list of names") -> tuple[str, ...] | Unusable:
+    """Names: one, or several in whatever can be iterated; none for None."""
+    try:
+        given = () if value is None else (value,) if isinstance(value, str | bytes | Enum) else tuple(value)
+        names = [as_text(attribute, name) for name in given]
+    except Exception:  # as above
+        names = [None]
+    if all(isinstance(name, str) and name for name in names):
+        return tuple(str(name) for name in names)
+    return Unusable(attribute, type(value).__name__, expected)
+
+
+def as_names_by_name(attribute: str, value: Any) -> dict[str, tuple[str, ...]] | Unusable:
+    """Names under a name each; none for None."""
+    unusable = Unusable(attribute, type(value).__name__, "lists of names by name")
+    try:
+        given = {} if value is None else dict(value)
+    except Exception:  # as above
+        return unusable
+    usable: dict[str, tuple[str, ...]] = {}
+    for name, names in given.items():
+        several = as_names(attribute, names)
+        if isinstance(several, Unusable) or not isinstance(name, str):
+            return unusable
+        usable[name] = several
+    return usable
 
 
 def is_utf8(text: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,47 @@ async def test_a_pattern_that_is_none_switches_the_agent_off_and_shows_no_text(t
     buffer = EventBuffer.open(path.parent, path.name)
     assert "hunter2" not in "".join(buffer.claim(10, 10**6).payloads)
     buffer.close()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("role", "boss"),
+        ("role", 7),
+        ("framework", object()),
+        ("engines", [None]),
+        ("engines", 3),
+        ("schedulers", [object()]),
+        ("capabilities", "arq"),
+        ("capabilities", {"arq": 1}),
+        ("redact_keys", [None]),
+        ("redact_keys", 5),
+        ("redact_patterns", [5.0]),
+        ("redact_patterns", [b"\xff["]),
+    ],
+)
+async def test_an_argument_that_is_none_keeps_no_host_from_starting_and_is_named(
+    tmp_path: Path, argument: str, value: Any
+) -> None:
+    agent = agent_of(DevBrain(), tmp_path, brain_url=NO_BRAIN, **{argument: value})
+    async with agent:
+        assert (agent.status.state, agent.status.code) == (State.DISABLED, "config.invalid_value")
+        assert f"argument {argument} is of type" in agent.status.reason
+        assert agent.emit("task.sent", task_id="1", args=["x"])
+
+
+async def test_arguments_may_be_left_out_by_none_and_be_what_can_be_iterated(tmp_path: Path) -> None:
+    class Word(enum.Enum):
+        CARD = "card"
+
+    given: dict[str, Any] = dict.fromkeys(("role", "framework", "engines", "schedulers", "capabilities"))
+    keys = (word for word in (Word.CARD,))
+    patterns = {re.compile("hunter[0-9]")}
+    async with DevBrain() as brain:
+        agent = agent_of(brain, tmp_path, **given, redact_keys=keys, redact_patterns=patterns)
+        async with agent:
+            assert agent.status.state is State.ONLINE
+            agent.emit("task.sent", task_id="1", card="1234", args=["hunter2"])
+            await brain.wait_for_events(1)
+        (event,) = brain.seen.events.values()
+        assert event["data"] == {"card": "[redacted]", "args": ["[redacted]"]}

@@ -27,7 +27,16 @@ from z4j_fastapi.agent.status import AgentStatus, State, StatusBoard
 from z4j_fastapi.agent.thread import AgentThread
 from z4j_fastapi.log import log
 from z4j_probes import Settings
-from z4j_probes.given import Unusable, as_count, as_seconds, seal
+from z4j_probes.given import (
+    Unusable,
+    as_choice,
+    as_count,
+    as_names,
+    as_names_by_name,
+    as_seconds,
+    as_text,
+    seal,
+)
 from z4j_probes.result import Step
 
 if TYPE_CHECKING:
@@ -40,6 +49,8 @@ Preflight = Literal["warn", "strict", "off"]
 PREFLIGHT_BUDGET_S = 3.0
 # What a stop may cost: one flush to a brain that answers. Orchestrators kill after 10 s or more.
 SHUTDOWN_BUDGET_S = 2.0
+ROLES = ("web", "task", "scheduler", "beat", "other")
+"""What a brain knows a process as."""
 
 
 class Z4JAgent:
@@ -106,25 +117,24 @@ class Z4JAgent:
             commands=None if commands is None else _choice(commands),
             read_files=False,
         )
-        profile = AgentProfile(
-            role,
-            framework,
-            _names(engines),
-            _names(schedulers),
-            {engine: _names(names) for engine, names in (capabilities or {}).items()},
-        )
+        parts: dict[str, Any] = {
+            "role": as_choice("role", "web" if role is None else role, ROLES),
+            "framework": as_text("framework", framework or "fastapi"),
+            "engines": as_names("engines", engines),
+            "schedulers": as_names("schedulers", schedulers),
+            "capabilities": as_names_by_name("capabilities", capabilities),
+        }
+        profile = AgentProfile(**{k: v for k, v in parts.items() if not isinstance(v, Unusable)})
         numbers = {
             "max_events": as_count("max_buffered_events", max_buffered_events),
             "max_bytes": as_count("max_buffered_bytes", max_buffered_bytes),
             "preflight": as_seconds("preflight_budget_s", preflight_budget_s),
             "shutdown": as_seconds("shutdown_budget_s", shutdown_budget_s),
         }
-        unusable = [number for number in numbers.values() if isinstance(number, Unusable)]
-        try:
-            self._encoder = EventEncoder(_names(redact_keys), _names(redact_patterns))
-        except re.error:  # what they were to hide is not known: no text is shown
-            self._encoder = EventEncoder(_names(redact_keys), ("(?s).+",))
-            unusable.append(Unusable("redact_patterns", "str", "valid regular expressions"))
+        found = [*parts.values(), *numbers.values()]
+        unusable = [value for value in found if isinstance(value, Unusable)]
+        self._encoder, unfit = _encoder(redact_keys, redact_patterns)
+        unusable += unfit
         self._settings = replace(settings, unusable=(*settings.unusable, *unusable))
         usable = {name: number for name, number in numbers.items() if isinstance(number, int | float)}
         self._bounds: Bounds = {}
@@ -136,7 +146,7 @@ class Z4JAgent:
         self._shutdown_budget_s = usable.get("shutdown", SHUTDOWN_BUDGET_S)
         self._commanded = engine
         self._profile = profile.with_engine(engine, settings.commands)
-        self._engine = engine.name if engine else _names(engines)[0] if engines else framework
+        self._engine = engine.name if engine else (*profile.engines, profile.framework)[0]
         self._board = StatusBoard()
         self._thread: AgentThread | None = None
         self._entered_pid: int | None = None
@@ -336,8 +346,22 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _names(given: Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _encoder(keys: Any, patterns: Any) -> tuple[EventEncoder, list[Unusable]]:
+    """The encoder; where it is not known what is to be hidden, one that shows no text, and why."""
+    words = as_names("redact_keys", keys)
+    given = [getattr(pattern, "pattern", pattern) for pattern in patterns] if _is_many(patterns) else patterns
+    expressions = as_names("redact_patterns", given, "valid regular expressions")
+    unusable = [one for one in (words, expressions) if isinstance(one, Unusable)]
+    if not unusable:
+        try:
+            return EventEncoder(tuple(words), tuple(expressions)), []
+        except re.error:
+            unusable = [Unusable("redact_patterns", "str", "valid regular expressions")]
+    return EventEncoder((), ("(?s).+",)), unusable
+
+
+def _is_many(given: Any) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes)
 
 
 def _choice(commands: object) -> str:
