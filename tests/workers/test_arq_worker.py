@@ -242,9 +242,9 @@ async def test_a_pool_of_a_process_that_only_enqueues_tells_by_its_agent(
 ) -> None:
     pool = await create_pool(RedisSettings.from_dsn(redis_url))
     async with Z4JAgent(engines=["arq"]) as agent:
-        z4j_pool(pool, agent)
+        z4j_pool(z4j_pool(pool, agent), agent)  # as a lifespan that runs again does
         job = cast("Job", await pool.enqueue_job("add", 1, _job_id="one"))
         assert await pool.enqueue_job("add", 1, _job_id="one") is None
-        await until(lambda: len(kinds(brain, job.job_id)) == 2, "it was told of")
+        await until(lambda: len(kinds(brain, job.job_id)) >= 2, "it was told of")
     await pool.aclose()
     assert kinds(brain, "one") == ["sent", "received"]

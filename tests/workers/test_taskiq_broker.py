@@ -78,6 +78,28 @@ async def test_a_first_task_does_not_wait_for_a_brain_that_is_away(brain: DevBra
     await broker.shutdown()
 
 
+async def test_a_middleware_of_two_brokers_serves_the_one_that_works_and_says_so(
+    brain: DevBrain, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = Z4JMiddleware()
+    broker = InMemoryBroker().with_middlewares(shared)
+    broker.is_worker_process = True
+    other = InMemoryBroker().with_middlewares(shared)
+
+    @broker.task(task_name="only here")
+    async def only_here() -> None: ...
+
+    await broker.startup()
+    try:
+        assert broker.state.z4j.status.worker_id == brain.seen.hellos[0].worker_id
+        answer = await brain.command("submit_task", task_name="only here", engine="taskiq")
+        assert answer["status"] == "success"
+    finally:
+        await broker.shutdown()
+    assert "Make one for each broker" in caplog.text
+    assert shared in other.middlewares
+
+
 async def test_a_broker_that_is_started_twice_keeps_its_agent(brain: DevBrain) -> None:
     broker = InMemoryBroker().with_middlewares(Z4JMiddleware())
     await broker.startup()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from arq.jobs import Job
 
 
+# Where a function that tells has the one that it stands around.
+_TOLD = "z4j_enqueue_job"
+
+
 def z4j_pool(pool: ArqRedis, agent: Z4JAgent | None = None) -> ArqRedis:
     """Have `pool` tell `agent` of each job that it enqueues; gives the same pool.
 
@@ -24,7 +28,8 @@ def z4j_pool(pool: ArqRedis, agent: Z4JAgent | None = None) -> ArqRedis:
     Without `agent` it is that of the job that enqueues, whose child the new job is in any case. A job that
     arq does not take, since there is one of that id, is not told of.
     """
-    enqueue = pool.enqueue_job
+    # a lifespan that runs twice, or a worker's on_startup, marks one pool again: its last agent is told, once
+    enqueue = getattr(pool.enqueue_job, _TOLD, pool.enqueue_job)
 
     @functools.wraps(enqueue)
     async def enqueue_and_tell(function: str, *args: Any, **kwargs: Any) -> Job | None:
@@ -43,5 +48,6 @@ def z4j_pool(pool: ArqRedis, agent: Z4JAgent | None = None) -> ArqRedis:
             run.waits(args, given, occurred_at)
         return job
 
+    setattr(enqueue_and_tell, _TOLD, enqueue)
     pool.enqueue_job = enqueue_and_tell  # type: ignore[method-assign]
     return pool

@@ -44,7 +44,7 @@ from z4j_fastapi.workers.taskiq.sending import PARENT_LABEL, REQUEUE_LABEL, RETR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskiq import ScheduleSource, TaskiqMessage, TaskiqResult
+    from taskiq import AsyncBroker, ScheduleSource, TaskiqMessage, TaskiqResult
 
 
 @dataclass(slots=True)
@@ -88,6 +88,7 @@ class Z4JMiddleware(TaskiqMiddleware):
     ) -> None:
         agent_arguments = seal_arguments(agent_arguments)
         super().__init__()
+        self._brokers: list[AsyncBroker] = []
         self._sender = agent
         self._keep_failed = _as_kept(keep_failed)
         self._schedule_sources = schedule_sources
@@ -96,8 +97,18 @@ class Z4JMiddleware(TaskiqMiddleware):
         self._own: Z4JAgent | None = None
         self._starting: asyncio.Task[Z4JAgent] | None = None
 
+    def set_broker(self, broker: AsyncBroker) -> None:
+        """As a broker calls it. It serves one: of several, the one whose worker this process is."""
+        if self.broker is not None and broker is not self.broker:
+            log.error(
+                "one Z4JMiddleware was given to two brokers, and works for one. Make one for each broker."
+            )
+        super().set_broker(broker)
+        self._brokers.append(broker)
+
     async def startup(self) -> None:
         """The broker starts. One that is started twice keeps its agent."""
+        self._serve_worker()
         is_worker = self.broker.is_worker_process or (
             self._sender is None and isinstance(self.broker, InMemoryBroker)
         )
@@ -194,6 +205,9 @@ class Z4JMiddleware(TaskiqMiddleware):
                 await engine.failed.keep(execution, error, datetime.now(UTC))
             run.failed(error)
 
+    def _serve_worker(self) -> None:
+        self.broker = next((one for one in self._brokers if one.is_worker_process), self.broker)
+
     @property
     def _agent(self) -> Z4JAgent | None:
         """What tells of tasks: the agent of this process's own, or the sender's while that is entered."""
@@ -210,6 +224,7 @@ class Z4JMiddleware(TaskiqMiddleware):
     async def _start_late(self) -> None:
         """Start an agent for a task that is about to run, once; tasks that begin meanwhile wait for it."""
         if self._starting is None:
+            self._serve_worker()
             # not a moment to fail or to wait for a brain: the task has been taken from its queue
             agent = self._new_agent(preflight="off")
             self._starting = asyncio.ensure_future(agent.__aenter__())
