@@ -130,21 +130,28 @@ class Loader:
         from z4j_probes.env_file import parse_envfile, read_otherwise  # a doctor's, and no agent's
 
         text = self._read("env_file", "--env-file", path) or ""
+        assigned = parse_envfile(text)
+        if text.strip() and not any(name.startswith("Z4J_") for name in assigned):
+            self.remarks.append(f"{path} sets no Z4J_* variable: only lines of NAME=value are read")
         ours = [name for name in read_otherwise(text) if name.startswith("Z4J_")]
         if ours:
             self.remarks.append(
                 f"systemd (EnvironmentFile={path}) reads {', '.join(ours)} differently: it ignores lines "
                 "with `export`, keeps a # after a value, and has its own rules for quotes and backslashes"
             )
-        for name, value in parse_envfile(text).items():
+        for name, value in assigned.items():
             if name.startswith("Z4J_") or name.upper() in _COMPANIONS:
                 self.environ[name] = value
                 self.env_files[name] = path
 
     def _read(self, attribute: str, variable: str, path: str) -> str | None:
         steps: tuple[Step, ...] = ()
+        content = b""
         try:
-            return read_small_file(path).decode()
+            content = read_small_file(path)
+            if b"\0" not in content:
+                return content.decode()
+            reason, steps = _of_two_bytes(path, content)
         except TimeoutError:
             from z4j_probes.portable import commands  # for hints
 
@@ -165,6 +172,19 @@ class Loader:
             reason = errors.reason(exc) if isinstance(exc, OSError) else str(exc)
         self.unreadable.append(Unreadable(attribute, variable, path, reason, steps))
         return None
+
+
+def _of_two_bytes(path: str, content: bytes) -> tuple[str, tuple[Step, ...]]:
+    """What a text with NULs in it is: mostly UTF-16, as PowerShell writes it, with its mark or without."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    elif content.isascii() and content[1::2].count(0) > len(content) // 4:
+        encoding = "utf-16le"
+    else:
+        return "not a text file (it has NUL bytes)", ()
+    return "UTF-16 text, as PowerShell's > writes it", (
+        Step("Convert it to UTF-8", commands.as_utf8(path, encoding)),
+    )
 
 
 def kept(value: str | Secret, variable: Variable) -> str | Secret:

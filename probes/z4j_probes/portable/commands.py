@@ -361,6 +361,64 @@ def pem_of_certificate(path: str, made: str) -> str:
     return by_system(unix, unix, f"certutil -encode {quote(path)} {quote(made)}")
 
 
+def pem_of_keystore(path: str, made: str) -> str:
+    """Get the certificates out of a PKCS #12 file; it asks for the file's password."""
+    unix = f"openssl pkcs12 -nokeys -in {quote(path)} -out {quote(made)}"
+    return by_system(unix, unix, f"certutil -split -dump {quote(path)}")
+
+
+def decoded_base64(path: str, made: str) -> str:
+    """Decode a file that is base64 as a whole."""
+    return by_system(
+        f"base64 -d {quote(path)} > {quote(made)}",
+        f"base64 -D -i {quote(path)} -o {quote(made)}",
+        f"certutil -decode {quote(path)} {quote(made)}",
+    )
+
+
+def with_pem_lines(path: str, made: str) -> str:
+    """Put the lines of a PEM certificate around its base64."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    unix = f"(echo {begin}; fold -w 64 {quote(path)}; echo; echo {end}) > {quote(made)}"
+    return by_system(
+        unix, unix, f"'{begin}', (Get-Content {quote(path)}), '{end}' | Set-Content {quote(made)}"
+    )
+
+
+def as_utf8(path: str, encoding: str = "utf-16") -> str:
+    """Rewrite a text as UTF-8, in the same file."""
+    unix = f"text=$(iconv -f {encoding} -t utf-8 {quote(path)}) && printf '%s\\n' \"$text\" > {quote(path)}"
+    return by_system(unix, unix, without_mark(quote(path)))
+
+
+def break_at_escapes(path: str) -> str:
+    """Put line breaks where a backslash and an n stand."""
+    perl = rf"perl -pi -e 's/\\n/\n/g' {quote(path)}"
+    windows = (
+        f"(Get-Content -Raw {quote(path)}) -replace '\\\\n', \"`n\" | Set-Content -NoNewline {quote(path)}"
+    )
+    return by_system(rf"sed -i 's/\\n/\n/g' {quote(path)}", perl, windows)
+
+
+def break_at_spaces(path: str) -> str:
+    """Put the line breaks of a PEM file where spaces stand."""
+    perl = rf"perl -pi -e 's/(?<!BEGIN|.END) /\n/g' {quote(path)}"
+    unix = rf"sed -i 's/ /\n/g; s/\(BEGIN\|END\)\nCERT/\1 CERT/g' {quote(path)}"
+    windows = (
+        f"(Get-Content -Raw {quote(path)}) -replace '(?<!BEGIN|END) ', \"`n\" | "
+        f"Set-Content -NoNewline {quote(path)}"
+    )
+    return by_system(unix, perl, windows)
+
+
+def without_indentation(path: str) -> str:
+    """Remove the white space that lines begin with."""
+    windows = f"(Get-Content {quote(path)}).TrimStart() | Set-Content {quote(path)}"
+    return by_system(
+        rf"sed -i 's/^[[:space:]]*//' {quote(path)}", rf"perl -pi -e 's/^\s*//' {quote(path)}", windows
+    )
+
+
 def break_between_certificates(path: str) -> str:
     """Put a line break between two PEM blocks."""
     return by_system(

@@ -158,7 +158,11 @@ def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
     ]
     return (
         *(Step("" if number else text, command) for number, command in enumerate(typed)),
-        Step("Already in a file? Add --env-file FILE"),
+        Step(
+            "Already in a file? Add --env-file FILE"
+            if (given := value_of("--env-file", sys.argv)) is None
+            else f"Or write them into {given}, as lines of NAME=value: it sets none of them"
+        ),
     )
 
 

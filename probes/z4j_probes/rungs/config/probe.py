@@ -13,7 +13,6 @@ Leaves the endpoint, the decoded HMAC secret and the proxy.
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from dataclasses import replace
 from itertools import groupby
@@ -28,6 +27,7 @@ from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
 from z4j_probes.result import ROW_WIDTH, Advice, Cause, ProbeResult, Status, Step, as_steps
 from z4j_probes.rungs.config import windows
+from z4j_probes.rungs.config.pem import fault_of
 from z4j_probes.rungs.config.problems import NOT_SET, Problem, find_problems
 from z4j_probes.rungs.hints import listed, set_missing, set_value, unreadable, variable_of
 from z4j_probes.settings import Settings
@@ -49,13 +49,8 @@ _ORDER = (
 )
 # The ladder goes on with these.
 _WARNINGS = ("config.disabled", "config.unknown_variable")
-# contentType signed-data (RFC 5652 §5.1), which is how Windows and Java export a chain: .p7b.
-_PKCS7_DER = bytes.fromhex("06092a864886f70d010702")
-_PKCS7_PEM = re.compile(rb"-----BEGIN (PKCS7|CMS)-----")
-# A SEQUENCE whose length has two bytes (X.690 §8.1.3.5), as a certificate has: Windows exports them so.
-_DER = b"\x30\x82"
-_START_BYTES = 4096
-_PKCS7_WITHIN = 32
+# Of a file that is no PEM: a chain of certificates, and no more.
+_START_BYTES = 64 * 1024
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -98,8 +93,7 @@ def load_ca_file(settings: Settings) -> list[Problem]:
         glued = windows.glued_line(Path(path).read_bytes())
         if glued is not None:
             return _ca_problem(settings, *_glued(path, glued))
-        reason = f"is not a PEM file of certificates ({exc.reason or 'unreadable to OpenSSL'})"
-        return _ca_problem(settings, reason, _make_pem(settings, path))
+        return _no_pem(settings, path, exc.reason or "unreadable to OpenSSL")
     except (OSError, ValueError) as exc:
         reason = errors.reason(exc) if isinstance(exc, OSError) else str(exc)
         return _ca_problem(settings, f"can't be read: {reason}", unreadable(settings, path, "Z4J_CA_FILE"))
@@ -115,20 +109,17 @@ def _glued(path: str, line: int) -> tuple[str, Step]:
     return reason, windows.separate(path, line)
 
 
-def _make_pem(settings: Settings, path: str) -> tuple[Step, ...]:
-    made, start = f"{path}.pem", Path(path).read_bytes()[:_START_BYTES]
-    is_der, convert = start[:2] == _DER, None
-    if _PKCS7_PEM.search(start) or (is_der and _PKCS7_DER in start[:_PKCS7_WITHIN]):
-        convert = commands.pem_of_bundle(path, made, is_der=is_der)
-    elif is_der:
-        convert = commands.pem_of_certificate(path, made)
-    if convert:
-        return Step("Convert it to PEM", convert), *set_value(settings, "ca_file", made, "Set the result")
-    return (
-        Step(
-            "Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one", commands.identify(path)
-        ),
-    )
+def _no_pem(settings: Settings, path: str, said: str) -> list[Problem]:
+    """What OpenSSL has `said` about it is shown where no more is known."""
+    fault = fault_of(path, Path(path).read_bytes()[:_START_BYTES])
+    if fault is None:
+        text = "Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one"
+        step = Step(text, commands.identify(path))
+        return _ca_problem(settings, f"is not a PEM file of certificates ({said})", step)
+    steps = fault.steps
+    if fault.made is not None:
+        steps += set_value(settings, "ca_file", fault.made, "Set the result")
+    return _ca_problem(settings, f"is not a PEM file of certificates: it {fault.reason}", steps)
 
 
 def _ca_problem(settings: Settings, reason: str, advice: Advice) -> list[Problem]:
