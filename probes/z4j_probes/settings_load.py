@@ -182,6 +182,8 @@ def _of_two_bytes(path: str, content: bytes) -> tuple[str, tuple[Step, ...]]:
         encoding = "utf-16le"
     else:
         return "not a text file (it has NUL bytes)", ()
+    from z4j_probes.portable import commands
+
     return "UTF-16 text, as PowerShell's > writes it", (
         Step("Convert it to UTF-8", commands.as_utf8(path, encoding)),
     )
