@@ -79,6 +79,10 @@ def test_envoy_says_403_where_upgrades_are_not_enabled() -> None:
     ("url", "location", "word"),
     [
         ("https://brain.example", "https://brain.example/ws/agent", "leads to the URL that is set already"),
+        ("https://brain.example", "/ws/agent", "leads to the URL that is set already"),
+        ("https://brain.example/z4j", "agent", "leads to the URL that is set already"),
+        ("https://brain.example", "//other.example/ws/agent", "Set Z4J_BRAIN_URL=https://other.example"),
+        ("https://brain.example", None, "names no target"),
         ("https://brain.example", "https://BRAIN.example:443/ws/agent?a=b", "leads to the URL that is set"),
         ("https://brain.example", "http://brain.example/ws/agent", "from https:// to http://"),
         ("http://10.0.0.7", "http://brain.example/ws/agent", "Use the brain's https:// URL"),
@@ -94,8 +98,9 @@ def test_envoy_says_403_where_upgrades_are_not_enabled() -> None:
         ),
     ],
 )
-def test_a_redirects_hint_is_one_that_works(url: str, location: str, word: str) -> None:
-    moved = Answer("1.1", 301, "Moved Permanently", {"location": location})
+def test_a_redirects_hint_is_one_that_works(url: str, location: str | None, word: str) -> None:
+    headers = {} if location is None else {"location": location}
+    moved = Answer("1.1", 301, "Moved Permanently", headers)
     _, steps = explain("websocket.redirect", moved, parse_endpoint(url), Settings(), "curl")
     assert steps is not None
     assert word in str(steps[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from websockets.exceptions import InvalidHeader, InvalidHeaderValue, InvalidUpgrade, NegotiationError
 
@@ -162,9 +162,10 @@ def _steps(
 
 def _after_redirect(location: str | None, endpoint: Endpoint, settings: Settings) -> tuple[Step, ...] | None:
     if location is None:
-        return None
+        return (Step("Correct the server's redirect of /ws/agent: it names no target"),)
+    here = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.path}"
     try:
-        parts = urlsplit(location)
+        parts = urlsplit(urljoin(here, location))  # most servers name a path only
         port = parts.port
     except ValueError:
         return None
