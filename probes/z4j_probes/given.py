@@ -10,7 +10,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import Any, NamedTuple
@@ -89,12 +89,12 @@ def as_count(attribute: str, value: Any) -> int | Unusable | None:
     return Unusable(attribute, type(value).__name__, "an integer")
 
 
-def as_choice(attribute: str, value: Any, choices: Collection[str]) -> str | Unusable:
-    """One of a few words, also as an enum's."""
+def as_word(attribute: str, value: Any, longest: int) -> str | Unusable:
+    """A text of at most so many characters, and not an empty one."""
     text = as_text(attribute, value)
-    if isinstance(text, str) and text in choices:
+    if isinstance(text, str) and 0 < len(text) <= longest:
         return text
-    return Unusable(attribute, type(value).__name__, f"one of {', '.join(choices)}")
+    return Unusable(attribute, type(value).__name__, f"text of 1 to {longest} characters")
 
 
 def as_names(attribute: str, value: Any, expected: str = "a list of names") -> tuple[str, ...] | Unusable:

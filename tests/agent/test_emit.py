@@ -95,8 +95,9 @@ async def test_a_pattern_that_is_none_switches_the_agent_off_and_shows_no_text(t
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("role", "boss"),
-        ("role", 7),
+        ("role", "x" * 33),
+        ("role", ""),
+        ("role", object()),
         ("framework", object()),
         ("engines", [None]),
         ("engines", 3),

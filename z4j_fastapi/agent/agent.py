@@ -29,12 +29,11 @@ from z4j_fastapi.log import log
 from z4j_probes import Settings
 from z4j_probes.given import (
     Unusable,
-    as_choice,
     as_count,
     as_names,
     as_names_by_name,
     as_seconds,
-    as_text,
+    as_word,
     seal,
 )
 from z4j_probes.result import Step
@@ -49,8 +48,8 @@ Preflight = Literal["warn", "strict", "off"]
 PREFLIGHT_BUDGET_S = 3.0
 # What a stop may cost: one flush to a brain that answers. Orchestrators kill after 10 s or more.
 SHUTDOWN_BUDGET_S = 2.0
-ROLES = ("web", "task", "scheduler", "beat", "other")
-"""What a brain knows a process as."""
+# Of a role and a framework: beyond it a brain refuses the handshake.
+MAX_WORD = 32
 
 
 class Z4JAgent:
@@ -118,8 +117,8 @@ class Z4JAgent:
             read_files=False,
         )
         parts: dict[str, Any] = {
-            "role": as_choice("role", "web" if role is None else role, ROLES),
-            "framework": as_text("framework", framework or "fastapi"),
+            "role": as_word("role", "web" if role is None else role, MAX_WORD),
+            "framework": as_word("framework", "fastapi" if framework is None else framework, MAX_WORD),
             "engines": as_names("engines", engines),
             "schedulers": as_names("schedulers", schedulers),
             "capabilities": as_names_by_name("capabilities", capabilities),
