@@ -328,7 +328,7 @@ def test_wait_ends_with_a_reason_and_not_with_an_attempt_that_had_no_time(tmp_pa
     with closed_port() as port:
         url = f"http://127.0.0.1:{port}"
         env = {"Z4J_BRAIN_URL": url, "Z4J_TOKEN": "t" * 40, "Z4J_HMAC_SECRET": SECRET}
-        done = run("doctor", "--wait", "1", "--json", home=tmp_path, env=env)
+        done = run("doctor", "--wait", "2", "--json", home=tmp_path, env=env)
 
     report = document(done.stdout)
     assert report["first_failure"] == "tcp.refused"

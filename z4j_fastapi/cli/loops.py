@@ -53,23 +53,23 @@ def climb_until_green(
     """Climb until the report is green or the time is up; the last report that was not cut short by that.
 
     The teller hears of the others. What could not heal by itself is tried again too: a container's secrets
-    may be mounted any moment.
-    `lasting` has the code of what can't even change so: behind that one no attempt follows.
+    may be mounted any moment. `lasting` has the code of what can't even change so: behind that one no attempt
+    follows.
     """
     deadline_s = time.monotonic() + wait_s
-    pause_s, last_code, took_s, last = FIRST_PAUSE_S, "", 0.0, None
+    pause_s, last_code, last = FIRST_PAUSE_S, "", None
     while True:
         started_s = time.monotonic()
-        left_s = deadline_s - started_s
-        if last is not None and left_s <= 0:
-            return last
-        report = climb(budget_s=max(left_s, 0))
+        report = climb(budget_s=max(deadline_s - started_s, 0))
         teller.wipe()
-        if last is not None and left_s < took_s and not (report.ok or report.interrupted):
-            return last
-        took_s, left_s = time.monotonic() - started_s, deadline_s - time.monotonic()
-        pause_until_last_s = left_s - min(2 * took_s, LAST_ONE_S)
-        if report.ok or report.interrupted or pause_until_last_s <= 0:
+        ended_s = time.monotonic()
+        left_s = deadline_s - ended_s
+        if report.ok or report.interrupted:
+            return report
+        if left_s <= 0:  # which cut it short, so that it says little else
+            return report if last is None else last
+        pause_until_last_s = left_s - min(2 * (ended_s - started_s), LAST_ONE_S)
+        if pause_until_last_s <= 0:
             return report
         if code := lasting(report):
             teller.say(f"not retrying ({code}): the environment can't change while this runs")
