@@ -15,7 +15,6 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from z4j_fastapi.agent.known_types import fields_of, items_of, text_of
 from z4j_fastapi.agent.redaction import REDACTED, Redaction
 from z4j_probes.protocol import render_text
 
@@ -138,6 +137,8 @@ class _Walk:
             return self._items(value, depth)
         if kind is dict or isinstance(value, Mapping):
             return self.mapping(value, depth)
+        from z4j_fastapi.agent.known_types import fields_of, items_of  # most services have no such value
+
         if (fields := fields_of(value, REDACTED)) is not None:
             return self.mapping(fields, depth)
         if isinstance(value, list | tuple | set | frozenset):
@@ -213,6 +214,8 @@ def _foreign(value: Any) -> Any:
         return f"<{len(value)} bytes>"
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {_str(value)}"
+    from z4j_fastapi.agent.known_types import text_of
+
     if (text := text_of(value)) is not None:
         return text
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
