@@ -65,7 +65,6 @@ class Intake:
         """Whether the housekeeper is to come at once, much to move or the bounds passed, as seen last."""
         self._next_number = 1
         self._arrivals: deque[Entry] = deque()
-        self._counted: Entry | None = None  # of the arrivals, the last one that the tail has
         self._is_draining = False
 
     @property
@@ -241,10 +240,10 @@ class Intake:
         dropped = 0
         while self._arrivals:
             entry = self._arrivals[0]
-            if entry is not self._counted:  # it is, where a signal handler raised right here the last time
+            if entry is not self.tail.newest:  # it is, where a signal handler raised right here the last time
+                is_memory = not entry.segment.is_file
                 dropped += self.tail.add(entry)
-                self._counted = entry
-                self.not_durable += not entry.segment.is_file
+                self.not_durable += is_memory
             self._arrivals.popleft()
         gone: list[Entry] = []
         while self._is_tail_too_much() and (oldest := self.tail.remove_oldest(self.moving_through)):

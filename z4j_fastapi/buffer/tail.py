@@ -2,12 +2,15 @@
 
 Knows of each event its JSON and in which segment it is, hands out ids that rise in the order of arrival, and
 drops the oldest of those that are in memory only where they would need too much of it. Not thread-safe.
+
+A signal handler that raises leaves no event half added or half removed: CPython gives handlers the turn where
+something is called and where a loop begins anew, and neither is done between the first change and the last.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -33,11 +36,13 @@ class Tail:
         self._memory_bytes = memory_bytes
         # Not a dict: taking the first of a dict again and again walks over all that were taken before.
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._by_segment = Counter[Segment]()
+        self._by_segment: dict[Segment, int] = {}
         self._in_memory: OrderedDict[int, None] = OrderedDict()
         self._in_memory_bytes = 0
         self.bytes = 0
         self.next_id = 1
+        self.newest: Entry | None = None
+        """What was added last, whether it is still there or not."""
 
     @property
     def depth(self) -> int:
@@ -51,15 +56,21 @@ class Tail:
 
     def add(self, entry: Entry) -> int:
         """Add the newest event; how many older ones had to go that were in memory only."""
+        segment, size = entry.segment, entry.size
+        is_file, count = segment.is_file, self._by_segment.get(segment, 0)
         id_ = self.next_id
-        self.next_id = id_ + 1  # first: a signal handler that raises comes between the two
+        # all or nothing, from here …
+        self.next_id = id_ + 1
         self._entries[id_] = entry
-        self._by_segment[entry.segment] += 1
-        self.bytes += entry.size
-        if entry.segment.is_file:
+        self._by_segment[segment] = count + 1
+        self.bytes += size
+        if not is_file:
+            self._in_memory[id_] = None
+            self._in_memory_bytes += size
+        self.newest = entry
+        # … to here
+        if is_file:
             return 0
-        self._in_memory[id_] = None
-        self._in_memory_bytes += entry.size
         dropped = 0
         while len(self._in_memory) > self._memory_events or self._in_memory_bytes > self._memory_bytes:
             dropped += self.remove(next(iter(self._in_memory))) is not None
@@ -74,7 +85,7 @@ class Tail:
     def add_again(self, id_: int, entry: Entry) -> None:
         """Add an event under the id that it has had before, to memory; call `sort` after the last one."""
         self._entries[id_] = entry
-        self._by_segment[entry.segment] += 1
+        self._by_segment[entry.segment] = self.events_in(entry.segment) + 1
         self.bytes += entry.size
         self._in_memory[id_] = None
         self._in_memory_bytes += entry.size
@@ -86,22 +97,26 @@ class Tail:
 
     def remove(self, id_: int) -> Entry | None:
         """Take one event out, if it is there."""
-        entry = self._entries.pop(id_, None)
+        entry = self._entries.get(id_)
         if entry is None:
             return None
-        self.bytes = self.bytes - entry.size if self._entries else 0
-        if self._by_segment[entry.segment] > 1:
-            self._by_segment[entry.segment] -= 1
+        segment, size = entry.segment, entry.size
+        # all or nothing, from here …
+        del self._entries[id_]
+        self.bytes = self.bytes - size if self._entries else 0
+        if self._by_segment[segment] > 1:
+            self._by_segment[segment] -= 1
         else:
-            del self._by_segment[entry.segment]
+            del self._by_segment[segment]
         if id_ in self._in_memory:
             del self._in_memory[id_]
-            self._in_memory_bytes = self._in_memory_bytes - entry.size if self._in_memory else 0
+            self._in_memory_bytes = self._in_memory_bytes - size if self._in_memory else 0
+        # … to here
         return entry
 
     def events_in(self, segment: Segment) -> int:
         """How many of the events were written to that segment."""
-        return self._by_segment[segment]
+        return self._by_segment.get(segment, 0)
 
     def remove_memory(self) -> int:
         """Take out the events that are in memory only; how many they were."""
