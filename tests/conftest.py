@@ -88,6 +88,14 @@ def _quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff.__init__, "__defaults__", (lambda low, high: random.uniform(low, high) / 20,))
 
 
+@pytest.fixture(autouse=True)
+def _no_signal_is_held_back() -> Iterator[None]:
+    """What a later test starts would inherit that, and could not be terminated."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    assert signal.pthread_sigmask(signal.SIG_SETMASK, before) == before
+
+
 @pytest.fixture(scope="session")
 def real_brain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrainApi]:
     """The real brain that all tests of a session share: mint your own agents, and leave it running."""

@@ -2,13 +2,14 @@
 
 import gc
 import signal
+import sys
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Run the command line, without a collector that looks through all that is imported."""
     gc.disable()  # until the command turns out to be one that goes on
-    if hasattr(signal, "pthread_sigmask"):  # until what answers these is imported, which takes a moment
+    if sys.platform != "win32":  # until what answers these is imported, which takes a moment
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     from z4j_fastapi.cli.main import main as run
 

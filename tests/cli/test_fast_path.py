@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import subprocess
 import sys
 from itertools import combinations
@@ -138,9 +139,11 @@ def test_garbage_is_collected_where_a_run_goes_on(
     monkeypatch.setattr("sys.argv", ["z4j-fastapi", *line.split()])
     monkeypatch.setattr("z4j_fastapi.cli.main.block_signals", lambda: None)
     monkeypatch.setattr("z4j_fastapi.cli.main.streams.prepare", lambda: None)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         with pytest.raises(SystemExit):
             program.main()
     finally:
         gc.enable()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     assert seen == [collects]
