@@ -76,8 +76,8 @@ quick: setup ## Style, types, and the tests that need no other program, in under
 	@$(MAKE) --no-print-directory --jobs=3 lint types-here quick-tests
 
 # Bytecode is kept, whatever the environment says: without it each worker rewrites the assertions of all tests each
-# time. Of its time little is waiting, and each further worker collects all tests again: one more than there are cores.
-quick-tests: PYTEST_ARGS = -n $(shell expr 1 + "$$(nproc 2> /dev/null || echo 2)")
+# time. Half of the time is waiting, so there are more workers than cores, and each is given its tests one by one.
+quick-tests: PYTEST_ARGS = -n $(shell expr 1 + 2 '*' "$$(nproc 2> /dev/null || echo 2)") --maxschedchunk 1
 quick-tests: setup
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q $(PYTEST_ARGS) --quick
 
