@@ -340,7 +340,7 @@ def test_wait_says_a_reason_once(tmp_path: Path) -> None:
         "doctor", "--only", "config", "--wait", "1.5", "--json", home=tmp_path, env=unmounted(tmp_path)
     )
 
-    assert done.stderr.count("not ready (config.secret_unreadable)") >= 2  # as many as a machine's pace allows
+    assert done.stderr.count("not ready (config.secret_unreadable)") >= 2  # or more, if it is quick
     assert done.stderr.count("No such file") == 1
 
 
