@@ -42,7 +42,7 @@ What the rows mean:
 - **threads**: the same number of events, from eight threads and from one.
 - **CPU of an event**: the agent's whole process, all threads, from `emit` until the dev brain's
   acknowledgment was taken, in a burst and at a steady pace. Against a loop that makes the same event, keeps
-  it (an insert that is committed, as an event has to be before `emit` returns), signs it and deletes it.
+  it (an insert that is committed, as an event must be before `emit` returns), signs it and deletes it.
 - **idle**: both sides at the same time, online and without events. CPU is measured for some minutes and
   multiplied to an hour.
 - **command to result**: as the brain that asked sees it, one at a time. The bare client verifies the command

@@ -32,8 +32,8 @@ def measure(stage: Stage) -> list[Measure]:
         all_s.append(together[0])
     what = f"{WORKERS} workers started at once"
     return [
-        Measure(f"{what}, CPU of each until online", "s", tuple(each), tuple(alone), "one alone", Bar(1.2)),
-        Measure(f"{what}, until all are online", "s", tuple(all_s), tuple(one_s), "one alone", Bar(40)),
+        Measure(f"{what}, CPU of each until online", "s", tuple(each), tuple(alone), "one worker", Bar(1.2)),
+        Measure(f"{what}, until all are online", "s", tuple(all_s), tuple(one_s), "one worker", Bar(40)),
     ]
 
 
