@@ -32,6 +32,8 @@ MAX_BYTES = 1024 * 1024 * 1024
 
 # Adopting takes a fifth of the time: no one waits for it, and threads that emit want the processor, too.
 ADOPT_PAUSES = 4
+# A disk that is slow for a moment: the slot of an exited process is not to be held long after this is closed.
+LONGEST_ADOPT_PAUSE_S = 1.0
 ADOPT_PAUSE_S = 0.002
 
 # How long the end of a process may wait for the disk. What is in the journal is there at the next start.
@@ -356,9 +358,11 @@ class EventBuffer:
                 began_s = time.monotonic()
                 while is_settled and not self.closed and (count := self._adopt_pack(orphan)):
                     moved += count
-                    if self._housekeeper:
-                        (self._housekeeper.hurry if self._store.is_crowded else self._housekeeper.wake)()
-                    time.sleep(ADOPT_PAUSES * (time.monotonic() - began_s))
+                    if self._housekeeper and self._store.is_crowded:
+                        self._housekeeper.hurry()
+                    elif self._housekeeper:
+                        self._housekeeper.wake()
+                    time.sleep(min(ADOPT_PAUSES * (time.monotonic() - began_s), LONGEST_ADOPT_PAUSE_S))
                     while self._store.is_crowded and not self.closed and not self._store.fault.code:
                         time.sleep(ADOPT_PAUSE_S)
                     began_s = time.monotonic()

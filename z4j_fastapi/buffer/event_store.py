@@ -48,7 +48,7 @@ class EventStore:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self.is_closing = False
-        """Set where `close` is about to come, and nothing may dawdle."""
+        """Set where `close` is about to come: nothing pauses for other threads any more."""
         self.locks = locks = StoreLocks()
         self.fault = fault = DiskFault(lambda: self.intake.is_on_disk)
         self.database = database = Database(locks, fault, slot)

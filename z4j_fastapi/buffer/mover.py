@@ -16,7 +16,7 @@ from z4j_fastapi.buffer.tail import Entry
 
 
 class Mover:
-    """Moves in one thread; `is_urgent` says whether it may not dawdle for the sake of others."""
+    """Moves in one thread; `is_urgent` says whether it has no time to pause for other threads."""
 
     def __init__(
         self,

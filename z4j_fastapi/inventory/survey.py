@@ -79,7 +79,7 @@ def survey(settings: Settings) -> Survey:
                 if owner_of(row.pid) in (
                     None,
                     place.uid,
-                ):  # a file of one user is no word on another's process
+                ):  # what one user writes says nothing of another's process
                     wired.add(row.pid)
     rows = sorted(
         by_file.values(),

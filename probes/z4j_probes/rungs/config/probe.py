@@ -49,7 +49,7 @@ _ORDER = (
 )
 # The ladder goes on with these.
 _WARNINGS = ("config.disabled", "config.unknown_variable")
-# Of a file that is no PEM: a chain of certificates, and no more.
+# Of a file that is not PEM: what a chain of certificates has at most.
 _START_BYTES = 64 * 1024
 
 
