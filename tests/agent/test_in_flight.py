@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from z4j_fastapi.agent.in_flight import (
     ACK_TIMEOUT_S,
+    LEAST_EVENTS,
     MAX_BATCHES,
     MAX_EVENTS,
     START_EVENTS,
@@ -37,8 +38,20 @@ def test_a_slow_brain_is_never_busy_for_longer_than_the_target_for_long() -> Non
     assert all(size * 0.02 <= TARGET_S for size in sizes[1:])
 
 
-def test_a_batch_that_takes_ages_still_leaves_one_event_a_batch() -> None:
-    assert served(Pace(), 10.0, 3)[-1] == 1
+def test_a_batch_has_as_many_events_as_fit_into_the_target() -> None:
+    assert served(Pace(), 0.008, 6)[1:] == [62] * 5
+
+
+def test_batches_get_no_smaller_than_saves_a_brain_anything() -> None:
+    assert served(Pace(), 10.0, 4) == [50, 25, LEAST_EVENTS, LEAST_EVENTS]
+
+
+@pytest.mark.parametrize("events", [1, 20, START_EVENTS])
+def test_one_moment_in_which_a_machine_stood_still_is_not_taken_for_the_brains_pace(events: int) -> None:
+    pace = Pace()
+    pace.acknowledged(events, 30.0)
+    assert pace.events == START_EVENTS // 2
+    assert served(pace, 0.008, 3)[1:] == [50, 62]
 
 
 def test_small_batches_say_nothing_about_what_a_brain_can_bear() -> None:
@@ -112,8 +125,8 @@ def test_a_batch_is_timed_from_the_moment_of_its_turn() -> None:
     flight = InFlight[range]()
     flight.sent("a", range(START_EVENTS), 0.0)
     flight.sent("b", range(START_EVENTS), 0.0)
-    flight.acknowledged("a", 0.4)
-    flight.acknowledged("b", 0.6)  # 0.2 s of its own: quick
+    flight.acknowledged("a", TARGET_S)
+    flight.acknowledged("b", 1.5 * TARGET_S)  # half of that is its own: quick
     assert flight.wanted_events == 2 * START_EVENTS
 
 
@@ -142,7 +155,7 @@ def test_nothing_is_lost_doubled_or_above_the_bounds(operations: list[tuple[str,
             now_s += argument * 7.0
         assert len(flight) == len(on_their_way) <= MAX_BATCHES
         assert flight.has_room == (len(on_their_way) < MAX_BATCHES)
-        assert 1 <= flight.wanted_events <= MAX_EVENTS
+        assert LEAST_EVENTS <= flight.wanted_events <= MAX_EVENTS
         assert 0.0 <= flight.waited_s(now_s) <= now_s
         assert (flight.waited_s(now_s) > 0) <= bool(on_their_way)
     assert flight.release() == list(on_their_way.values())

@@ -21,6 +21,8 @@ ACK_TIMEOUT_S = 60.0
 # What one batch may cost a brain before others notice.
 TARGET_S = 0.5
 START_EVENTS = 50
+# A batch costs a brain (1.13.0) as much as three events more: smaller ones than this keep it busy for longer.
+LEAST_EVENTS = 20
 # One that is signed within a millisecond of our thread's time; a tenth of what the protocol allows.
 MAX_EVENTS = 500
 
@@ -94,14 +96,18 @@ class InFlight(Generic[B]):
 
 
 class Pace:
-    """How many events a batch has: as many as the brain acknowledges within TARGET_S."""
+    """How many events a batch has: as many as the brain acknowledges within TARGET_S, within bounds.
+
+    One batch changes it by a factor of two at most: a machine that stood still says nothing of a brain.
+    """
 
     def __init__(self) -> None:
         self.events = START_EVENTS
 
     def acknowledged(self, events: int, took_s: float) -> None:
         """A batch of that many events took the brain that long."""
-        if took_s > TARGET_S:
-            self.events = max(1, min(self.events, int(events * TARGET_S / took_s)))
-        elif took_s < TARGET_S / 2 and events >= self.events:
-            self.events = min(MAX_EVENTS, self.events * 2)
+        if took_s <= TARGET_S and events < self.events:
+            return  # a small one that was quick says nothing
+        affordable = int(events * TARGET_S / took_s) if took_s else MAX_EVENTS
+        bounded = max(self.events // 2, LEAST_EVENTS, min(self.events * 2, affordable))
+        self.events = min(MAX_EVENTS, bounded)
