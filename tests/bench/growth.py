@@ -43,7 +43,7 @@ def draw(plots: list[Plot], directory: Path) -> None:
         axes = figure.subplots()
         axes.plot(*zip(*plot.points, strict=True), marker="o")
         axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y, xscale="log")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(y for _, y in plot.points))
         axes.grid(visible=True, alpha=0.3)
         figure.savefig(directory / f"{plot.name}.svg", metadata={"Date": None})
         figure.savefig(directory / f"{plot.name}.png", dpi=120, metadata={"Software": None})
