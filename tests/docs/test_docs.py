@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import NoReturn
 
+import httpx
 import pytest
 
 from tests.support import cli
 from tests.support.pages import DOCS, PAGES, ROOT, blocks, load, rows
-from z4j_fastapi.agent import agent, reconnect
+from z4j_fastapi import health
+from z4j_fastapi.agent import agent, frame_size, reconnect
 from z4j_fastapi.buffer import event_buffer
+from z4j_fastapi.commands import memory as commands
 from z4j_fastapi.health import DOCTOR_EVERY_S
 from z4j_fastapi.reports import FORMATS, openmetrics
+from z4j_fastapi.schedules import memory as schedules
+from z4j_fastapi.workers.taskiq import dead_letters
 from z4j_probes import Code, Report, Step, default_registry
 from z4j_probes.codes import CATALOGUE
+from z4j_probes.storage import aside, hello
 from z4j_probes.variables import VARIABLES
 
 PROBES = {row.probe for row in CATALOGUE.values()}
@@ -53,6 +60,36 @@ def test_the_architecture_has_each_directory_of_code() -> None:
     named = {Path(name).name for cell in first for name in re.findall(r"`([^`]+)`", cell)}
     rooms = {init.parent.name for init in (ROOT / "z4j_fastapi").glob("*/__init__.py")}
     assert rooms - named == set()
+
+
+def test_the_files_of_the_state_directory_are_named_where_one_looks_for_them() -> None:
+    named = [file.FILE_NAME for file in (schedules, commands, dead_letters, aside, hello, frame_size)]
+    tree = (DOCS / "agent.md").read_text().partition("$Z4J_HOME/  ")[2].partition("```")[0]
+    for text in (tree, (DOCS / "security.md").read_text()):
+        assert [name for name in (*named, "buffer-", "journal-", "status-") if name not in text] == []
+
+
+async def test_every_route_is_named_and_those_that_are_open_to_everyone() -> None:
+    def absent() -> NoReturn:
+        raise LookupError
+
+    told, operations = health.__doc__ or "", (DOCS / "operations.md").read_text()
+    opened = []
+    transport = httpx.ASGITransport(health.health_app(absent))
+    async with httpx.AsyncClient(transport=transport, base_url="http://z4j") as client:
+        listed = (await client.get("/none")).json()["error"].partition("valid routes: ")[2]
+        for path in listed.split(", "):
+            method = (await client.delete(path)).headers["allow"].split(", ")[0]
+            assert f"| `{method} {path}` |" in told
+            assert f"| `{method} /z4j{path}` |" in operations
+            if (await client.request(method, path)).status_code != 403:
+                opened.append(path)
+    assert opened == [
+        row[0].split("/z4j")[1].rstrip("`") for row in rows(DOCS / "operations.md") if row[-1] == "everyone"
+    ]
+    named = "only " + " and ".join(f"`{path}`" for path in opened)
+    assert named in told
+    assert named in " ".join((DOCS / "security.md").read_text().split())
 
 
 def test_every_python_block_is_python() -> None:
