@@ -36,9 +36,22 @@ class Endpoint(NamedTuple):
     @property
     def authority(self) -> str:
         """Host and port as a Host header has them: the port only where it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.secure else 80
-        return host if self.port == default else f"{host}:{self.port}"
+        return self._bracketed if self.port == (443 if self.secure else 80) else self.host_and_port
+
+    @property
+    def host_and_port(self) -> str:
+        """Host and port, for people and for programs that connect: the port always."""
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The brain's URL, as it opens in a browser."""
+        return f"{'https' if self.secure else 'http'}://{self.authority}{self.prefix}"
+
+    @property
+    def https_url(self) -> str:
+        """The URL to set instead of a plain one: https, at the same port, or at 443 where that was 80."""
+        return f"https://{self.authority}{self.prefix}"
 
     @property
     def websocket_url(self) -> str:
@@ -48,7 +61,7 @@ class Endpoint(NamedTuple):
     @property
     def health_url(self) -> str:
         """The page with which a brain says that it is healthy, to anyone."""
-        return f"{'https' if self.secure else 'http'}://{self.authority}{self.prefix}/api/v1/health"
+        return f"{self.url}/api/v1/health"
 
     @property
     def is_loopback(self) -> bool:
@@ -67,6 +80,10 @@ class Endpoint(NamedTuple):
         except ValueError:
             return None
 
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 def parse_endpoint(url: str) -> Endpoint:
     """Take a brain URL apart. InvalidURL where it is none, UnsupportedScheme for another protocol's."""
@@ -83,9 +100,8 @@ def parse_endpoint(url: str) -> Endpoint:
     except ValueError:
         # urllib's text quotes what stands there, which may be a part of a password
         raise InvalidURL("its host or port is not valid") from None
-    if (
-        displaced
-    ):  # a password with one of / ? # in it ends the host early, and half of it would pass for a path
+    # a password with one of / ? # in it ends the host early, and half of it would pass for a path
+    if displaced:
         raise InvalidURL("it contains an @ after its host: set the token in Z4J_TOKEN, not in the URL")
     scheme = parts.scheme.lower()
     if "://" not in url and scheme in _SECURE:

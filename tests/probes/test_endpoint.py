@@ -107,3 +107,18 @@ def test_a_host_header_has_brackets_and_the_port_only_where_it_is_not_the_scheme
     assert Endpoint(True, "::1", 443).authority == "[::1]"
     assert Endpoint(True, "::1", 80).authority == "[::1]:80"
     assert Endpoint(False, "brain.example", 80).authority == "brain.example"
+
+
+def test_a_message_has_brackets_and_always_the_port() -> None:
+    assert Endpoint(True, "::1", 443).host_and_port == "[::1]:443"
+    assert Endpoint(False, "brain.example", 80).host_and_port == "brain.example:80"
+
+
+def test_the_url_that_is_shown_is_one_that_opens_in_a_browser() -> None:
+    assert parse_endpoint("wss://brain.example:443/z4j/ws/agent").url == "https://brain.example/z4j"
+    assert parse_endpoint("ws://[::1]:8700").url == "http://[::1]:8700"
+
+
+def test_a_plain_url_is_corrected_to_the_same_port_or_to_that_of_https() -> None:
+    assert parse_endpoint("http://brain.example:8700/z4j").https_url == "https://brain.example:8700/z4j"
+    assert parse_endpoint("http://brain.example").https_url == "https://brain.example"

@@ -24,20 +24,23 @@ class Peer:
     port: int
     connections: int = 0
     requests: list[bytes] = field(default_factory=list)
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Peer], Awaitable[None]]
 
 
 @asynccontextmanager
-async def peer(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+async def peer(
+    behaviour: Behaviour, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Peer]:
     """Listen on a port of the system's choice; every connection that is still open ends with the block."""
     tasks: set[asyncio.Task[None]] = set()
-    seen = Peer(0)
+    seen = Peer(0, host=f"[{host}]" if ":" in host else host)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -52,7 +55,7 @@ async def peer(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> As
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(handle, host, 0, ssl=tls)
     seen.port = server.sockets[0].getsockname()[1]
     try:
         yield seen

@@ -52,7 +52,6 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
 
     None where no program of the system does it (Windows), and through a proxy whose own connection is TLS.
     """
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     if proxy is not None and proxy.secure:  # s_client has no option for that
         return None
     options = "" if endpoint.address else f" -servername {endpoint.host}"
@@ -60,7 +59,7 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
         options += f" -proxy {commands.quote(proxy.authority)}"
         if proxy.authorization is not None:
             options += " -proxy_user USER -proxy_pass env:PROXY_PASSWORD"
-    return commands.open_tls(f"{host}:{endpoint.port}", options + more) or None
+    return commands.open_tls(endpoint.host_and_port, options + more) or None
 
 
 def set_url(settings: Settings, url: str, text: str = "Set the brain's URL") -> tuple[Step, ...]:

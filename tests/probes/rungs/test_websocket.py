@@ -240,6 +240,26 @@ async def test_the_command_that_asks_the_brain_trusts_what_the_agent_trusts(tmp_
     assert f"--cacert {ca_file}`" in result.hint
 
 
+async def test_an_ipv6_address_stands_in_brackets_before_its_port() -> None:
+    async with peer(hanging_up(), host="::1") as server:
+        result = await probe("websocket", settings_for(server.url))
+    assert result.code == "websocket.closed"
+    assert result.message.startswith(f"[::1]:{server.port} closed the connection")
+
+
+@pytest.mark.parametrize(
+    ("brain_url", "correct"),
+    [("http://brain.example", "https://brain.example:80"), ("http://[::1]:8700/z4j", "https://[::1]:8700/z4j")],
+)
+def test_a_port_that_speaks_tls_keeps_its_number_in_the_url_that_is_advised(
+    brain_url: str, correct: str
+) -> None:
+    seen, endpoint = answer(400, "Client sent an HTTP request to an HTTPS server."), parse_endpoint(brain_url)
+    _, steps = explain("websocket.tls_expected", seen, endpoint, Settings(), "curl")
+    assert steps is not None
+    assert f"Z4J_BRAIN_URL={correct} " in steps[0].text
+
+
 async def test_a_proxy_that_drops_upgrade_is_named() -> None:
     result = await verdict(http("426 Upgrade Required", Server="nginx/1.27", Via="1.1 edge"))
     assert result.code == "websocket.upgrade_stripped"

@@ -176,8 +176,7 @@ def _all_missing(settings: Settings, problems: list[Problem]) -> Cause:
 
 
 def _in_order(settings: Settings, endpoint: Endpoint, proxy: Proxy | None) -> ProbeResult:
-    url = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
-    message = f"{url}, project {settings.project_id}, agent {settings.filled_agent_name}"
+    message = f"{endpoint.url}, project {settings.project_id}, agent {settings.filled_agent_name}"
     details = {
         "endpoint": endpoint.websocket_url,
         "proxy": proxy.authority if proxy else None,

@@ -157,14 +157,13 @@ def _about_url(settings: Settings) -> Iterator[Problem]:
         return
     if not (endpoint.secure or endpoint.is_loopback or settings.allow_plaintext):
         message = f"{name} is plain http to {endpoint.host}: the token would be sent unencrypted"
-        url = f"https://{endpoint.authority}{endpoint.prefix}"
-        step = Step(f"Set {name} to {url}, or to the port with TLS")
+        step = Step(f"Set {name} to {endpoint.https_url}, or to the port with TLS")
         yield _problem(settings, "config.insecure_url", "brain_url", message, step)
     try:
         proxy = find_proxy(endpoint, settings.environ)
         if proxy is not None and not endpoint.secure and settings.allow_plaintext:
             message = f"{name} is plain http through the proxy {proxy.authority}, which would read the token"
-            step = Step(f"Set {name} to https://{endpoint.authority}{endpoint.prefix}")
+            step = Step(f"Set {name} to {endpoint.https_url}")
             around = Step(f"If no proxy is needed, add {endpoint.host} to NO_PROXY")
             yield _problem(settings, "config.insecure_url", "brain_url", message, (step, around))
     except InvalidProxy as exc:

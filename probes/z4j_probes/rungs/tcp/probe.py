@@ -87,7 +87,7 @@ def _insecure(climb: Climb) -> ProbeResult:
                 "Correct the address, if the brain runs on this machine",
                 commands.look_up(endpoint.host),
             ),
-            *set_url(climb.settings, f"https://{endpoint.authority}{endpoint.prefix}"),
+            *set_url(climb.settings, endpoint.https_url),
         ),
         details={"addresses": [address.ip for address in climb.addresses]},
         headline=f"plain http to another machine: {climb.addresses[0].ip}",

@@ -112,8 +112,7 @@ class Evidence:
     @property
     def where(self) -> str:
         """Host and port, for a message."""
-        host = f"[{self.endpoint.host}]" if ":" in self.endpoint.host else self.endpoint.host
-        return f"{host}:{self.endpoint.port}"
+        return self.endpoint.host_and_port
 
     @property
     def verify_code(self) -> int | None:

@@ -24,9 +24,9 @@ def refused(climb: Climb, answer: Answer, evidence: dict[str, Any]) -> ProbeResu
 
 def no_http(climb: Climb, waited: str) -> ProbeResult:
     """The verdict where no HTTP answer came: something else, an end, or nothing (`waited` says how long)."""
-    holding, where = climb.protocol, f"{climb.endpoint.host}:{climb.endpoint.port}"
+    holding, where = climb.protocol, climb.endpoint.host_and_port
     received = bytes(holding.received)
-    encrypted = f"https://{climb.endpoint.authority}{climb.endpoint.prefix}"
+    encrypted = climb.endpoint._replace(secure=True).url  # at this port, http's own too
     details: dict[str, Any] = {"url": climb.endpoint.websocket_url, "received_bytes": len(received)}
     if received:
         text = received.decode("utf-8", "replace")

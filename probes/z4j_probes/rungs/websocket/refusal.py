@@ -141,7 +141,7 @@ def _steps(
         case "websocket.redirect":
             return _after_redirect(answer.location, endpoint, settings)
         case "websocket.tls_expected":
-            return set_url(settings, f"https://{endpoint.authority}{endpoint.prefix}")
+            return set_url(settings, endpoint._replace(secure=True).url)  # this port speaks TLS
         case "websocket.bad_gateway":
             return (ask,)
         case "websocket.not_found":
@@ -149,11 +149,8 @@ def _steps(
             return ask, Step(f"{address}, and route /ws/agent below it")
         case "websocket.forbidden" if not {"server", "via"} & answer.headers.keys():
             # Proxies name themselves, as a rule; a brain does not, and says 403 at WebSocket paths it lacks.
-            base = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.prefix}"
-            text = (
-                f"Check {base} in Z4J_BRAIN_URL, then firewalls: a brain answers 403 for a path that it lacks"
-            )
-            return (Step(text),)
+            first = f"Check {endpoint.url} in Z4J_BRAIN_URL, then firewalls"
+            return (Step(f"{first}: a brain answers 403 for a path that it lacks"),)
         case "websocket.rate_limited" if "retry-after" in answer.headers:
             wait_s = answer.headers["retry-after"]
             return (Step(f"Wait (Retry-After: {wait_s}), and find what connects so often"),)
@@ -163,9 +160,8 @@ def _steps(
 def _after_redirect(location: str | None, endpoint: Endpoint, settings: Settings) -> tuple[Step, ...] | None:
     if location is None:
         return (Step("Correct the server's redirect of /ws/agent: it names no target"),)
-    here = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.path}"
     try:
-        parts = urlsplit(urljoin(here, location))  # most servers name a path only
+        parts = urlsplit(urljoin(f"{endpoint.url}{AGENT_PATH}", location))  # most servers name a path only
         port = parts.port
     except ValueError:
         return None
@@ -194,8 +190,7 @@ def _after_redirect(location: str | None, endpoint: Endpoint, settings: Settings
         )
     if not (target.secure or target.is_loopback):
         return (Step("Use the brain's https:// URL: the redirect leads to one that is unencrypted as well"),)
-    url = f"{'https' if target.secure else 'http'}://{target.authority}{target.prefix}"
-    return set_url(settings, url)
+    return set_url(settings, target.url)
 
 
 def explain_bad_upgrade(wrong: Exception, answer: Answer) -> tuple[str, str]:
