@@ -66,7 +66,8 @@ def test_none_is_said_to_be_none(tmp_path: Path) -> None:
 def test_those_that_are_named_are_deleted(tmp_path: Path) -> None:
     found = set_aside_in(tmp_path)
     asked("delete", home=tmp_path, code=2)
-    assert "id 9" in asked("delete", "9", home=tmp_path, code=2)[1]
+    assert "with the id 9\n" in asked("delete", "9", home=tmp_path, code=2)[1]
+    assert "with the ids 8, 9\n" in asked("delete", "9", "1", "8", home=tmp_path, code=2)[1]
     asked("delete", "1", "3", home=tmp_path)
     assert [event.id for event in found.list()] == [2]
     asked("delete", "--all", home=tmp_path)

@@ -1,4 +1,7 @@
-"""The typer app: the commands and their options. What they do is imported when they run."""
+"""The typer app: the commands and their options. What they do is imported when they run.
+
+Arguments are hidden, and a command's text tells of them: typer's list would show their Python types.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,17 @@ ToFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write it to a file instead of stdout."),
 ]
+
+
+def _asked(format_: str, as_json: bool) -> str:
+    """The format of a command that takes --json too; a usage error where --format names another."""
+    if not as_json:
+        return format_
+    if format_ not in ("table", "json"):
+        from z4j_fastapi.cli.output import usage_error
+
+        usage_error(f"--json and --format {format_} can't be used together")
+    return "json"
 
 
 def _version(wanted: bool) -> None:
@@ -204,10 +218,8 @@ def doctor(
 
     if context.args:
         usage_error("doctor takes no arguments, only options (see doctor --help)")
-    if as_json and format_ not in ("table", "json"):
-        usage_error(f"--json and --format {format_} can't be used together")
     options = Options(
-        format="json" if as_json else format_,
+        format=_asked(format_, as_json),
         output=output,
         append=append,
         bundle=bundle,
@@ -244,9 +256,7 @@ def doctor(
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(
-            metavar="CODE", help="A code, or the name of a check.", autocompletion=completion.codes
-        ),
+        typer.Argument(metavar="CODE", hidden=True, autocompletion=completion.codes),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -323,12 +333,9 @@ def status(
     env_file: EnvFile = None,
 ) -> None:
     """Show the agents of this machine."""
-    from z4j_fastapi.cli.output import usage_error
     from z4j_fastapi.cli.status import StatusOptions, run
 
-    if as_json and format_ not in ("table", "json"):
-        usage_error(f"--json and --format {format_} can't be used together")
-    raise typer.Exit(run(StatusOptions("json" if as_json else format_, output, watch, env_file)))
+    raise typer.Exit(run(StatusOptions(_asked(format_, as_json), output, watch, env_file)))
 
 
 @app.command(
@@ -377,9 +384,7 @@ app.add_typer(report, name="report")
     epilog=manual.LINKS,
 )
 def report_merge(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="JSON reports, or JSON Lines; - for stdin.")
-    ],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", hidden=True)],
     as_json: AsJson = False,
     format_: Annotated[
         str,
@@ -389,11 +394,8 @@ def report_merge(
 ) -> None:
     """Merge reports."""
     from z4j_fastapi.cli.merge import run
-    from z4j_fastapi.cli.output import usage_error
 
-    if as_json and format_ not in ("table", "json"):
-        usage_error(f"--json and --format {format_} can't be used together")
-    raise typer.Exit(run(files, format_="json" if as_json else format_, output=output))
+    raise typer.Exit(run(files, format_=_asked(format_, as_json), output=output))
 
 
 aside = typer.Typer(
@@ -405,9 +407,7 @@ aside = typer.Typer(
 )
 app.add_typer(aside, name="aside")
 
-Ids = Annotated[
-    list[int] | None, typer.Argument(metavar="ID", help="The ids of events, as `aside list` shows them.")
-]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", hidden=True)]
 
 
 @aside.command(

@@ -79,7 +79,8 @@ def _chosen(found: SetAside, ids: Iterable[int]) -> list[AsideEvent]:
     events, wanted = _or_fail(found.list), set(ids)
     unknown = wanted - {event.id for event in events}
     if unknown:
-        usage_error(f"no event is set aside with the id {', '.join(map(str, sorted(unknown)))}")
+        named = f"id{'s' if len(unknown) > 1 else ''} {', '.join(map(str, sorted(unknown)))}"
+        usage_error(f"no event is set aside with the {named}")
     return [event for event in events if not wanted or event.id in wanted]
 
 

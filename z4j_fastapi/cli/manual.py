@@ -182,8 +182,8 @@ Examples:
 REPORT_MERGE = f"""\
 Make one table, or one document, of many reports: by code, failures first, then by host.
 
-The files are what `doctor --json` writes, also of older versions: a report each, or JSON Lines. The output of
-this command with --json can be merged again.
+The files are what `doctor --json` writes, also of older versions: a report each, or JSON Lines. - is stdin.
+The output of this command with --json can be merged again.
 
 \b
 Exit status:
@@ -220,8 +220,8 @@ Examples:
 """
 
 ASIDE_RETRY = """\
-Buffer the events again, or without ids all of them. A running agent of this service sends them within a
-minute.
+Buffer the events with these ids again, or without ids all of them. A running agent of this service sends
+them within a minute. `aside list` shows the ids.
 
 \b
 Examples:
@@ -230,7 +230,7 @@ Examples:
 """
 
 ASIDE_DELETE = """\
-Delete the events with these ids for good, or with --all all of them.
+Delete the events with these ids for good, or with --all all of them. `aside list` shows the ids.
 
 \b
 Examples:

@@ -249,7 +249,10 @@ async def test_an_ipv6_address_stands_in_brackets_before_its_port() -> None:
 
 @pytest.mark.parametrize(
     ("brain_url", "correct"),
-    [("http://brain.example", "https://brain.example:80"), ("http://[::1]:8700/z4j", "https://[::1]:8700/z4j")],
+    [
+        ("http://brain.example", "https://brain.example:80"),
+        ("http://[::1]:8700/z4j", "https://[::1]:8700/z4j"),
+    ],
 )
 def test_a_port_that_speaks_tls_keeps_its_number_in_the_url_that_is_advised(
     brain_url: str, correct: str
