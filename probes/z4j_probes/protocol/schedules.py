@@ -16,13 +16,15 @@ from typing import Any, Self
 
 from z4j_probes.errors import ProtocolError
 from z4j_probes.protocol import _json
+from z4j_probes.protocol.actions import Action
 from z4j_probes.protocol.answers import one_line
+from z4j_probes.protocol.commands import MAX_QUEUE, MAX_TASK_NAME
 
 RUNTIME_FEATURE = "external_schedule_protocol_v1"
 """Among the runtime features of a hello that names owners. Without it nothing is activated."""
 
 ACTIVATE = "schedule.external.activate"
-MUTATE = "schedule.external.mutate"
+MUTATE = Action.RUN_SCHEDULE.value
 """A person runs a schedule now, or edits it."""
 CONTROL = "schedule.external.control"
 """A person switches a schedule on or off."""
@@ -31,10 +33,8 @@ ACTIONS = frozenset({ACTIVATE, MUTATE, CONTROL, RESYNC})
 
 MAX_OWNER = 40
 MAX_NAME = 200
-MAX_TASK_NAME = 500
 MAX_EXPRESSION = 200
 MAX_TIMEZONE = 64
-MAX_QUEUE = 200
 _MAX_ID = 64
 _MAX_SCOPE = 500
 
