@@ -113,12 +113,19 @@ def doctor(tmp_path: Path) -> Doctor:
 
 
 async def test_a_worker_that_is_well(doctor: Doctor, redis_url: str) -> None:
-    for target in ("wk:WorkerSettings", "wk:settings", "wk.WorkerSettings"):
+    counts = {
+        "wk:WorkerSettings": "2 functions",
+        "wk:settings": "1 function",
+        "wk.WorkerSettings": "2 functions",
+    }
+    for target, count in counts.items():
         row = await doctor.says(target, ARQ, redis_url)
         assert (row["code"], row["status"]) == ("worker.ok", "pass"), row
         assert row["details"]["queue"] == "mail"
+        assert row["message"] == f"{count}, queue mail, Redis answers"
     row = await doctor.says("wk:broker", TASKIQ)
     assert (row["code"], row["details"]["functions"]) == ("worker.ok", ["send_mail"])
+    assert row["message"] == "1 task, in memory"
 
 
 @pytest.mark.parametrize(

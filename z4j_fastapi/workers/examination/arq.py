@@ -73,7 +73,9 @@ async def examine(found: Any, asked: Asked) -> Finding:
         return Finding("worker.owner_taken", taken, facts)
     if not facts["allow_abort_jobs"]:
         return Finding("worker.abort_off", "allow_abort_jobs is off: running jobs can't be canceled", facts)
-    return Finding("worker.ok", f"{len(facts['functions'])} functions, queue {queue}, Redis answers", facts)
+    count = len(facts["functions"])
+    plural = "" if count == 1 else "s"
+    return Finding("worker.ok", f"{count} function{plural}, queue {queue}, Redis answers", facts)
 
 
 class _Attributes(dict[str, Any]):

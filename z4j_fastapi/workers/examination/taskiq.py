@@ -53,7 +53,8 @@ async def examine(broker: Any, asked: Asked) -> Finding:
     taken = owner_is_taken("taskiq", asked, queue)
     if taken is not None:
         return Finding("worker.owner_taken", taken, facts)
-    return Finding("worker.ok", f"{len(tasks)} tasks, {f'queue {queue}, ' if queue else ''}{said}", facts)
+    count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+    return Finding("worker.ok", f"{count}, {f'queue {queue}, ' if queue else ''}{said}", facts)
 
 
 async def _other_list(redis: Any, broker: Any, queue: str | None) -> tuple[str, str] | None:
