@@ -61,9 +61,8 @@ def as_started(command: str) -> str:
     if found is None:
         return command
     before, after = command[: found.start()], command[found.end() :]
-    started = (
-        program() if found[1] == "python" else found[0]
-    )  # sudo finds another python: the hint has its path
+    # sudo finds another python: the hint has its path
+    started = program() if found[1] == "python" else found[0]
     name, *rest = after.split(maxsplit=1)
     kept = _kept_options(sys.argv[1:], but=after) if name == "doctor" else []
     if not before and is_linux() and {"--pid", "--unit"} & set(kept) and "SUDO_UID" in os.environ:

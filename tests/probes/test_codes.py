@@ -95,6 +95,14 @@ def test_a_rung_spells_only_the_codes_of_its_own_probe(probe: str) -> None:
     assert {code.partition(".")[0] for code in codes_spelled_in(rung)} == {probe}
 
 
+@pytest.mark.parametrize("probe", ["config", "buffer", "dns", "tcp", "tls"])
+def test_a_rung_with_many_codes_lists_them_all_in_its_docstring(probe: str) -> None:
+    module = ast.parse((PACKAGE / "rungs" / probe / "probe.py").read_text())
+    listed = (ast.get_docstring(module) or "").partition("\nCodes: ")[2].partition(".")[0]
+    mine = {row.code.partition(".")[2] for row in OWN if row.probe == probe}
+    assert set(re.split(r",\s+", listed)) == mine
+
+
 def test_an_outcome_has_its_rows_status_and_remedy() -> None:
     result = outcome("config.missing", "Z4J_TOKEN is not set")
     assert result.name == "config"

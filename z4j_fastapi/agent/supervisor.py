@@ -1,7 +1,7 @@
 """Keeps an agent in session: climb, live, wait, climb again.
 
 There is one way to connect, the doctor's ladder; a session is what `climb.detach()` hands over. Everything
-here runs in the agent's own event loop (see `agent`), where blocking for a moment harms no other.
+here runs in the agent's own event loop (see `thread`), where blocking for a moment harms no other.
 """
 
 from __future__ import annotations
@@ -371,7 +371,7 @@ class Supervisor:
         self.wake()
 
     def _warn(self, report: Report) -> None:
-        """Log what passes today and may not tomorrow, when it is new. Of the buffer, `opening` has told."""
+        """Log what passes today and may not tomorrow, when it is new. Of a buffer, `buffer.open` has told."""
         found = [r for r in report.results if r.status is Status.WARN and r.name != "buffer"]
         for result in found:
             if result.code not in self._warned:

@@ -94,14 +94,14 @@ def running(unit: Unit, pid: int) -> ProbeResult:
     return outcome("unit.ok", message, hint="", details=details)
 
 
-def outdated(unit: Unit, names: Sequence[str], details_pid: int) -> ProbeResult:
+def outdated(unit: Unit, names: Sequence[str], pid: int) -> ProbeResult:
     """The row of a unit that runs with other values than its files have now."""
     name = unit.get("Id")
     return outcome(
         "unit.outdated",
         f"{name} was started with other values than its files have now: {', '.join(names)}",
         hint=Step("Restart it", command(unit, "restart", name)),
-        details=_details(unit) | {"pid": details_pid, "outdated": list(names)},
+        details=_details(unit) | {"pid": pid, "outdated": list(names)},
     )
 
 

@@ -6,8 +6,6 @@ import ctypes
 import os
 import signal
 
-ALL_CAPABILITIES = 2**64 - 1
-
 # <linux/sched.h>, <sys/mount.h>, <sys/prctl.h>, <linux/capability.h>
 _CLONE_NEWNS = 0x00020000
 _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 5, 1 << 12, 1 << 14, 1 << 18

@@ -76,10 +76,8 @@ def survey(settings: Settings) -> Survey:
             row = AgentRow.parse(document, slot)
             if row is not None:
                 row = by_file[on_disk, slot] = _placed(row, place, directory, processes)
-                if owner_of(row.pid) in (
-                    None,
-                    place.uid,
-                ):  # what one user writes says nothing of another's process
+                # what one user writes says nothing of another's process
+                if owner_of(row.pid) in (None, place.uid):
                     wired.add(row.pid)
     rows = sorted(
         by_file.values(),

@@ -29,9 +29,8 @@ class Code:
     """What one code means.
 
     `title` is what a row of the report says: a fragment of at most 60 characters, with the field's own term.
-    `causes` are the usual ones, likeliest first;
-    `steps` are what to do where the rung knows nothing more precise. `heals` is what ends the fault; the code
-    of a plug-in that says nothing heals by itself.
+    `causes` are the usual ones, likeliest first; `steps` are what to do where the rung knows nothing more
+    precise. `heals` is what ends the fault; the code of a plug-in that says nothing heals by itself.
     """
 
     code: str

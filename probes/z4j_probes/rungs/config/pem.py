@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 def fault_of(path: str, content: bytes) -> Fault | None:
     """None where it can't be told."""
     return _of_another_format(path, content) or (
-        _of_its_lines(path, content) if _BEGIN in content else _without_certificate(path, content)
+        _of_its_lines(path, content) if _BEGIN in content else _without_certificate(content)
     )
 
 
@@ -73,7 +73,7 @@ def _of_its_lines(path: str, content: bytes) -> Fault | None:
     return None
 
 
-def _without_certificate(path: str, content: bytes) -> Fault | None:
+def _without_certificate(content: bytes) -> Fault | None:
     if not content.strip():
         return Fault("is empty", (Step("Write the certificate of the CA into it, as PEM"),))
     if b"PRIVATE KEY-----" in content:

@@ -5,8 +5,8 @@ closer look tries the family that lost.
 Leaves one open transport on which nothing has been said to the brain yet; what the peer says unasked is held
 by its protocol.
 
-Codes: ok, refused, timeout, unreachable, reset, blocked, partial, no_descriptors, proxy_unreachable,
-proxy_refused, proxy_auth.
+Codes: ok, insecure, refused, timeout, unreachable, reset, blocked, partial, no_descriptors,
+proxy_unreachable, proxy_refused, proxy_auth.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ def _insecure(climb: Climb) -> ProbeResult:
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     """Try the family that was tried and did not win: where it is broken, each connect has to wait for it."""
-    dialled, family = _dialled(climb), climb.peer.family
+    destination, family = _destination(climb), climb.peer.family
     tried = {a["address"] for a in result.details["attempts"] if a["outcome"] != Outcome.NOT_TRIED}
     others = tuple(a for a in climb.addresses if a.family != family and str(a) in tried)
-    if not others or dialled.is_loopback:  # its names have both families, and services there seldom do
+    if not others or destination.is_loopback:  # its names have both families, and services there seldom do
         return result
     found = await race(others, min(GRACE_S, climb.time_left() / 2))
     if found.sock is not None:
@@ -114,7 +114,7 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
     return outcome(
         "tcp.partial",
         f"{result.message}, but {describe(failing)}",
-        hint=f"Fix {named} between here and {dialled.host}, or remove its {_RECORD[named]} record: "
+        hint=f"Fix {named} between here and {destination.host}, or remove its {_RECORD[named]} record: "
         "until then each connection waits for it",
         details={**result.details, "attempts": attempts},
         headline=f"no connection over {named} to {failing[0].address}",
@@ -138,7 +138,7 @@ PROBE = Probe(
 )
 
 
-def _dialled(climb: Climb) -> Endpoint:
+def _destination(climb: Climb) -> Endpoint:
     proxy = climb.proxy
     return Endpoint(proxy.secure, proxy.host, proxy.port) if proxy else climb.endpoint
 
@@ -176,8 +176,8 @@ async def _tunnel(climb: Climb, proxy: Proxy) -> ProbeResult | None:
 def _success(climb: Climb, found: Race) -> ProbeResult:
     details = _evidence(climb, found.attempts)
     won = next(a for a in found.attempts if a.address == found.winner)
-    dialled = _dialled(climb)
-    named = f" ({dialled.host})" if dialled.address is None else ""
+    destination = _destination(climb)
+    named = f" ({destination.host})" if destination.address is None else ""
     took = duration(won.duration_s)
     message = f"{won.address}{named} accepted the connection after {took}"
     headline = f"connected to {won.address} in {took}"
@@ -193,10 +193,12 @@ def _success(climb: Climb, found: Race) -> ProbeResult:
 def _failure(climb: Climb, found: Race) -> ProbeResult:
     code = classify(found.attempts)
     details = _evidence(climb, found.attempts)
-    dialled = _dialled(climb)
+    destination = _destination(climb)
     message, headline = describe(found.attempts), summarize(code, found.attempts)
-    if dialled.address is None:
-        message += f" (the addresses of {dialled.host})" if len(found.attempts) > 1 else f" ({dialled.host})"
+    if destination.address is None:
+        message += (
+            f" (the addresses of {destination.host})" if len(found.attempts) > 1 else f" ({destination.host})"
+        )
     if code == "tcp.no_descriptors":
         most = limits.limit("NOFILE")
         if most is None:
@@ -213,9 +215,9 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
     family = lone_family(found.attempts) if code == "tcp.unreachable" else None
     if family is not None:
         ours, theirs = ("IPv6", "IPv4") if family == socket.AF_INET else ("IPv4", "IPv6")
-        record = f" ({_RECORD[theirs]} record)" if dialled.address is None else ""
-        message = f"this machine has {ours} only, and {dialled.host} has only {theirs}{record}: {message}"
-    advice = _family_advice(family, dialled.host) if family else _advice_for(code, found.attempts)
+        record = f" ({_RECORD[theirs]} record)" if destination.address is None else ""
+        message = f"this machine has {ours} only, and {destination.host} has only {theirs}{record}: {message}"
+    advice = _family_advice(family, destination.host) if family else _advice_for(code, found.attempts)
     failure = outcome(code, message, hint=advice, details=details, headline=headline)
     if climb.proxy:
         return _or_no_proxy(climb, failure)

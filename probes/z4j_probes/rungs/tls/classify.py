@@ -88,7 +88,6 @@ _NO_PATH = {2, 7, 20, 21, 27}
 CLOCK_TOLERANCE = timedelta(seconds=60)
 # And the two clocks are read one after the other: 200 days are not to be 199.
 CLOCK_READING = timedelta(seconds=5)
-_OLD_VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def refine(code: str, evidence: Evidence) -> str:
     if evidence.alert == 40:
         if presented.certificate_requested:
             return "tls.client_certificate"
-        if presented.version and presented.version not in _OLD_VERSIONS:
+        if presented.version and not presented.is_old:
             return "tls.weak"  # a modern version, and only ciphers or keys that are not accepted here
     return code
 

@@ -102,6 +102,11 @@ class Presented:
     said: bytes = b""
     answer: bytes = b""
 
+    @property
+    def is_old(self) -> bool:
+        """Whether it speaks a version that RFC 8996 (RFC 7568 for SSL 3) forbids."""
+        return self.version in ("SSLv3", "TLSv1", "TLSv1.1")
+
 
 async def look(
     transport: asyncio.Transport,

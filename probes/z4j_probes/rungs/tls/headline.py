@@ -8,8 +8,6 @@ from z4j_probes.rungs.tls.classify import CLOCK_READING, Evidence, culprit
 from z4j_probes.rungs.tls.handshake import ALERTS
 from z4j_probes.rungs.tls.spans import day, span
 
-_OLD_VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1")
-
 
 def headline(code: str, evidence: Evidence) -> str:
     """The row's text for this code; empty where the code's title says as much."""
@@ -34,7 +32,7 @@ def headline(code: str, evidence: Evidence) -> str:
             return f"no trusted certificates in {sources[0].path}" if sources else ""
         case "tls.protocol_version" if evidence.alert == 120:
             return f"{where} refuses HTTP/1.1"
-        case "tls.protocol_version" if evidence.presented.version in _OLD_VERSIONS:
+        case "tls.protocol_version" if evidence.presented.is_old:
             return f"{where} speaks only {evidence.presented.version}"
         case "tls.not_tls":
             plain = evidence.presented.said.startswith(b"HTTP/")

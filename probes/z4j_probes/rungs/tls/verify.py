@@ -88,7 +88,7 @@ async def _shake_hands(climb: Climb, context: ssl.SSLContext, watch: Watch) -> a
         raise holding.error or ConnectionResetError
     if holding.received:
         raise SpokeFirst
-    _mend_force_close(climb.transport)
+    _patch_force_close(climb.transport)
     transport = await asyncio.get_running_loop().start_tls(
         climb.transport, holding, context, server_hostname=server_name(climb.endpoint)
     )
@@ -115,7 +115,7 @@ async def _settle(climb: Climb, watch: Watch) -> None:
         raise climb.protocol.error or ConnectionResetError
 
 
-def _mend_force_close(transport: asyncio.Transport) -> None:
+def _patch_force_close(transport: asyncio.Transport) -> None:
     """In TLS inside TLS, let a failed inner handshake fail as itself.
 
     asyncio of Python 3.11 (seen in 3.11.7) calls the outer protocol's `_abort` with an argument that it does

@@ -242,7 +242,7 @@ def _protocol_version(evidence: Evidence) -> Words:
             f"{where} refuses HTTP/1.1 (alert no_application_protocol)",
             "Let the server offer http/1.1 beside h2",
         )
-    if version in ("SSLv3", "TLSv1", "TLSv1.1"):
+    if evidence.presented.is_old:
         return f"{where} speaks {version} only; TLS 1.2 is the minimum accepted here", None
     alert = f" (alert {ALERTS[evidence.alert]})" if evidence.alert in ALERTS else ""
     return (
