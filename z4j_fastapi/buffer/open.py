@@ -59,7 +59,7 @@ async def open_buffer(
     except TimeoutError:
         waited_s = time.monotonic() - began_s
         _only_in_memory("buffer.timeout", f"no answer from the state directory within {waited_s:.1f} s")
-    except Exception as exc:
+    except Exception as exc:  # a fault of ours, or of this SQLite: a host starts all the same
         _only_in_memory("buffer.unexpected", f"{type(exc).__name__}: {exc}")
     environ, home = settings.environ, settings.home
     buffer = EventBuffer.open(None, name, find_directory=lambda: choose(home, environ).path, **bounds)

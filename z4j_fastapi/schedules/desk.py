@@ -139,7 +139,7 @@ class ScheduleDesk:
     async def recall(self, stream_id: str) -> Rows:
         """What a brain may show of this stream, by all that was kept of it."""
         memory, shared, own = self._memory, None, None
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the source's, and its Redis'
             shared = await self.in_worker(lambda: self._source.recall(stream_id), READS_WITHIN_S)
         if memory is not None:
             with contextlib.suppress(StorageError, RuntimeError, TimeoutError):
@@ -158,7 +158,7 @@ class ScheduleDesk:
                 is_kept = True
             except (StorageError, RuntimeError, TimeoutError) as exc:
                 fault = str(exc) or "the disk did not answer"
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the source's, and its Redis'
             is_kept |= await self.in_worker(lambda: self._source.keep(stream_id, text), READS_WITHIN_S)
         if is_kept:
             self._kept, self._kept_s = kept, time.monotonic()
@@ -176,7 +176,7 @@ class ScheduleDesk:
         if memory is not None:
             with contextlib.suppress(StorageError, RuntimeError, TimeoutError):
                 await self._on_disk(lambda: memory.executes(self.owner))
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the source's, and its Redis'
             await self.in_worker(lambda: self._source.keep(self._executor_key, said), READS_WITHIN_S)
 
     async def may_take_over(self) -> bool:
@@ -191,7 +191,7 @@ class ScheduleDesk:
             with contextlib.suppress(StorageError, RuntimeError, TimeoutError):
                 age_s = await self._on_disk(lambda: memory.executed_s(self.owner))
                 ages_s += [] if age_s is None else [age_s]
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the source's, and its Redis'
             said = await self.in_worker(lambda: self._source.recall(self._executor_key), READS_WITHIN_S)
             ages_s += [] if said is None else [max(0.0, time.time() - float(said))]
         if any(age_s < EXECUTES_FOR_S for age_s in ages_s):

@@ -50,7 +50,7 @@ class CronJobs(ScheduleSource):
 
     async def rows(self) -> Sequence[Row]:
         """A row for each cron job; counts are those of the last look where Redis does not answer."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # redis-py's, and what a Redis holds
             async with asyncio.timeout(COUNTED_WITHIN_S):
                 self._runs = await self._counted()
         return [self._row(key, job) for key, job in self._by_key().items()]

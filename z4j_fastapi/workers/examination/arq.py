@@ -57,12 +57,12 @@ async def examine(found: Any, asked: Asked) -> Finding:
         async with asyncio.timeout(2 * asked.timeout_s):
             functions = set(facts["functions"])
             other = await _other_queue(pool, queue, functions, settings.get("job_deserializer"))
-    except Exception as exc:
+    except Exception as exc:  # as above
         reason = reason_of(exc, asked.timeout_s)
         message = f"Redis at {facts['redis']} does not answer: {reason}"
         return Finding("worker.redis_unreachable", message, {**facts, "reason": reason})
     finally:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # nothing is asked of it any more
             await pool.aclose()
     if other is not None:
         name, function = other

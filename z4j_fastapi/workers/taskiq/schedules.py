@@ -90,7 +90,7 @@ class Schedules(ScheduleSource):
     async def rows(self) -> Sequence[Row]:
         """A row for each schedule; counts are those of the last look where Redis does not answer."""
         found = await self._found()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # redis-py's, and what a Redis holds
             self._runs = await self._counted(found)
         names = Counter(one.task_name for one in found.values())
         return [await self._row(key, one, names) for key, one in found.items()]
