@@ -204,6 +204,11 @@ def test_the_numbers_that_are_named_are_those_of_the_code() -> None:
     text = " ".join((DOCS / "agent.md").read_text().split())
     assert f"{event_buffer.MAX_EVENTS:,} events or {event_buffer.MAX_BYTES // 2**30} GiB" in text
     assert f"({agent.PREFLIGHT_BUDGET_S:.0f} seconds)" in text
+    told = " ".join((agent.Z4JAgent.__doc__ or "").split())
+    assert f"`preflight_budget_s` ({agent.PREFLIGHT_BUDGET_S:.0f} seconds)" in told
+    assert f"`shutdown_budget_s` ({agent.SHUTDOWN_BUDGET_S:.0f} seconds)" in told
+    assert f"`max_buffered_events` ({event_buffer.MAX_EVENTS:,})" in told
+    assert f"`max_buffered_bytes` ({event_buffer.MAX_BYTES // 2**30} GiB)" in told
     assert schedule(reconnect.QUICK) == (5, 30)
     assert "after 5 seconds doubling to 30;" in text
     assert schedule(reconnect.LIMITED) == (10, 120)

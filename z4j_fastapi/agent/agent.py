@@ -65,14 +65,24 @@ class Z4JAgent:
 
     `preflight` says what a failed first climb does: "warn" (default) logs one error and goes on, "strict"
     raises PreflightError, "off" waits for the buffer only. A first climb that takes longer than
-    `preflight_budget_s` goes on in the background, unless the host is strict.
+    `preflight_budget_s` (3 seconds) goes on in the background, unless the host is strict. Leaving sends what
+    is buffered, for at most `shutdown_budget_s` (2 seconds).
+
+    Entering raises PreflightError where the host is strict, ForkedAgentError in a process that was forked
+    off, and RuntimeError while it is entered already.
 
     Settings may be of any type that has an obvious text: pydantic's SecretStr and HttpUrl, UUID, bytes, int,
-    Path, an enum. `role` is web, task, scheduler, beat or other.
-    `redact_keys` adds words to those that mark a value as secret, `redact_patterns` regular expressions to
-    those that find secrets in values. `allow_plaintext` permits ws:// to a
-    host that is not this machine. `engine` does what the brain asks, in the event loop in which this agent is
-    entered; `commands` says what it may ask: "default", "all", "none" or names (see docs/agent.md).
+    Path, an enum. `redact_keys` adds words to those that mark a value as secret, `redact_patterns` regular
+    expressions to those that find secrets in values. `allow_plaintext` permits ws:// to a host that is not
+    this machine.
+
+    Of more than `max_buffered_events` (4,000,000) or `max_buffered_bytes` (1 GiB) the oldest events are
+    dropped, and counted in `status.dropped`.
+
+    `role` is web, task, scheduler, beat or other. It is told in the handshake, as are `framework`, the names
+    of `engines` and `schedulers`, and the `capabilities` of each. `engine` does what the brain asks, in the
+    event loop in which this agent is entered, and is told by itself; `commands` says what it may ask:
+    "default", "all", "none" or names (see docs/agent.md).
     """
 
     def __init__(
