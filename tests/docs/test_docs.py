@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpx
 import pytest
+import typer
 
 from tests.support import cli
 from tests.support.pages import DOCS, PAGES, ROOT, blocks, load, rows
 from z4j_fastapi import health
 from z4j_fastapi.agent import agent, frame_size, reconnect
 from z4j_fastapi.buffer import event_buffer
+from z4j_fastapi.cli.app import app
 from z4j_fastapi.commands import memory as commands
 from z4j_fastapi.health import DOCTOR_EVERY_S
 from z4j_fastapi.reports import FORMATS, openmetrics
@@ -116,17 +118,27 @@ def test_every_variable_that_is_named_is_read() -> None:
     assert {(page, name) for page, name in named if name not in known} == set()
 
 
-@pytest.mark.component
-def test_every_option_that_is_named_is_one(tmp_path: Path) -> None:
-    helps = [cli.run(*words, "--help", home=tmp_path).stdout for words in ((), ("doctor",), ("dev-brain",))]
-    real = set(re.findall(r"--[a-z][a-z-]+", "".join(helps)))
+def commands_with_their_options(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str]]:
+    found = {path: {"--help", "-h"} | {option for one in command.params for option in one.opts}}
+    for name, below in getattr(command, "commands", {}).items():
+        found |= commands_with_their_options(below, (*path, name))
+    return found
+
+
+def test_every_command_line_that_is_shown_names_a_command_and_its_options() -> None:
+    known = commands_with_their_options(typer.main.get_command(app))
+    assert ("aside", "retry") in known
     for page in PAGES:
         if page.parent.name == "probes":  # there, mistakes are the point
             continue
-        text = page.read_text().replace('", "', " ")  # commands in YAML are lists
-        commands = re.findall(r"(?:z4j_fastapi|z4j-fastapi) .*", text)
-        named = {option for line in commands for option in re.findall(r"(?<=\s)--[a-z][a-z-]+", line)}
-        assert named <= real, page
+        text = page.read_text().replace('", "', " ").replace("\\\n", " ")  # commands in YAML are lists
+        for line in re.findall(r"(?:z4j_fastapi|z4j-fastapi) (?!import )([^|;&`)\n\"#]*)", text):
+            words, path = line.split(), tuple[str, ...]()
+            while words and (*path, words[0]) in known:
+                path = (*path, words.pop(0))
+            named = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+            assert named <= known[path], (page.name, line)
+            assert path or not words or words[0].startswith("-"), (page.name, line)
 
 
 @pytest.mark.component
