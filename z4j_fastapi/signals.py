@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -17,6 +18,9 @@ from typing import Any, TypeVar
 from z4j_probes.portable import loop, signals
 
 T = TypeVar("T")
+
+# A clock takes no time that is over.
+_AT_ONCE_S = 0.001
 
 _terminated: list[int] = []
 _has_ended_a_part = threading.Event()
@@ -76,7 +80,10 @@ def has_come() -> bool:
 
 @contextmanager
 def last_word(seconds: float) -> Iterator[None]:
-    """Finish a part although one of them has come; KeyboardInterrupt where it takes longer than that."""
+    """Finish a part although one of them has come; KeyboardInterrupt where it takes longer than that.
+
+    A deadline that is still to come goes on behind it, and comes at once if it has passed by then.
+    """
 
     def enough(_number: int, _frame: FrameType | None) -> None:
         signals.unblock()  # which says what it was
@@ -87,7 +94,8 @@ def last_word(seconds: float) -> Iterator[None]:
     before = signal.getsignal(signals.ALARM)
     try:
         with signals.let_through(frozenset({signals.ALARM})):
-            signals.ring_after(seconds, enough)
+            begun_s = time.monotonic()
+            deadline_s = signals.ring_after(seconds, enough)
             try:
                 with nullcontext() if is_pending else interruptible():
                     yield
@@ -100,6 +108,8 @@ def last_word(seconds: float) -> Iterator[None]:
     signal.signal(signals.ALARM, before)
     if is_over:
         signal.raise_signal(signals.ALARM)
+    elif deadline_s:
+        signals.ring_after(max(deadline_s - (time.monotonic() - begun_s), _AT_ONCE_S))
 
 
 def _is_pending() -> bool:

@@ -173,8 +173,9 @@ class Report:
 
     `config` describes the settings with their sources and without their secrets. With `strict`,
     warnings make the report red too. `interrupted` marks a climb that was stopped before its end, while the
-    probe `waiting` had not answered. `host` is the machine's name, `labels` what its owner calls the service;
-    both are empty in documents of older versions.
+    probe `waiting` had not answered; the process then ends with `interrupted_status`: 130 after Ctrl-C, 143
+    after SIGTERM, 1 where its deadline has passed. `host` is the machine's name, `labels` what its owner
+    calls the service; both are empty in documents of older versions.
     """
 
     version: str
@@ -187,6 +188,7 @@ class Report:
     host: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     waiting: str | None = None
+    interrupted_status: int = 130
 
     @property
     def ok(self) -> bool:
@@ -195,9 +197,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The doctor's exit status for this report: 0, 1, or 130 for an interrupted climb."""
+        """The doctor's exit status for this report: 0, 1, or that of an interrupted climb."""
         if self.interrupted:
-            return 130
+            return self.interrupted_status
         bad = {Status.FAIL, Status.WARN} if self.strict else {Status.FAIL}
         return int(any(result.status in bad for result in self.results))
 
@@ -225,6 +227,7 @@ class Report:
             host=document.get("host", ""),
             labels=document.get("labels", {}),
             waiting=document.get("waiting"),
+            interrupted_status=document["exit_code"] if document["interrupted"] else 130,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def test_sigterm_leaves_the_report_so_far(tmp_path: Path, ignoring: str) -> None
     process = waiting(home=tmp_path, ignoring=ignoring)
     process.terminate()
     out, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 143
-    assert document(out)["interrupted"] is True
+    report = document(out)
+    assert (process.returncode, report["exit_code"], report["interrupted"]) == (143, 143, True)
 
 
 @pytest.mark.parametrize("ignoring", ["", "trap '' INT;"], ids=["", "in the background of a shell"])
@@ -86,8 +86,9 @@ def test_sigterm_ends_a_climb(tmp_path: Path, ignoring: str) -> None:
         os.sched_yield()
     process.terminate()
     out, err = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, err) == (143, "")
-    assert document(out)["probes"][0]["code"] == "config.ok"
+    report = document(out)
+    assert (process.returncode, report["exit_code"], err) == (143, 143, "")
+    assert report["probes"][0]["code"] == "config.ok"
 
 
 def test_a_containers_first_process_hears_sigterm(tmp_path: Path) -> None:
@@ -181,8 +182,9 @@ def test_what_comes_while_the_program_is_imported_leaves_a_report(
         text=True,
         timeout=PATIENCE_S,
     )
-    assert (done.returncode, done.stderr) == (status, "")
-    assert document(done.stdout)["interrupted"] is True
+    report = document(done.stdout)
+    assert (done.returncode, report["exit_code"], done.stderr) == (status, status, "")
+    assert report["interrupted"] is True
 
 
 def stood_in(open_path: Path, pid: int) -> tuple[subprocess.Popen[str], int]:
@@ -201,14 +203,16 @@ def stood_in(open_path: Path, pid: int) -> tuple[subprocess.Popen[str], int]:
     return process, child
 
 
-def test_sigterm_gives_what_the_service_knew_by_then(open_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_gives_what_the_service_knew_by_then(open_path: Path, number: int, status: int) -> None:
     environ = SETTINGS | {"Z4J_HOME": str(open_path / "state"), "Z4J_HMAC_SECRET": "A" * 43}
     with service(open_path, environ) as pid:
         process, child = stood_in(open_path, pid)
-        process.terminate()
+        process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, err) == (143, "")
-    assert document(out)["interrupted"] is True
+    report = document(out)
+    assert (process.returncode, report["exit_code"], err) == (status, status, "")
+    assert report["interrupted"] is True
     assert not Path(f"/proc/{child}").exists()
 
 
@@ -284,6 +288,36 @@ except KeyboardInterrupt:
 def test_a_deadline_has_passed_whatever_else_came_behind_a_reader_that_reads_nothing() -> None:
     """So the exit status is 1 and not 130: a script waits for its deadline, and has no Ctrl-C."""
     assert subprocess.run([sys.executable, "-c", LATE], timeout=PATIENCE_S).returncode == 7
+
+
+DEADLINE_BEHIND_A_REPORT = """
+import os, signal, time
+from z4j_fastapi import signals
+from z4j_fastapi.cli.streams import write_stdout
+signals.block_signals()
+signals.end_after({deadline_s})
+os.kill(os.getpid(), signal.SIGINT)
+with signals.last_word(60):
+    time.sleep({report_s})
+try:
+    with signals.interruptible():
+        pass
+except KeyboardInterrupt:
+    print("the report is written", signals.is_over())
+try:
+    with signals.interruptible():
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("its bundle is not", signals.is_over())
+"""
+
+
+@pytest.mark.parametrize(("deadline_s", "report_s"), [(0.5, 0), (0.05, 0.2)], ids=["to come", "passed"])
+def test_a_deadline_goes_on_behind_a_report_that_a_signal_came_upon(
+    deadline_s: float, report_s: float
+) -> None:
+    done = run_python(DEADLINE_BEHIND_A_REPORT.format(deadline_s=deadline_s, report_s=report_s))
+    assert done.stdout.splitlines()[-1] == "its bundle is not True"
 
 
 # Starts a doctor from a thread that ends at once, and says its pid when it has made its first attempt.
@@ -379,5 +413,5 @@ def test_a_deadline_ends_a_climb_and_names_what_it_waited_for(tmp_path: Path) ->
 def test_a_deadline_ends_what_comes_before_a_climb(tmp_path: Path) -> None:
     plugin = install_plugin(tmp_path / "site", "waiting", "import time; time.sleep(60)")
     done = run("doctor", "--deadline", "0.5", "--json", home=tmp_path, env=plugin)
-    assert done.returncode == 1
-    assert document(done.stdout)["interrupted"] is True
+    report = document(done.stdout)
+    assert (done.returncode, report["exit_code"], report["interrupted"]) == (1, 1, True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from z4j_probes import Code, ProbeResult, Status, Step, outcome
+from tests.support.reports import green
+from z4j_probes import Code, ProbeResult, Report, Status, Step, outcome
 
 FIND = Step("Find the process; it may be `old`", "ss -ltnp 'sport = :443'; echo '; and '")
 FREE = Step("If that fails, free the port")
@@ -68,6 +69,13 @@ def test_json_has_the_steps_beside_the_hint_and_is_read_back() -> None:
     ]
     assert ProbeResult.from_dict(row) == given
     assert pickle.loads(pickle.dumps(given)) == given
+
+
+@pytest.mark.parametrize("status", [1, 130, 143])
+def test_an_interrupted_report_is_read_back_with_its_exit_status(status: int) -> None:
+    given = replace(green(), interrupted=True, interrupted_status=status).to_dict()
+    assert (given["exit_code"], given["ok"]) == (status, False)
+    assert Report.from_dict(given).to_dict() == given
 
 
 def test_a_document_without_steps_is_read_with_its_hint_as_one() -> None:

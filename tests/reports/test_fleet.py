@@ -117,6 +117,16 @@ def test_a_report_that_comes_twice_counts_once(tmp_path: Path, capsys: pytest.Ca
     assert json.loads(again) == json.loads(once)
 
 
+@pytest.mark.parametrize(("exit_code", "code"), [(1, "interrupted"), (143, "interrupted"), (0, "unreadable")])
+def test_an_interrupted_report_is_never_green(
+    exit_code: int, code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = replace(green(), interrupted=True).to_dict() | {"exit_code": exit_code}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    status, text = merged([str(tmp_path / "a.json")], "json", capsys)
+    assert (status, json.loads(text)["codes"][0]["code"]) == (1, code)
+
+
 def test_what_was_merged_can_be_merged_again(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,15 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 
+def status_when_interrupted() -> int:
+    """The exit status of a run that was ended before its end, by what has ended it."""
+    from z4j_fastapi.signals import is_over, was_terminated
+
+    if was_terminated():
+        return EXIT_TERMINATED
+    return EXIT_FAILED if is_over() else EXIT_INTERRUPTED
+
+
 class Verdict(SystemExit):
     """Ends the process with the status of a report, as the readers of its format understand it."""
 

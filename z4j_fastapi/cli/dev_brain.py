@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from z4j_fastapi.cli import EXIT_INTERRUPTED
+from z4j_fastapi.cli import status_when_interrupted
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
 from z4j_fastapi.signals import run_interruptible
@@ -35,7 +35,7 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
     try:
         run_interruptible(serve_forever(announce, port=port, agent_name=agent_name))
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return status_when_interrupted()
     except OSError as exc:
         usage_error(f"can't listen on port {port}: {exc.strerror or exc}")
     return 0

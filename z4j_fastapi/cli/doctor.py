@@ -13,11 +13,12 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from z4j_fastapi.cli import EXIT_INTERRUPTED, STARTED_S
+from z4j_fastapi.cli import STARTED_S, status_when_interrupted
 from z4j_fastapi.cli.loops import (
     climb_forever,
     climb_once,
     climb_until_green,
+    interrupted,
 )
 from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.cli.output import append_file, emit, note, usage_error, write_file
@@ -80,7 +81,7 @@ class _Doctor:
                 add_plugins(self._registry)
         except KeyboardInterrupt:
             ladder = Ladder(self._registry, Settings())
-            report = ladder.report(ladder.start(), (), interrupted=True)
+            report = interrupted(ladder.report(ladder.start(), (), interrupted=True))
             self._show(report)
             return exit_status(options.format, report)
         try:
@@ -95,7 +96,9 @@ class _Doctor:
             usage_error(str(exc))
         if options.watch_s is not None:
             report = climb_forever(self._climb, options.watch_s, self._show_change)
-            return EXIT_INTERRUPTED if has_reader() else exit_status(options.format, report)
+            if has_reader() and not report.interrupted:  # between two climbs, of which no report tells
+                return status_when_interrupted()
+            return exit_status(options.format, report)
         if options.wait_s is not None:
             from z4j_fastapi.cli.countdown import Countdown
 
@@ -154,6 +157,8 @@ class _Doctor:
 
                 said = self._act_as(service, act)
                 report = Report.from_dict(said["report"])
+                if report.interrupted:  # by us: what ended us is what counts
+                    report = interrupted(report)
                 if said["changed"]:
                     older = older_secret(service.pid, service.unit, said["changed"])
                     rows = [*(row for row in rows if row.status is not Status.PASS), older]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from z4j_fastapi.cli import EXIT_INTERRUPTED
+from z4j_fastapi.cli import status_when_interrupted
 from z4j_fastapi.cli.loops import climb_once
 from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_file
 from z4j_fastapi.cli.streams import stdout_encoding
@@ -48,7 +48,7 @@ def run(
     except (KeyboardInterrupt, EOFError):
         print(file=sys.stderr)  # behind the prompt
         note("Nothing was written.")
-        return EXIT_INTERRUPTED
+        return status_when_interrupted()
     given |= {"project_id": project_id or "", "agent_name": agent_name or ""}
     values = {_NAMES[attribute]: value for attribute, value in given.items() if value}
     for name, value in values.items():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from z4j_fastapi.cli import status_when_interrupted
 from z4j_fastapi.signals import interruptible, run_interruptible
 from z4j_probes import Report
 from z4j_probes.doctor import Examination, MakeLadder, Observer
@@ -24,7 +25,12 @@ def climb_once(make_ladder: MakeLadder, observer: Observer | None = None) -> Rep
     try:
         return run_interruptible(examination.run())
     except KeyboardInterrupt:
-        return examination.report(interrupted=True)
+        return interrupted(examination.report(interrupted=True))
+
+
+def interrupted(report: Report) -> Report:
+    """The report of a climb that was ended before its end, with the status that the process has then."""
+    return replace(report, interrupted=True, interrupted_status=status_when_interrupted())
 
 
 class Climber(Protocol):
@@ -79,7 +85,7 @@ def climb_until_green(
         teller.say(f"not ready ({reason.code}){news}; {left_s:.0f} s left")
         last, last_code = report, reason.code
         if not teller.sleep(min(pause_s, pause_until_last_s), left_s):
-            return replace(report, interrupted=True)
+            return interrupted(report)
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 

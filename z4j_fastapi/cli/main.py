@@ -10,17 +10,15 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from z4j_fastapi.cli import (
-    EXIT_FAILED,
     EXIT_INTERNAL,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
     EXIT_USAGE,
     Verdict,
+    status_when_interrupted,
     streams,
 )
 from z4j_fastapi.cli.fast_path import options_of_doctor
 from z4j_fastapi.cli.late import load_late
-from z4j_fastapi.signals import block_signals, is_over, was_terminated
+from z4j_fastapi.signals import block_signals
 from z4j_probes.portable.system import by_system
 
 _AS_MODULE = "python -m z4j_fastapi"
@@ -39,13 +37,9 @@ def main() -> NoReturn:
     except SystemExit as exc:
         code = _without_verdict(exc.code if isinstance(exc.code, int) else int(exc.code is not None))
     except KeyboardInterrupt:
-        code = _without_verdict(EXIT_INTERRUPTED)
+        code = _without_verdict(status_when_interrupted(), "interrupted")
     except Exception as exc:
         code = _without_verdict(_internal_error(exc))
-    if code == EXIT_INTERRUPTED and was_terminated():
-        code = EXIT_TERMINATED
-    elif code == EXIT_INTERRUPTED and is_over():
-        code = EXIT_FAILED
     gc.freeze()  # the interpreter would look through everything that was ever imported, twice, to end
     try:
         streams.flush_stdout()
@@ -131,7 +125,7 @@ def _refuse_completion(arguments: list[str]) -> None:
         raise SystemExit(EXIT_USAGE)
 
 
-def _without_verdict(code: int) -> int:
+def _without_verdict(code: int, reason: str | None = None) -> int:
     """The status of a run without a report. Monitoring would take 2 for CRITICAL: it hears UNKNOWN."""
     arguments = sys.argv[1:]
     is_plugin = "--format=nagios" in arguments or ("--format", "nagios") in pairwise(arguments)
@@ -139,11 +133,10 @@ def _without_verdict(code: int) -> int:
         return code
     from z4j_fastapi.reports.nagios import UNKNOWN, verdict
 
-    reason = {EXIT_USAGE: "invalid command line", EXIT_INTERRUPTED: "interrupted"}
+    if reason is None:
+        reason = "invalid command line" if code == EXIT_USAGE else "the doctor itself failed"
     with contextlib.suppress(OSError):  # there is no one to tell
-        streams.write_stdout(
-            verdict(UNKNOWN, f"{reason.get(code, 'the doctor itself failed')} (stderr says more)") + "\n"
-        )
+        streams.write_stdout(verdict(UNKNOWN, f"{reason} (stderr says more)") + "\n")
     return UNKNOWN
 
 

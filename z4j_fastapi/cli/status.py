@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from z4j_fastapi.cli import EXIT_INTERRUPTED
+from z4j_fastapi.cli import status_when_interrupted
 from z4j_fastapi.cli.doctor import is_colorful
 from z4j_fastapi.cli.loops import pause
 from z4j_fastapi.cli.options import LONGEST_S
@@ -47,7 +47,7 @@ def run(options: StatusOptions) -> int:
                 settings = Settings.load(env_file=options.env_file)
                 found = survey(settings)
         except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
+            return status_when_interrupted()
         lost = [f"{one.path}: {one.reason}" for one in settings.unreadable if one.attribute == "env_file"]
         found = replace(found, unreadable=(*lost, *found.unreadable))
         for text in found.unreadable:
@@ -59,7 +59,7 @@ def run(options: StatusOptions) -> int:
         if options.watch_s is None or not has_reader():
             return status
         if not pause(max(0.0, started_s + options.watch_s - time.monotonic())):
-            return EXIT_INTERRUPTED
+            return status_when_interrupted()
 
 
 def _check(options: StatusOptions) -> None:

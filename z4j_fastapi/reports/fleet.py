@@ -121,6 +121,8 @@ def _check(report: Report) -> None:
         for value in values:
             if not isinstance(value, kind):
                 raise TypeError(f"a field is {type(value).__name__}")
+    if report.interrupted and report.exit_code not in (1, 130, 143):
+        raise ValueError(f"an interrupted run has not the exit code {report.exit_code}")
     if any(not name.isidentifier() or not name.isascii() for name in report.labels):
         raise ValueError("a label has a name that no label has")
     if report.started_at.tzinfo is None:

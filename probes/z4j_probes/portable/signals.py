@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,7 +27,7 @@ ENDING = frozenset(
     {int(signal.SIGINT), int(signal.SIGTERM), ALARM} | ({PARENT_GONE} if PARENT_GONE else set())
 )
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-_timers: list[threading.Timer] = []
+_timers: list[tuple[threading.Timer, float]] = []  # with the time of each, by time.monotonic
 
 
 def block() -> None:
@@ -68,22 +69,30 @@ def take(number: int) -> None:
         signal.sigwait({number})
 
 
-def ring_after(seconds: float, answer: Handler | None = None) -> None:
-    """Have ALARM come after that time, for `answer` if it is given; 0 takes it back."""
+def ring_after(seconds: float, answer: Handler | None = None) -> float:
+    """Have ALARM come after that time, for `answer` if it is given; 0 takes it back.
+
+    In how many seconds it would have come before this; 0 for not at all.
+    """
     if answer is not None:
         signal.signal(ALARM, answer)
     if sys.platform != "win32":
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        return
+        left_s, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+        return left_s
     import _thread
 
+    left_s = 0.0
     while _timers:
-        _timers.pop().cancel()
+        before, due_s = _timers.pop()
+        if before.is_alive():
+            left_s = max(due_s - time.monotonic(), 0.0)
+        before.cancel()
     if seconds:
         timer = threading.Timer(seconds, lambda: _thread.interrupt_main(signal.Signals(ALARM)))
         timer.daemon = True
-        _timers.append(timer)
+        _timers.append((timer, time.monotonic() + seconds))
         timer.start()
+    return left_s
 
 
 def tell_when_parent_is_gone(answer: Handler) -> None:
