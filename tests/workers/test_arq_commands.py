@@ -509,3 +509,31 @@ async def test_a_job_that_waits_in_the_queue_of_another_worker_of_this_token_is_
             assert not await first.pool.exists("other")
         error = await first.is_refused("command.no_worker_here", "cancel_task", task_id="never")
         assert "there is no such job in the queue" in error
+
+
+async def test_two_workers_of_two_queues_are_one_agent_to_a_brain(brain: DevBrain, redis_url: str) -> None:
+    """Their dead letters are one list, and a bulk retry is for the jobs of both."""
+    async with (
+        arq_worker(brain, redis_url) as jobs,
+        arq_worker(brain, redis_url, queue_name="mail") as mail,
+    ):
+        lost = await jobs.has_failed("a"), (await enqueue(mail.pool, "fail", "b", _queue_name="mail")).job_id
+        await last_event(brain, lost[1])
+        await until(lambda: lost[1] not in mail.worker.tasks, "its end was stored")
+        for one in (jobs, mail):
+            worker_id = one.agent.status.worker_id
+            for limit in (1, 10):
+                letters = await brain.dead_letters(limit=limit, worker_id=worker_id)
+                assert {(letter["task_id"], letter["queue"]) for letter in letters} == {
+                    (lost[0], QUEUE),
+                    (lost[1], "mail"),
+                }
+            (letter,) = await brain.dead_letters(queue="mail", worker_id=worker_id)
+            assert letter["task_id"] == lost[1]
+            found = await jobs.asks("reconcile_task", task_id=lost[1], worker_id=worker_id)
+            assert found["result"]["engine_state"] == "failure"
+        for one in (jobs, mail):
+            one.worker.ctx["fails"] = False
+        answer = await jobs.asks("bulk_retry", task_ids=lost, worker_id=jobs.agent.status.worker_id)
+        assert answer["result"] == {"retried": 2, "failed": 0, "errors": {}}
+        await until(lambda: len(jobs.runs) == len(mail.runs) == 2, "each worker ran its own again")

@@ -107,7 +107,14 @@ class Supervisor:
         self.traffic = Traffic()
         home = None if directory is None else directory.path
         executor = commands.executor
-        self._peers = Peers(home, identity, profile.offer, commands.act_for_another, executor.is_running)
+        self._peers = Peers(
+            home,
+            identity,
+            profile.offer,
+            commands.act_for_another,
+            executor.is_running,
+            executor.dead_letter_key,
+        )
         executor.peers = self._peers
         self._delivery = Delivery(recall_frame_size(self._directory, identity))
         self._outage = Outage()

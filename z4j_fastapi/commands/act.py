@@ -30,8 +30,6 @@ from z4j_probes.protocol.commands import (
 if TYPE_CHECKING:
     from z4j_fastapi.commands.engine import Engine
 
-# A bulk retry tells why of so many; the rest are counted.
-_TOLD_REFUSALS = 20
 _REFUSAL_LENGTH = 200
 # Of a task's error that is searched for secrets: more than any answer shows.
 _SEARCHED = 2 * answers.MAX_ERROR
@@ -108,11 +106,8 @@ async def _bulk_retry(engine: Engine, new_id: str, task_ids: tuple[str, ...]) ->
         if isinstance(first, Refused) and not any(isinstance(exc, Failed) for exc in refusals.values()):
             raise Refused(first.code, message, first.remedy)
         raise Failed(message)
-    told = {
-        task_id: answers.one_line(str(exc), _REFUSAL_LENGTH)
-        for task_id, exc in list(refusals.items())[:_TOLD_REFUSALS]
-    }
-    return {"retried": done, "failed": len(refusals), "errors": told}
+    errors = {task_id: answers.one_line(str(exc), _REFUSAL_LENGTH) for task_id, exc in refusals.items()}
+    return {"retried": done, "failed": len(refusals), "errors": errors}
 
 
 async def _list_dead_letters(

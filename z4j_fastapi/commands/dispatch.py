@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from z4j_fastapi.commands.execute import Executor
+from z4j_fastapi.commands.gather import part_of
 from z4j_fastapi.commands.job import Job, Origin
 from z4j_fastapi.commands.memory import CommandMemory
 from z4j_fastapi.commands.outcome import Outcome, Verdict, malformed, refused, unknown
@@ -97,14 +98,21 @@ class Dispatcher:
         """
         self._take(frame, Origin(frame, ids), None)
 
-    async def act_for_another(self, frame: Mapping[str, Any]) -> ActedOn:
-        """The same for one that another process of this agent was sent; what came of it."""
+    async def act_for_another(self, frame: Mapping[str, Any], only: Collection[str] | None) -> ActedOn:
+        """The same for one that another process of this agent was sent; what came of it.
+
+        Where the rest is done elsewhere, `only` names the tasks that it is about here.
+        """
         waiter: asyncio.Future[ActedOn] = asyncio.get_running_loop().create_future()
-        self._take(frame, None, waiter)
+        self._take(frame, None, waiter, only)
         return await waiter
 
     def _take(
-        self, frame: Mapping[str, Any], origin: Origin | None, waiter: asyncio.Future[ActedOn] | None
+        self,
+        frame: Mapping[str, Any],
+        origin: Origin | None,
+        waiter: asyncio.Future[ActedOn] | None,
+        only: Collection[str] | None = None,
     ) -> None:
         now_s, command_id = time.monotonic(), frame["id"]
         if not self._within_rate(now_s):
@@ -118,6 +126,14 @@ class Dispatcher:
         except MalformedCommand as exc:
             self._refuse_malformed(command_id, exc, waiter)
             return
+        if only is not None:
+            part = part_of(command, only)
+            if part is None:
+                nothing = refused(Refused("command.unsupported", "it is not about the tasks that were named"))
+                if waiter is not None:
+                    waiter.set_result((nothing, True))
+                return
+            command = part
         running = self._jobs.get(command.id) or self._jobs.get(command.fire_id or "")
         job = running or Job(command, now_s, origin=origin)
         if waiter is not None and len(job.waiters) < MAX_DELIVERIES:

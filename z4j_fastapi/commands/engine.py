@@ -131,6 +131,14 @@ class Engine(Protocol):
     schedules: ScheduleSource | None = None
     """The schedules that the framework runs by itself, where it has a way to do so."""
 
+    @property
+    def dead_letter_list(self) -> str:
+        """Which list of dead letters is this worker's: workers that share one say the same. From any thread.
+
+        By default all workers of this engine share one.
+        """
+        return self.name
+
     def why_not(self, action: Action) -> str:
         """Why an action is not among `actions`, and what to change, in one clause."""
         return f"{self.name} can't do {action} with this worker's settings"
@@ -155,7 +163,10 @@ class Engine(Protocol):
         raise _unsupported("retry tasks")
 
     async def dead_letters(self, queue: str | None, limit: int, cursor: str | None) -> DeadLetters:
-        """At most `limit` of them, from where `cursor` says, which a page before has named; InvalidCursor."""
+        """At most `limit` of them, from where `cursor` says, which a page before has named; InvalidCursor.
+
+        A cursor has 190 characters at most.
+        """
         raise _unsupported("list dead letters")
 
     async def requeue(self, task_id: str, new_id: str) -> str:

@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from z4j_fastapi.commands.act import act, new_task_id
+from z4j_fastapi.commands.gather import GATHERED, Gathering, list_key, own_cursor, told
 from z4j_fastapi.commands.job import Job
 from z4j_fastapi.commands.memory import CommandMemory, Remembered
 from z4j_fastapi.commands.outcome import Outcome, Verdict, refused, unknown
@@ -22,7 +24,7 @@ from z4j_fastapi.log import log
 from z4j_probes.errors import StorageError
 from z4j_probes.protocol import DEFAULT_MAX_FRAME_BYTES, answers, decode_secret
 from z4j_probes.protocol.actions import REPEATABLE
-from z4j_probes.protocol.commands import CancelTask, SubmitTask
+from z4j_probes.protocol.commands import BulkRetry, CancelTask, ListDeadLetters, SubmitTask
 from z4j_probes.redact import Secret
 from z4j_probes.threads import in_daemon_thread
 
@@ -70,11 +72,33 @@ class Executor:
 
     async def outcome(self, job: Job) -> tuple[Outcome, bool]:
         """What came of it, here or in another process, and whether that was known already."""
+        outcome, again = await self._outcome(job)
+        if (
+            job.origin is not None
+            and isinstance(job.command.request, BulkRetry)
+            and outcome.result is not None
+        ):
+            outcome = outcome._replace(result=told(outcome.result))
+        return outcome, again
+
+    def dead_letter_key(self) -> str | None:
+        """What a cursor calls this worker's list of dead letters; None without a worker."""
+        return None if self.engine is None else list_key(self.engine)
+
+    async def _outcome(self, job: Job) -> tuple[Outcome, bool]:
         if job.deadline_s <= time.monotonic():
             return Outcome(
                 Verdict.LATE, "command.busy", error="its time was over before its turn came"
             ), False
         request, peers = job.command.request, self.peers
+        if job.origin is not None and peers is not None and isinstance(request, GATHERED):
+            key = self.dead_letter_key()
+            gathered = await Gathering(job, self._here, peers, key, self.max_frame_bytes).outcome()
+            if gathered is not None:
+                return gathered
+        elif isinstance(request, ListDeadLetters):  # of another process, which gathers
+            own = own_cursor(request, self.dead_letter_key())
+            job = replace(job, command=job.command._replace(request=own))
         runner = None
         if (
             isinstance(request, CancelTask)
@@ -83,7 +107,7 @@ class Executor:
         ):
             runner = None if peers is None else await peers.that_runs(request.task_id)
         if runner is None:
-            outcome, again = (refused(job.why_not), False) if job.why_not else await self._outcome_here(job)
+            outcome, again = await self._here(job)
             if outcome.verdict is not Verdict.REFUSED or outcome.code not in PASSED_ON:
                 return outcome, again
         else:
@@ -96,7 +120,9 @@ class Executor:
             return outcome, False  # this worker's own reason
         return passed, False
 
-    async def _outcome_here(self, job: Job) -> tuple[Outcome, bool]:
+    async def _here(self, job: Job) -> tuple[Outcome, bool]:
+        if job.why_not is not None:
+            return refused(job.why_not), False
         if job.command.action in REPEATABLE:
             return await self._act(job), False
         if self._memory is None:

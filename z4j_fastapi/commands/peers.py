@@ -16,7 +16,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ _LOOK_AGAIN_S = 0.1
 
 PASSED_ON = frozenset(
     {"command.no_worker_here", "command.unknown_task", "command.not_allowed", "command.unsupported"}
+    | {"command.result_not_kept"}
 )
 """Refusals for which another process may have no reason."""
 
@@ -52,7 +53,10 @@ ActedOn = tuple[Outcome, bool]
 
 
 class Peer(NamedTuple):
-    """A process as it described itself. `said` is its last hello, at a moment of the machine's clock."""
+    """A process as it described itself. `said` is its last hello, at a moment of the machine's clock.
+
+    `dead_letters` is the key of its list of dead letters (see `gather`), None where it has none.
+    """
 
     path: Path
     agent_id: str | None
@@ -60,10 +64,12 @@ class Peer(NamedTuple):
     offer: Offer
     said: Offer
     said_s: float
+    dead_letters: str | None
 
 
 class Peers:
-    """Those of one process, in its agent's loop. `act` does a command that another process was sent.
+    """Those of one process, in its agent's loop. `act` does a command that another process was sent, or the
+    part of it that is about some tasks; `dead_letters` is the key of this process's own list.
 
     Without a `state_directory` there are none.
     """
@@ -73,14 +79,16 @@ class Peers:
         state_directory: Path | None,
         identity: str,
         offer: Offer,
-        act: Callable[[Mapping[str, Any]], Awaitable[ActedOn]],
+        act: Callable[[Mapping[str, Any], Collection[str] | None], Awaitable[ActedOn]],
         is_running: Callable[[str], bool],
+        dead_letters: Callable[[], str | None],
     ) -> None:
         self._state_directory = state_directory
         self._identity = identity
         self._offer = offer
         self._act = act
         self._is_running = is_running
+        self._dead_letters = dead_letters
         self._socket = None if state_directory is None else PeerSocket(state_directory, self._answer)
         self._agent_id: str | None = None
         self._said, self._said_s = Offer(), -math.inf
@@ -136,35 +144,51 @@ class Peers:
     ) -> Outcome | None:
         """What came of it in the first process that acts on it; the last refusal where all refuse; None where
         there is none to ask."""
-        others = await self._workers_of(engine, min(deadline_s, time.monotonic() + STARTING_S))
+        others = await self._awaited_workers(engine, min(deadline_s, time.monotonic() + STARTING_S))
         peers = others if first is None else [first, *(peer for peer in others if peer.path != first.path)]
         refusal: Outcome | None = None
         for peer in peers:
-            question = {"command": frame, "session": list(ids)}
-            try:
-                answer = await ask(peer.path, question, max(0.0, deadline_s - time.monotonic()))
-            except PeerLost:
-                return unknown("the process that it was passed on to has ended")
-            except TimeoutError:
-                return Outcome(
-                    Verdict.LATE, "command.outcome_unknown", error="its time was over while it was done"
-                )
-            if answer is None:
-                continue
-            outcome = _outcome(answer)
-            if outcome.verdict is not Verdict.REFUSED:
+            outcome = await self.pass_to(peer, frame, ids, deadline_s)
+            if outcome is not None and outcome.verdict is not Verdict.REFUSED:
                 return outcome
-            refusal = outcome
+            refusal = outcome or refusal
         return refusal
 
-    async def _workers_of(self, engine: str | None, until_s: float) -> list[Peer]:
-        """Those that have this engine, or any. Where there is none yet, those that start are waited for."""
+    async def pass_to(
+        self,
+        peer: Peer,
+        frame: Mapping[str, Any],
+        ids: Ids,
+        deadline_s: float,
+        only: Collection[str] | None = None,
+    ) -> Outcome | None:
+        """What came of it in that process, or of the part of it that is about the tasks `only`; None where it
+        can't be asked."""
+        question: dict[str, Any] = {"command": frame, "session": list(ids)}
+        if only is not None:
+            question["only"] = list(only)
+        try:
+            answer = await ask(peer.path, question, max(0.0, deadline_s - time.monotonic()))
+        except PeerLost:
+            return unknown("the process that it was passed on to has ended")
+        except TimeoutError:
+            return Outcome(
+                Verdict.LATE, "command.outcome_unknown", error="its time was over while it was done"
+            )
+        return None if answer is None else _outcome(answer)
+
+    async def workers_of(self, engine: str | None) -> list[Peer]:
+        """Those that have this engine, or any."""
+        return [
+            peer
+            for peer in await self._known_others()
+            if peer.offer.engines and engine in (None, *peer.offer.engines)
+        ]
+
+    async def _awaited_workers(self, engine: str | None, until_s: float) -> list[Peer]:
+        """The same, but where there is none yet, those that start are waited for."""
         while True:
-            workers = [
-                peer
-                for peer in await self._known_others()
-                if peer.offer.engines and engine in (None, *peer.offer.engines)
-            ]
+            workers = await self.workers_of(engine)
             if workers or not self._starting or time.monotonic() > until_s:
                 return workers
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -224,6 +248,7 @@ class Peers:
                 "offer": self._offer.to_json(),
                 "said": self._said.to_json(),
                 "said_s": self._said_s if math.isfinite(self._said_s) else 0.0,
+                "dead_letters": self._dead_letters(),
             }
         if "runs" in question:
             task_id = question["runs"]
@@ -232,7 +257,10 @@ class Peers:
             frame = self._genuine(question)
         except (ProtocolError, LookupError, TypeError, ValueError) as exc:
             return {"refused": "command.no_worker_here", "error": f"not a genuine command: {exc}"}
-        outcome, is_answered = await self._act(frame)
+        only = question.get("only")
+        if only is not None:
+            only = {task_id for task_id in only if isinstance(task_id, str)} if isinstance(only, list) else ()
+        outcome, is_answered = await self._act(frame, only)
         if outcome.verdict is Verdict.REFUSED and outcome.code in PASSED_ON:
             return {"refused": outcome.code, "error": outcome.error}
         done = outcome.verdict is Verdict.DONE
@@ -272,6 +300,7 @@ def _peer(path: Path, answer: Mapping[str, Any]) -> Peer | None:
             Offer.from_json(answer["offer"]),
             Offer.from_json(answer["said"]),
             float(answer["said_s"]),
+            None if answer.get("dead_letters") is None else str(answer["dead_letters"]),
         )
     except (LookupError, TypeError, ValueError):  # of another version
         return None

@@ -91,6 +91,11 @@ class ArqEngine(Engine):
             actions.remove(Action.RESTART_WORKER)
         self.actions = frozenset(actions)
 
+    @property
+    def dead_letter_list(self) -> str:
+        """That of its queue, in its Redis."""
+        return self._queue.place
+
     def why_not(self, action: Action) -> str:
         """What to change where an action is not among `actions`."""
         if action in _NEED_RESULTS:

@@ -103,6 +103,18 @@ class JobQueue:
         """The key of its sorted set."""
         return self._worker.queue_name
 
+    @property
+    def place(self) -> str:
+        """Where it is: the Redis as the worker was told it, and the queue's name."""
+        settings, pool = self._worker.redis_settings, self._worker._pool
+        if settings is not None:
+            known = {"path": settings.unix_socket_path, "host": settings.host, "port": settings.port}
+            known["db"] = settings.database
+        else:
+            known = pool.connection_pool.connection_kwargs if pool is not None else {}
+        server = known.get("path") or f"{known.get('host')}:{known.get('port')}"
+        return f"{server} {known.get('db')} {self.name}"
+
     def close(self) -> None:
         """The worker stops: what comes when its connection is closed is refused."""
         self._is_closed = True

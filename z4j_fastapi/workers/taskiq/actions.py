@@ -72,6 +72,11 @@ class TaskiqEngine(Engine):
             actions.remove(Action.PURGE_QUEUE)
         self.actions = frozenset(actions)
 
+    @property
+    def dead_letter_list(self) -> str:
+        """That of its agent's state directory."""
+        return self._state_directory() or ""
+
     def why_not(self, action: Action) -> str:
         """What to change where an action is not among `actions`."""
         if action in _NEED_MESSAGES:
