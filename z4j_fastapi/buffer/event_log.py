@@ -76,8 +76,8 @@ WHERE size <= ? OR id = (SELECT min(id) FROM oldest)
 """
 _UNPACK = """
 INSERT INTO event
-SELECT ?1 + key, ?2 + 1 + key, ?3 + sum(length(CAST(value AS BLOB))) OVER (ORDER BY key), value
-FROM json_each(?4)
+SELECT ? + key, ? + 1 + key, ? + sum(length(CAST(value AS BLOB))) OVER (ORDER BY key), value
+FROM json_each(?)
 """
 # The segments of the journal up to this number are done with: what was wanted of them is in `event`.
 _JOURNAL_COLUMN = "ALTER TABLE ledger ADD COLUMN journal_through INTEGER NOT NULL DEFAULT 0"
