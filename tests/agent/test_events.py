@@ -8,8 +8,9 @@ import enum
 import json
 import time
 import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,14 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
+class Preset(enum.Enum):
+    NUMBER = 3
+    LOGIN = {"user": "u", "dsn": "x"}  # noqa: RUF012 - as hosts write it
+
+
 def test_what_has_a_meaning_keeps_it() -> None:
     assert encode(user=User(), level=Level.HIGH) == {"user": {"password": REDACTED}, "level": 3}
+    assert encode(args=[Preset.NUMBER, Preset.LOGIN]) == {"args": [3, {"user": "u", "dsn": REDACTED}]}
 
 
 class Panic(BaseException):
@@ -136,6 +143,109 @@ def test_one_unreadable_value_costs_that_value_only(raised: type[BaseException])
         "task_name": "mail",
         "kwargs": f"<Unreadable: unreadable, {raised.__name__}>",
         "queue": "q",
+    }
+
+
+class Lazy(Mapping[str, int]):
+    """A mapping of things that are loaded when they are read; the second is not there."""
+
+    def __getitem__(self, key: str) -> int:
+        if key == "b":
+            raise ConnectionError
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("abc")
+
+    def __len__(self) -> int:
+        return 3
+
+
+class Cut(list[int]):
+    def __iter__(self) -> Iterator[int]:
+        yield 1
+        raise ConnectionError
+
+
+class Strange(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise ConnectionError
+
+
+class OfStrangeType(metaclass=Strange):
+    pass
+
+
+class NoZone(tzinfo):
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        raise ConnectionError
+
+    dst = tzname = utcoffset  # type: ignore[assignment]
+
+
+AT_THE_BEGINNING_OF_TIME = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Lazy(), {"a": 1, "…": "<unreadable from here on, ConnectionError>"}),
+        (Cut(), [1, "<unreadable from here on, ConnectionError>"]),
+        (range(10**30), [*range(200), "… more"]),
+        (OfStrangeType(), "<OfStrangeType: unreadable, ConnectionError>"),
+    ],
+)
+def test_what_was_read_before_an_error_is_kept(value: Any, shown: Any) -> None:
+    assert encode(value=value, queue="q") == {"value": shown, "queue": "q"}
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [datetime(2026, 1, 1, tzinfo=NoZone()), datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))],
+)
+def test_a_moment_that_can_not_be_told_is_now(moment: datetime) -> None:
+    encoded = EventEncoder().encode("task.sent", task_id="t", engine="arq", data={}, occurred_at=moment)
+    assert datetime.now(UTC) - datetime.fromisoformat(json.loads(encoded)["occurred_at"]) < timedelta(
+        minutes=1
+    )
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, defaultdict, Counter, set, deque])
+def test_what_another_thread_changes_meanwhile_is_read_all_the_same(kind: Any) -> None:
+    changing = kind()
+
+    class Changes:
+        """Whose text is asked for while it is walked."""
+
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+        def __fspath__(self) -> str:
+            return self.__str__()
+
+        def __str__(self) -> str:
+            more = Changes(-self.n - 1)
+            if isinstance(changing, dict):
+                changing[f"new {self.n}"] = more
+            else:
+                (changing.add if isinstance(changing, set) else changing.append)(more)
+            return f"value {self.n}"
+
+    for n in range(3):
+        if isinstance(changing, dict):
+            changing[f"k{n}"] = Changes(n)
+        else:
+            (changing.add if isinstance(changing, set) else changing.append)(Changes(n))
+    shown = encode(value=changing)["value"]
+    assert sorted(shown.values() if isinstance(shown, dict) else shown) == ["value 0", "value 1", "value 2"]
+
+
+def test_a_name_in_a_hosts_mapping_may_be_a_secret_and_those_of_an_event_are_none() -> None:
+    found = encode(EventEncoder((), ("task|secret",)), task_name="mail", result={"postgres://u:p@h/db": "ok"})
+    assert found == {"task_name": "mail", "result": {"postgres://[redacted]@h/db": "ok"}}
+    assert encode(result={"x" * 99 + " postgres://u:p@h/db": 1})["result"].keys() == {
+        "x" * 99 + " postgres://[redacted]@h/db"
     }
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from ipaddress import IPv4Address
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import urlparse, urlsplit
 
 import pydantic
 import pytest
@@ -52,9 +53,26 @@ class Struct:
         self.user, self.api_key = "u", "hunter2"
 
 
+@dataclass
+class Detached:
+    """As a mapper has it: one field is loaded when it is read, and the database is away."""
+
+    id: int
+    owner: str = "x"
+    api_key: str = "hunter2"
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "owner":
+            raise ConnectionError
+        return super().__getattribute__(name)
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
+        (Detached(1), {"id": 1, "owner": "<unreadable, ConnectionError>", "api_key": REDACTED}),
+        (urlsplit("amqp://u:hunter2@h:1/v?token=hunter2"), "amqp://[redacted]@h:1/v?…"),
+        (urlparse("https://h/a"), "https://h/a"),
         (Login("u", "hunter2"), {"user": "u", "password": REDACTED}),
         ([Login("u", "hunter2")], [{"user": "u", "password": REDACTED}]),
         (Card("u", "hunter2"), {"holder": "u", "number": REDACTED}),

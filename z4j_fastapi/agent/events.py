@@ -85,8 +85,14 @@ _second = (-1, "")
 def _moment(given: object) -> str:
     """As `timestamp` has it: the moment that is given, or now. Each second is rendered once."""
     global _second
-    if isinstance(given, datetime) and given.tzinfo is not None:
-        return timestamp(given)
+    if given is not None:
+        try:
+            if isinstance(given, datetime) and given.tzinfo is not None:
+                return timestamp(given)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: S110 - what a time zone of the host's raises, or the end of time
+            pass
     second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     rendered, text = _second
     if rendered != second:

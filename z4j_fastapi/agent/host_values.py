@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import lru_cache
@@ -34,24 +35,31 @@ MAX_INT_BITS = 1024
 _REDACTED = render_text(REDACTED)
 # A name, the same as JSON with a colon, and whether it marks a secret.
 _Field = tuple[str, str, bool]
+# What `list` takes at one moment, whatever another thread does to it meanwhile.
+_TAKEN_AT_ONCE = (dict.items, OrderedDict.items)
+_CHANGING = (set, deque)
+# The language's own, whatever a metaclass says.
+_type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 
 
 class HostValues:
     """Makes values safe, with the host's own rules of `redaction`. From any thread."""
 
     def __init__(self, redaction: Redaction) -> None:
-        def field(key: object) -> _Field:
+        def field(key: object, is_nested: bool) -> _Field:
             name = _name(key)
-            return name, f"{render_text(name)}:", redaction.marks_secret(name)
+            # what an event's own fields are called is no secret; in a host's mapping a name may be one
+            shown = redaction.text(name) if is_nested else name
+            return shown, f"{render_text(shown)}:", redaction.marks_secret(name)
 
-        self._field: Callable[[object], _Field] = field
-        self._known: Callable[[str], _Field] = lru_cache(maxsize=1024)(field)
+        self._field: Callable[[object, bool], _Field] = field
+        self._known: Callable[[str, bool], _Field] = lru_cache(maxsize=1024)(field)
         self._redacted = redaction.text
 
     def name(self, given: object) -> str:
         """What a host calls something, as JSON. For what comes again: else see `rendered_name`."""
         if type(given) is str and len(given) <= _SHORT_NAME:
-            return self._known(given)[1][:-1]
+            return self._known(given, False)[1][:-1]
         return rendered_name(given)
 
     def mapping(self, mapping: Mapping[Any, Any]) -> str:
@@ -73,8 +81,8 @@ class _Walk:
 
     def __init__(
         self,
-        known: Callable[[str], _Field],
-        field: Callable[[object], _Field],
+        known: Callable[[str, bool], _Field],
+        field: Callable[[object, bool], _Field],
         redacted: Callable[[str], str],
     ) -> None:
         self._known = known
@@ -85,15 +93,17 @@ class _Walk:
 
     def mapping(self, mapping: Mapping[Any, Any], depth: int) -> str:
         fields: dict[str, str] = {}
-        # another thread may change a dict meanwhile: `list` takes it at one moment
-        items = list(mapping.items()) if type(mapping) is dict else mapping.items()
+        kind = type(mapping)
+        is_taken = kind is dict or getattr(kind, "items", None) in _TAKEN_AT_ONCE
+        is_nested = depth > 0
+        items = list(mapping.items()) if is_taken else _readable(mapping.items(), _pair)
         for index, (key, value) in enumerate(items):
             if index == MAX_ITEMS or self._left <= 0 or self._room <= 0:
-                fields["…"] = f'"…":"{len(mapping) - index} more"'
+                fields["…"] = f'"…":"{_more(mapping, index)}"'
                 break
             # most names are short, and come again
             is_known = type(key) is str and len(key) <= _SHORT_NAME
-            name, head, is_secret = self._known(key) if is_known else self._field(key)
+            name, head, is_secret = self._known(key, is_nested) if is_known else self._field(key, is_nested)
             self._room -= len(name)
             if is_secret and value is not None:
                 fields[name] = head + _REDACTED
@@ -128,20 +138,20 @@ class _Walk:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:
-            return _told(f"<{kind.__name__}: unreadable, {type(exc).__name__}>")
+            return _told(f"<{_type_name(kind)}: unreadable, {_type_name(type(exc))}>")
 
     def _structure(self, value: Any, kind: type, depth: int) -> str:
         if depth > MAX_DEPTH:
-            return _told(f"<{kind.__name__}, nested too deeply>")
+            return _told(f"<{_type_name(kind)}, nested too deeply>")
         if kind is list or kind is tuple:
             return self._items(value, depth)
         if kind is dict or isinstance(value, Mapping):
             return self.mapping(value, depth)
-        from z4j_fastapi.agent.known_types import fields_of, items_of  # most services have no such value
+        from z4j_fastapi.agent.known_types import fields_of, is_parsed_url, items_of  # few have such
 
         if (fields := fields_of(value, REDACTED)) is not None:
             return self.mapping(fields, depth)
-        if isinstance(value, list | tuple | set | frozenset):
+        if isinstance(value, list | tuple | set | frozenset) and not is_parsed_url(value):
             return self._items(value, depth)
         if (items := items_of(value)) is not None:
             return self._items(items, depth)
@@ -151,9 +161,12 @@ class _Walk:
 
     def _items(self, values: Collection[Any], depth: int) -> str:
         items: list[str] = []
-        for value in values:
+        kind = type(values)
+        if kind in _CHANGING:
+            values = list(values)
+        for value in values if kind is list or kind is tuple else _readable(values, _alone):
             if len(items) == MAX_ITEMS or self._left <= 0 or self._room <= 0:
-                items.append(f'"… {len(values) - len(items)} more"')
+                items.append(f'"… {_more(values, len(items))}"')
                 break
             kind = type(value)
             if (kind is tuple or kind is list) and len(value) == 2:
@@ -171,7 +184,7 @@ class _Walk:
         if type(name) is not str:
             return None
         name = _name(name)
-        return f"[{render_text(name)},{_REDACTED}]" if self._field(name)[2] else None
+        return f"[{render_text(name)},{_REDACTED}]" if self._field(name, True)[2] else None
 
 
 def rendered_name(given: object) -> str:
@@ -203,7 +216,7 @@ def _foreign(value: Any) -> Any:
     decimal, uuid = sys.modules.get("decimal"), sys.modules.get("uuid")
     others = (*((decimal.Decimal,) if decimal else ()), *((uuid.UUID,) if uuid else ()))
     if isinstance(value, Enum):
-        return _str(value.value)
+        return value.value
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -213,7 +226,7 @@ def _foreign(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {_str(value)}"
+        return f"{_type_name(type(value))}: {_str(value)}"
     from z4j_fastapi.agent.known_types import text_of
 
     if (text := text_of(value)) is not None:
@@ -227,7 +240,41 @@ def _str(value: object) -> str:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # a host's own __str__ may do anything
-        return f"<{type(value).__name__}>"
+        return f"<{_type_name(type(value))}>"
+
+
+def _pair(told: str) -> tuple[str, str]:
+    return "…", told
+
+
+def _alone(told: str) -> str:
+    return told
+
+
+def _readable(values: Iterable[Any], as_item: Callable[[str], Any]) -> Iterator[Any]:
+    """The items up to the one whose reading raises, and that; raises what the first one's does."""
+    iterator, is_first = iter(values), True
+    while True:
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            if is_first:
+                raise
+            yield as_item(f"<unreadable from here on, {_type_name(type(exc))}>")
+            return
+        is_first = False
+        yield item
+
+
+def _more(values: Collection[Any], told: int) -> str:
+    try:
+        return f"{len(values) - told} more"
+    except (ArithmeticError, TypeError, ValueError):  # a range may be longer than `len` can say
+        return "more"
 
 
 def _told(text: str) -> str:

@@ -21,18 +21,25 @@ def fields_of(value: Any, hidden: str) -> Mapping[Any, Any] | None:
 
     `hidden` stands for what its author keeps out of the representation.
     """
-    if isinstance(value, type):
+    if isinstance(value, type) or is_parsed_url(value):
         return None
     if isinstance(value, SimpleNamespace):
         return vars(value)
     fields = dict(_fields_of(type(value)))
     if not fields:
         return None
-    shown = {
-        name: hidden if is_hidden else getattr(value, name)
-        for name, is_hidden in fields.items()
-        if hasattr(value, name)
-    }
+    shown: dict[Any, Any] = {}
+    for name, is_hidden in fields.items():
+        try:
+            shown[name] = getattr(value, name)
+        except AttributeError:
+            continue
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:  # a field that is loaded when it is read, and its database is away
+            shown[name] = f"<unreadable, {type(exc).__name__}>"
+        if is_hidden:
+            shown[name] = hidden
     extra = getattr(value, "__pydantic_extra__", None)
     return {**shown, **extra} if isinstance(extra, dict) else shown
 
@@ -48,10 +55,21 @@ def text_of(value: Any) -> str | None:
     kind = type(value)
     if kind.__module__ in _TEXTUAL or isinstance(value, UserString | complex):
         return str(value)
+    if is_parsed_url(value):
+        return _without_query(str(value.geturl()))
     if any(base.__name__.lower().endswith("url") for base in kind.__mro__):
-        address, mark, _ = str(value).partition("?")  # where tokens are
-        return f"{address}?…" if mark else address
+        return _without_query(str(value))
     return None
+
+
+def is_parsed_url(value: Any) -> bool:
+    """Whether it is a URL in parts, as urllib has it: a tuple, and one of its parts has the password."""
+    return hasattr(type(value), "geturl")
+
+
+def _without_query(url: str) -> str:
+    address, mark, _ = url.partition("?")  # where tokens are
+    return f"{address}?…" if mark else address
 
 
 def _fields_of(kind: type) -> Iterator[tuple[str, bool]]:
