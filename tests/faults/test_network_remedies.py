@@ -82,6 +82,18 @@ async def test_a_name_ended_with_a_dot_as_the_hint_says(stage: Stage) -> None:
     await is_green(stage, replace(case, environ={**case.environ, "Z4J_BRAIN_URL": f"https://{BRAIN_HOST}."}))
 
 
+async def test_name_servers_corrected_as_the_hint_says(stage: Stage) -> None:
+    lab, environ = await stage.lab_with_brain()
+    await lab.address(f"{RESOLVER}/24", device="eth1")
+    await lab.dnsmasq(f"--host-record={BRAIN_HOST},{BRAIN_IP}", at=RESOLVER)
+    await lab.file("/etc/resolv.conf", f"nameserver {RESOLVER}\r\n\toptions timeout:1\r\n")
+    await lab.firewall("udp dport 53 ip daddr 127.0.0.1 drop")  # where the C library asks without a line
+    case = Case(environ, prefix=lab.prefix)
+    (correct,) = await steps_in(stage, case, "dns.no_resolver")
+    await run_in(lab, correct.command)
+    await is_green(stage, case)
+
+
 async def test_the_action_removed_as_the_hint_says(stage: Stage) -> None:
     lab, environ = await stage.lab_with_brain()
     await lab.file("/etc/nsswitch.conf", "hosts: files [NOTFOUND=return] dns\n")

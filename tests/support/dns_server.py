@@ -15,7 +15,8 @@ import dns.rdatatype
 import dns.rrset
 
 # A name's records by type; or a word for every type: an rcode's name, "SILENT", "TRUNCATED" (over UDP). A
-# type may have the word instead. "*" is for every other name, and is NXDOMAIN where it is not given.
+# type may have the word instead. "*" is for every other name, and is NXDOMAIN where it is not given. What
+# "DELAY_S" is given, in seconds, each answer over UDP comes late by.
 Records = Mapping[str, Sequence[str] | str] | str
 Zone = Mapping[str, Records]
 
@@ -54,8 +55,9 @@ class _Udp(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         reply = answer(self._zone, data, over_tcp=False)
-        if reply is not None:
-            self._transport.sendto(reply, addr)
+        delay_s = self._zone.get("DELAY_S", "0")
+        if reply is not None and isinstance(delay_s, str):
+            asyncio.get_running_loop().call_later(float(delay_s), self._transport.sendto, reply, addr)
 
 
 @asynccontextmanager

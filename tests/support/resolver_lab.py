@@ -43,10 +43,16 @@ def diagnose(
     search: str = "",
     hosts: str = "",
     nsswitch: str = NSSWITCH,
+    resolv_conf: str | None = None,
+    variables: Mapping[str, str] | None = None,
     timeout_s: float = 4.0,
     look_closer: bool = True,
 ) -> dict[str, Any]:
-    """The dns rung's result (as JSON) for this host; `servers` are loopback addresses with their zones."""
+    """The dns rung's result (as JSON) for this host; `servers` are loopback addresses with their zones.
+
+    `resolv_conf` is the file's text, where it is another one than these servers make; `variables` are of the
+    rung's own process.
+    """
     lines = [f"nameserver {address}" for address in servers]
     lines += [f"search {search}"] if search else []
     lines += [f"options {options}"] if servers else []
@@ -54,7 +60,7 @@ def diagnose(
         "host": host,
         "servers": servers,
         "files": {
-            "/etc/resolv.conf": "\n".join((*lines, "")),
+            "/etc/resolv.conf": "\n".join((*lines, "")) if resolv_conf is None else resolv_conf,
             "/etc/hosts": HOSTS + hosts,
             "/etc/nsswitch.conf": nsswitch,
         },
@@ -64,7 +70,7 @@ def diagnose(
     done = fork_server.run(
         "tests.support.resolver_lab",
         json.dumps(order),
-        environ=python_environ(),
+        environ=python_environ(variables or {}),
         directory=ROOT,
         timeout_s=_BUDGET_S,
     )
@@ -93,7 +99,7 @@ def arrange(files: Mapping[str, str], directory: Path) -> None:
     """Have these texts for those files, in a mount namespace of one's own."""
     for path, text in files.items():
         ours = directory / Path(path).name
-        ours.write_text(text, encoding="utf-8")
+        ours.write_bytes(text.encode())
         subprocess.run(["mount", "--bind", ours, path], check=True)
 
 

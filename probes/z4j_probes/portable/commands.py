@@ -205,11 +205,29 @@ def ask_one_by_one() -> str:
     return by_system(option, "", "")
 
 
-def search_list() -> str:
-    """The domains that complete a name."""
+def search_list(variables: Iterable[str] = ()) -> str:
+    """The domains that complete a name, and the variables that have a part in it."""
+    listed = "".join(f"; printenv {name}" for name in variables)
     return by_system(
-        "grep -E 'search|ndots' /etc/resolv.conf", "scutil --dns | grep search", "Get-DnsClientGlobalSetting"
+        f"grep -E 'search|ndots' /etc/resolv.conf{listed}",
+        "scutil --dns | grep search",
+        "Get-DnsClientGlobalSetting",
     )
+
+
+def correct_name_servers() -> str:
+    """Take carriage returns and indentation out of resolv.conf; in place, since a container's is a mount."""
+    script = (
+        r"sed 's/\r$//; s/^[ \t]*//' /etc/resolv.conf > /tmp/resolv.conf; "
+        "cat /tmp/resolv.conf > /etc/resolv.conf"
+    )
+    return by_system(f'sudo sh -c "{script}"', "", "")
+
+
+def let_all_read(path: str) -> str:
+    """Let each user of this machine read a file of the system's."""
+    unix = f"sudo chmod a+r {quote(path)}"
+    return by_system(unix, unix, f'icacls {quote(path)} /grant "Users:R"')
 
 
 def start_resolver(service: str) -> str:

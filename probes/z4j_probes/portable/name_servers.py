@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PureWindowsPath
+from types import MappingProxyType
 from typing import NamedTuple
 
-from z4j_probes.portable.system import by_system
+from z4j_probes.portable.system import by_system, has_glibc
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 # resolver(5): MAXNS and MAXDNSRCH; what stands beyond them is not used by the C library either.
 _SERVERS_MAX = 3
 _SEARCH_MAX = 6
+# What glibc reads beside the file, of each process: a search list instead of its own, and more options.
+_LOCALDOMAIN, _RES_OPTIONS = "LOCALDOMAIN", "RES_OPTIONS"
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _SCUTIL = ("/usr/sbin/scutil", "--dns")
 _SCUTIL_S = 2.0
 _SCUTIL_LINE = re.compile(r"\s*(\w+)(?:\[\d+\])?\s*:\s*(.+?)\s*")
 
 
 class ResolverConfig(NamedTuple):
-    """What the system is told of name servers, as far as it matters here. `servers` are address and port."""
+    """What the system is told of name servers, as far as it matters here. `servers` are address and port.
+
+    `ignored` are nameserver lines that the C library passes over without a word.
+    """
 
     servers: tuple[tuple[str, int], ...] = ()
     search: tuple[str, ...] = ()
     ndots: int = 1
     options: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def may_search(self, host: str) -> bool:
         """Whether the search list can complete this name; a final dot rules it out."""
@@ -59,32 +68,65 @@ def read_config(host: str = "") -> ResolverConfig:
             asked = subprocess.run(_SCUTIL, capture_output=True, text=True, timeout=_SCUTIL_S, check=True)  # noqa: S603
             return parse_scutil(asked.stdout, host)
     try:
-        text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace")
+        with RESOLV_CONF.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            text = file.read()
     except FileNotFoundError:
-        return ResolverConfig()
-    return parse_resolv_conf(text, socket.gethostname().partition(".")[2])
+        text = ""
+    own_domain = socket.gethostname().partition(".")[2]
+    if not has_glibc():  # musl takes a carriage return for a blank, and reads no variables
+        return parse_resolv_conf(text.replace("\r", ""), own_domain)
+    return parse_resolv_conf(text, own_domain, os.environ)
 
 
-def parse_resolv_conf(text: str, own_domain: str = "") -> ResolverConfig:
-    """The servers, the search list and ndots; the last of `search` and `domain` wins, as in resolver(5)."""
+def parse_resolv_conf(
+    text: str, own_domain: str = "", variables: Mapping[str, str] = _NO_VARIABLES
+) -> ResolverConfig:
+    """The servers, the search list and ndots; the last of `search` and `domain` wins, as in resolver(5).
+
+    As the C library reads it: a keyword starts its line, and a carriage return is part of a word.
+    """
     servers: list[tuple[str, int]] = []
     search: tuple[str, ...] = (own_domain,) if own_domain else ()
-    ndots, options = 1, list[str]()
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) < 2 or words[0][0] in "#;":
-            continue
-        if words[0] == "nameserver":
-            servers.append((words[1], 53))
-        elif words[0] in ("search", "domain"):
-            search = tuple(word.rstrip(".") for word in words[1:] if word.strip("."))
-        elif words[0] == "options":
-            options += words[1:]
-            for option in words[1:]:
-                name, _, value = option.partition(":")
-                if name == "ndots" and value.isdigit():
-                    ndots = int(value)
-    return ResolverConfig(tuple(servers[:_SERVERS_MAX]), search[:_SEARCH_MAX], ndots, tuple(options))
+    options, ignored = list[str](), list[str]()
+    for line in text.split("\n"):
+        keyword, *words = re.split("[ \t]+", line.rstrip(" \t"))
+        if keyword == "nameserver" and words and _is_address(words[0]):
+            servers.append((words[0], 53))
+        elif line.split()[:1] == ["nameserver"]:
+            ignored.append(line)
+        elif keyword in ("search", "domain"):
+            search = tuple(name for word in words if (name := word.rstrip("\r").rstrip(".")))
+        elif keyword == "options":
+            options += [word.rstrip("\r") for word in words]
+    if _LOCALDOMAIN in variables:
+        search = tuple(variables[_LOCALDOMAIN].split())
+    options += variables.get(_RES_OPTIONS, "").split()
+    ndots = [int(option[6:]) for option in options if option.startswith("ndots:") and option[6:].isdigit()]
+    return ResolverConfig(
+        tuple(servers[:_SERVERS_MAX]),
+        search[:_SEARCH_MAX],
+        ndots[-1] if ndots else 1,
+        tuple(options),
+        tuple(ignored),
+    )
+
+
+def place_of_option(option: str) -> str:
+    """Where an option of the resolver is set: a variable of this process, or the file."""
+    return _RES_OPTIONS if option in os.environ.get(_RES_OPTIONS, "").split() else str(RESOLV_CONF)
+
+
+def search_variables() -> tuple[str, ...]:
+    """The variables of this process that have a part in the search list."""
+    return tuple(name for name in (_LOCALDOMAIN, _RES_OPTIONS) if name in os.environ and has_glibc())
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_scutil(text: str, host: str) -> ResolverConfig:

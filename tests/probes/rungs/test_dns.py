@@ -91,6 +91,85 @@ def test_a_server_that_drops_aaaa_alone_is_told_so() -> None:
     assert "did not answer for AAAA" in result["message"]
 
 
+def test_ipv4_is_asked_alone_where_a_server_never_answers_aaaa() -> None:
+    """As curl connects after 15 s, when the C library has given AAAA up."""
+    zone: Zone = {"brain.example": {"A": ["192.0.2.1"], "AAAA": "SILENT"}}
+    result = diagnose("brain.example", {SERVER: zone}, options=FIVE_SECONDS, timeout_s=12)
+    assert (result["code"], result["status"]) == ("dns.slow", "warn")
+    assert result["details"]["addresses"] == ["192.0.2.1"]
+    assert "127.0.0.1 did not answer for AAAA" in result["message"]
+
+
+def test_a_server_that_is_late_is_not_said_to_be_silent() -> None:
+    result = diagnose(
+        "brain.example", {SERVER: {**BRAIN, "DELAY_S": "3.2"}}, options=FIVE_SECONDS, timeout_s=8
+    )
+    assert result["code"] == "dns.slow"
+    assert "127.0.0.1 answers slowly" in result["message"]
+    assert "Remove" not in result["hint"]
+
+
+def test_a_name_that_only_a_later_server_knows_names_the_first() -> None:
+    result = diagnose("brain.example", {SERVER: {}, SECOND: BRAIN})
+    assert result["code"] == "dns.nxdomain"
+    assert "127.0.0.1 answered NXDOMAIN" in result["message"]
+    assert "127.0.0.2, which knows it as 192.0.2.1" in result["message"]
+    assert "Name 127.0.0.2 before 127.0.0.1" in result["hint"]
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "hint"),
+    [
+        ("nameserver 127.0.0.2\r", "ends in a carriage return", "Windows line ends"),
+        ("  nameserver 127.0.0.2", "is indented", "Start each line with its keyword"),
+        ("nameserver 127.0.0.2:53", "has no valid address", "without a port"),
+        ("nameserver dns.example", "has no valid address", "only an address"),
+    ],
+)
+def test_a_line_that_the_c_library_ignores_is_named(line: str, word: str, hint: str) -> None:
+    result = diagnose("brain.example", {SECOND: BRAIN}, resolv_conf=f"{line}\noptions attempts:1\n")
+    assert result["code"] == "dns.no_resolver"
+    assert word in result["message"]
+    assert hint in result["hint"]
+
+
+def test_the_search_list_of_a_variable_is_named() -> None:
+    zone: Zone = {"brain.example": {"A": ["192.0.2.1"]}, "brain.example.corp.test": {"A": ["192.0.2.2"]}}
+    variables = {"LOCALDOMAIN": "corp.test", "RES_OPTIONS": "ndots:5"}
+    result = diagnose("brain.example", {SERVER: zone}, variables=variables)
+    assert result["code"] == "dns.local_only"
+    assert "from the search list, as brain.example.corp.test; DNS says 192.0.2.1" in result["message"]
+    assert "printenv LOCALDOMAIN" in result["hint"]
+
+
+@pytest.mark.parametrize("order", ["file dns", "dns [!UNAVAIL=return] files"])
+def test_a_name_of_the_hosts_file_that_is_not_looked_up_there_is_named(order: str) -> None:
+    hosts = "192.0.2.7 brain.example\n"
+    result = diagnose("brain.example", {SERVER: {}}, hosts=hosts, nsswitch=f"hosts: {order}\n")
+    assert result["code"] == "dns.nxdomain"
+    assert f"/etc/hosts line 3 has it, but is not asked (hosts: {order})" in result["message"]
+    assert "Put files first" in result["hint"]
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        ("host.containers.internal", "--add-host=host.containers.internal:host-gateway"),
+        ("z4j.tools.svc", "Kubernetes cluster"),
+        ("z4j.tools.svc.cluster.local", "Kubernetes cluster"),
+        ("brain.tail1234.ts.net", "Connect Tailscale"),
+        ("brain.fritz.box", "name its own DNS server first"),
+        ("brain.home.arpa", "name its own DNS server first"),
+        ("brain.localhost", "Write localhost"),
+        ("brain.local", "mDNS"),
+    ],
+)
+def test_a_name_that_public_dns_can_not_have_says_who_has_it(host: str, hint: str) -> None:
+    result = diagnose(host, {SERVER: {}})
+    assert result["code"] == "dns.nxdomain"
+    assert hint in result["hint"]
+
+
 def test_a_slow_name_that_resolves_in_the_end_says_which_server_it_waited_for() -> None:
     result = diagnose("brain.example", {SERVER: SILENT, SECOND: BRAIN})
     assert result["code"] == "dns.ok"

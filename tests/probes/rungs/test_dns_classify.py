@@ -53,6 +53,9 @@ def evidence(*said: Said, servers: int | None = None) -> Evidence:
         (NO, [Said.SILENT, Said.NXDOMAIN], "dns.nxdomain"),
         (NO, [Said.SILENT], "dns.nxdomain"),
         (NO, [Said.ADDRESSES], "dns.system_failure"),
+        (NO, [Said.NXDOMAIN, Said.ADDRESSES], "dns.nxdomain"),
+        (NO, [Said.SILENT, Said.NO_ADDRESS, Said.ADDRESSES], "dns.no_address"),
+        (NO, [Said.ADDRESSES, Said.NXDOMAIN], "dns.system_failure"),
         (NO, [Said.SERVFAIL], "dns.servfail"),
         (NO, [], "dns.no_resolver"),
         (AGAIN, [Said.SILENT], "dns.timeout"),
@@ -134,6 +137,38 @@ def test_resolv_conf_is_read_as_the_c_library_reads_it() -> None:
         5,
         ("edns0", "ndots:5", "rotate"),
     )
+
+
+def test_what_the_c_library_ignores_is_kept_apart() -> None:
+    lines = ("nameserver 10.0.0.2\r", "\tnameserver 10.0.0.3", "nameserver [::1]:53")
+    found = parse_resolv_conf("\n".join((*lines, "nameserver\t10.0.0.4 # ours", "nameservers 10.0.0.5")))
+    assert found == ResolverConfig((("10.0.0.4", 53),), ignored=lines)
+
+
+def test_variables_of_the_process_come_last() -> None:
+    variables = {"LOCALDOMAIN": "c.example d.example", "RES_OPTIONS": "ndots:3 use-vc"}
+    found = parse_resolv_conf("search a.example\noptions ndots:5\n", "b.example", variables)
+    assert (found.search, found.ndots) == (("c.example", "d.example"), 3)
+    assert found.options == ("ndots:5", "ndots:3", "use-vc")
+
+
+def test_a_hosts_file_that_is_closed_to_this_user_is_named() -> None:
+    seen = evidence(Said.NXDOMAIN)
+    machine = Machine((), parse_nsswitch(""), has_hosts_file=False, is_hosts_file_closed=True)
+    facts = Facts("brain.example", read_error(OSError(1, "words"), 1.0), seen, machine)
+    message, advice = explain("dns.nxdomain", facts)
+    assert "can't read /etc/hosts" in message
+    assert "sudo chmod a+r /etc/hosts" in str(advice)
+
+
+def test_a_name_that_is_an_alias_of_itself_says_so() -> None:
+    answers = (Answer("192.0.2.1", "brain.example", Said.NO_ADDRESS, alias="brain.example"),)
+    seen = Evidence("brain.example", ("192.0.2.1",), (), answers)
+    machine = Machine((), parse_nsswitch(""), has_hosts_file=True)
+    message, _ = explain(
+        "dns.no_address", Facts("brain.example", read_error(OSError(1, "words"), 1.0), seen, machine)
+    )
+    assert "is an alias (CNAME) of itself" in message
 
 
 def test_without_a_search_line_the_machines_own_domain_is_searched() -> None:
@@ -348,7 +383,7 @@ def test_an_address_that_the_dns_gives_as_well_has_no_other_source() -> None:
         (10.1, {}, ("single-request-reopen",), "the system resolver was slow", "time getent"),
         (4.0, {}, (), "the system resolver was slow", "time getent"),
         (5.0, {"unanswered": ("AAAA",)}, (), "192.0.2.53 did not answer for AAAA", "time getent"),
-        (5.0, {"unanswered": ("A", "AAAA")}, (), "192.0.2.53 did not answer", "time getent"),
+        (5.0, {"unanswered": ("A", "AAAA")}, (), "192.0.2.53 answers slowly", "time getent"),
     ],
 )
 def test_why_a_name_resolved_late(

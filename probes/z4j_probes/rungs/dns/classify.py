@@ -93,6 +93,8 @@ def classify(system: System, evidence: Evidence) -> str:
         spoke = {answer.said for answer in evidence.answers} & {Said.SERVFAIL, Said.REFUSED}
         if system is System.SILENT or not spoke:
             return "dns.timeout"
+    if system is System.NO_SUCH_NAME and evidence.denial:
+        return _CODES[evidence.denial.said]
     if system is System.SILENT or evidence.saying(Said.ADDRESSES):
         return "dns.system_failure"
     order = _ORDER_DEFINITE if system is System.NO_SUCH_NAME else _ORDER_UNSURE

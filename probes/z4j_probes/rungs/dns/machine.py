@@ -72,12 +72,19 @@ class Machine:
     hosts: tuple[HostsLine, ...]
     sources: NameSources
     has_hosts_file: bool
+    is_hosts_file_closed: bool = False
+    """It is there, and this user may not read it: the C library goes on without it."""
 
 
 def read_machine(host: str) -> Machine:
     """What the files say now, of this host. Reads from a disk: call it in a thread."""
     hosts, nsswitch = _read(hosts_file()), _read(NSSWITCH_FILE)
-    return Machine(hosts_lines(hosts or "", host), parse_nsswitch(nsswitch or ""), hosts is not None)
+    return Machine(
+        hosts_lines(hosts or "", host),
+        parse_nsswitch(nsswitch or ""),
+        hosts is not None,
+        hosts is None and hosts_file().exists(),
+    )
 
 
 def hosts_lines(text: str, host: str) -> tuple[HostsLine, ...]:

@@ -88,6 +88,8 @@ class Evidence:
     problem: str = ""
     options: tuple[str, ...] = ()
     """Of resolv.conf."""
+    ignored: tuple[str, ...] = ()
+    """Lines of resolv.conf that name a server in a way that the C library does not read."""
     mute_over_tcp: tuple[str, ...] = ()
     """Servers that answer by UDP and not by TCP, where the option use-vc has the C library ask by TCP."""
 
@@ -100,6 +102,16 @@ class Evidence:
     def absolute(self) -> tuple[Answer, ...]:
         """The answers on the name as it stands."""
         return tuple(a for a in self.answers if a.name == self.name)
+
+    @property
+    def denial(self) -> Answer | None:
+        """The first server's word that there is no such name or address, where a later one has an address.
+
+        The C library believes the first that answers, and asks no other.
+        """
+        spoke = [answer for answer in self.absolute if answer.spoke]
+        is_denied = bool(spoke) and spoke[0].said in (Said.NXDOMAIN, Said.NO_ADDRESS)
+        return spoke[0] if is_denied and any(answer.said is Said.ADDRESSES for answer in spoke) else None
 
     def saying(self, said: Said) -> tuple[Answer, ...]:
         """The answers of that kind, on whichever name."""
@@ -125,6 +137,7 @@ class Evidence:
             for name, value in (
                 ("problem", self.problem),
                 ("options", list(self.options)),
+                ("ignored", list(self.ignored)),
                 ("mute_over_tcp", list(self.mute_over_tcp)),
             )
             if value
@@ -167,7 +180,15 @@ async def ask(host: str, timeout_s: float, *, searching: bool = True) -> Evidenc
         ]
         mute = await _mute_over_tcp(spoke, name, timeout_s / 2)
     search = config.search if searching else ()
-    return Evidence(name, servers, search, tuple(answers), options=config.options, mute_over_tcp=mute)
+    return Evidence(
+        name,
+        servers,
+        search,
+        tuple(answers),
+        options=config.options,
+        ignored=config.ignored,
+        mute_over_tcp=mute,
+    )
 
 
 async def _mute_over_tcp(servers: list[tuple[str, int]], name: str, timeout_s: float) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from z4j_probes.address_origin import Origin
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
 from z4j_probes.portable import commands
-from z4j_probes.portable.name_servers import hosts_file
+from z4j_probes.portable.name_servers import hosts_file, search_variables
 from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Step
 from z4j_probes.rungs.dns.machine import Machine, read_machine
@@ -114,5 +114,5 @@ def _dot(host: str, completed: str) -> Step:
             ", so that the search list is not tried. See that list",
             ", so that the search list is not tried. See that list",
         ),
-        commands.search_list(),
+        commands.search_list(search_variables()),
     )

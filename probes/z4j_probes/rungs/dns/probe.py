@@ -42,6 +42,9 @@ EVIDENCE_S = 2.0
 # The C library waits 5 s for an answer and asks again (RES_TIMEOUT, resolv.conf(5)). Where one of the two
 # answers for A and AAAA is lost it does so twice, and then succeeds: a slow resolver is not a broken one.
 RESOLVER_BUDGET_S = 12.0
+# Later than its second try. A server that never answers for AAAA fails each try for both families, and
+# clients that are more patient connect after 15 s; IPv4 asked by itself is answered at once.
+IPV4_ALONE_S = 6.0
 # What a closer look may spend on a warning.
 WARNING_S = 1.0
 # Of the time that is left: the rest is for saying what was found.
@@ -74,19 +77,23 @@ async def run(climb: Climb) -> ProbeResult:
     return await _judge(climb, host, found, details)
 
 
-async def resolve(host: str, port: int) -> tuple[Address, ...]:
+async def resolve(
+    host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
+) -> tuple[Address, ...]:
     """The system resolver's answer, in its own order (RFC 6724). Raises what getaddrinfo raises.
 
     No AI_ADDRCONFIG, like every other client in Python: it would hide ::1 on a machine that has no other
     IPv6 address, and a family without a route costs the tcp rung nothing.
     """
-    return await in_daemon_thread(lambda: _look_up_now(host, port))
+    return await in_daemon_thread(lambda: _look_up_now(host, port, family))
 
 
-def _look_up_now(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
+def _look_up_now(
+    host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC, flags: int = 0
+) -> tuple[Address, ...]:
     # bytes, or the socket module would load its Unicode tables to encode what is ASCII already
     name = ascii_name(host).encode("ascii")
-    infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
+    infos = socket.getaddrinfo(name, port, family, socket.SOCK_STREAM, flags=flags)
     addresses = [
         Address(
             family, str(sockaddr[0]).partition("%")[0], port, int(sockaddr[3]) if len(sockaddr) > 3 else 0
@@ -107,7 +114,7 @@ class _Found(NamedTuple):
 
 async def _literal(climb: Climb, host: str, port: int, details: dict[str, Any]) -> ProbeResult:
     try:
-        climb.addresses = _look_up_now(host, port, socket.AI_NUMERICHOST)  # which asks no server
+        climb.addresses = _look_up_now(host, port, flags=socket.AI_NUMERICHOST)  # which asks no server
     except OSError as exc:  # an interface after the % that this machine does not have
         message = f"{host} is not an address that this machine can use: {errors.reason(exc)}"
         headline = f"no such interface here: {host}"
@@ -142,8 +149,10 @@ async def _ask_beside(
     evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * share)))
     machine = asyncio.create_task(in_daemon_thread(lambda: read_machine(host)))
     try:
-        await asyncio.wait([system], timeout=climb.time_left() * _SHARE)
+        alone = await _wait(system, host, climb, started_s)
         waited_s = time.monotonic() - started_s
+        if alone:
+            return _Found(alone, waited_s, evidence.result() if evidence.done() else None)
         if not system.done():
             failure = Failure(System.SILENT, "", waited_s)
         elif error := system.exception():
@@ -164,6 +173,26 @@ async def _ask_beside(
     message, advice = explain(code, facts)
     details = {"host": host} | seen.to_details()
     return outcome(code, message, hint=advice, details=details, headline=headline(code, facts))
+
+
+async def _wait(
+    system: asyncio.Task[tuple[Address, ...]], host: str, climb: Climb, started_s: float
+) -> tuple[Address, ...]:
+    """Wait for the system resolver, to the end of its time; the addresses of IPv4 where those came first."""
+    ends_s = time.monotonic() + climb.time_left() * _SHARE
+    await asyncio.wait([system], timeout=min(started_s + IPV4_ALONE_S, ends_s) - time.monotonic())
+    if system.done() or time.monotonic() >= ends_s:
+        return ()
+    port = (climb.proxy or climb.endpoint).port
+    alone = asyncio.create_task(resolve(host, port, socket.AF_INET))
+    try:
+        both = [system, alone]
+        await asyncio.wait(both, timeout=ends_s - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+        if alone.done() and alone.exception() is not None:  # which says nothing of IPv6
+            await asyncio.wait([system], timeout=ends_s - time.monotonic())
+        return alone.result() if alone.done() and alone.exception() is None and not system.done() else ()
+    finally:
+        alone.cancel()
 
 
 async def _judge(climb: Climb, host: str, found: _Found, details: dict[str, Any]) -> ProbeResult:
@@ -308,8 +337,12 @@ def _about_proxy(climb: Climb, found: ProbeResult, details: dict[str, Any]) -> P
 
 
 def _blame(evidence: Evidence | None) -> str:
+    from z4j_probes.rungs.dns.slow import all_are_slow
+
     mute = dict.fromkeys(a.server for a in (evidence.answers if evidence else ()) if a.unanswered)
-    return f": {', '.join(mute)} did not answer" if mute else ""
+    if not mute or evidence is None or all_are_slow(evidence):  # as the time says by itself
+        return ""
+    return f": {', '.join(mute)} did not answer"
 
 
 def _is_literal(host: str) -> bool:

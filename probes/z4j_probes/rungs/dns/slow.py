@@ -13,12 +13,20 @@ from z4j_probes.rungs.dns.nameservers import Evidence
 _SECOND_TRY_S = 5.0
 
 
+def all_are_slow(evidence: Evidence) -> bool:
+    """Whether no server answered in the time that it had, of a name that did resolve: then they were late."""
+    return bool(evidence.answers) and all(len(answer.unanswered) > 1 for answer in evidence.answers)
+
+
 def explain_slow(host: str, waited_s: float, evidence: Evidence | None) -> tuple[str, tuple[Step, ...]]:
     """The reason as a clause, and what to do."""
     see = Step("See how long it takes", commands.time_look_up(ascii_name(host)))
     if evidence is None:
         return "the system resolver was slow", (see,)
     mute = {a.server: a.unanswered for a in evidence.answers if a.unanswered}
+    if all_are_slow(evidence):
+        what = f"{', '.join(mute)} {'answers' if len(mute) == 1 else 'answer'} slowly"
+        return what, (Step(f"Find out why, or name a faster server in {where()}"), see)
     if mute:
         server, kinds = next(iter(mute.items()))
         what = f"{server} did not answer" + (f" for {kinds[0]}" if len(kinds) == 1 else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from z4j_probes.hostname import ascii_name, shown
 from z4j_probes.portable import commands
-from z4j_probes.portable.name_servers import RESOLV_CONF, hosts_file, where
+from z4j_probes.portable.name_servers import RESOLV_CONF, hosts_file, place_of_option, where
 from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Advice, Step
 from z4j_probes.rungs.dns.classify import Failure, System
@@ -15,8 +15,31 @@ from z4j_probes.rungs.dns.machine import NSSWITCH_FILE, Machine
 from z4j_probes.rungs.dns.nameservers import Answer, Evidence, Said
 
 Words = tuple[str, Advice | None]
-# Docker Desktop makes this name, and Docker on Linux does when it is asked to.
-_DOCKER_HOSTS = ("host.docker.internal", "gateway.docker.internal")
+# Docker Desktop and Podman make these names for the host, and the others do when they are asked to.
+_ENGINE_HOSTS = (
+    "host.docker.internal",
+    "gateway.docker.internal",
+    "kubernetes.docker.internal",
+    "host.containers.internal",
+    "host.lima.internal",
+    "host.minikube.internal",
+)
+# Names that only one network's own resolver knows, and how this machine comes to ask it.
+_CLUSTER = "Run this in the Kubernetes cluster, the only place with that name, or use the brain's public name"
+_OWN_RESOLVERS = {
+    ".svc": _CLUSTER,
+    ".cluster.local": _CLUSTER,
+    ".ts.net": "Connect Tailscale on this machine, whose MagicDNS knows that name, or use an address",
+    ".consul": "Have this machine's resolver forward .consul to Consul's DNS, or use the brain's address",
+    ".localhost": "Write localhost, or 127.0.0.1, in Z4J_BRAIN_URL: few resolvers know names below localhost",
+} | dict.fromkeys(
+    (
+        *(".lan", ".home", ".home.arpa", ".internal", ".intranet", ".corp", ".private", ".localdomain"),
+        ".fritz.box",
+    ),
+    "Connect to the network that has the name (a VPN?), and name its own DNS server first: public ones "
+    "do not know it",
+)
 # systemd-resolved's stub, and the addresses of other local caches.
 _SYSTEMD_STUB = "127.0.0.53"
 
@@ -51,9 +74,27 @@ def _no_resolver(facts: Facts) -> Words:
         "no network adapter names a name server",
     )
     message = f"can't look up {facts.name}: {why}"
+    if facts.evidence.problem and RESOLV_CONF.exists():
+        return message, Step("Make the file readable", commands.let_all_read(str(RESOLV_CONF)))
+    if facts.evidence.ignored:
+        return _ignored_lines(facts)
     if facts.host.rstrip(".").lower() == "localhost":
         return f"{message}, and {_no_localhost(facts.machine)}", _write_localhost()
     return message, None
+
+
+def _ignored_lines(facts: Facts) -> Words:
+    """Lines with a server that the C library passes over, without a word."""
+    line = facts.evidence.ignored[0]
+    message = f"can't look up {facts.name}: the system resolver ignores {RESOLV_CONF}: {line.strip()!r} "
+    correct = commands.correct_name_servers()
+    if line.endswith("\r"):
+        return f"{message}ends in a carriage return", Step("Convert its Windows line ends", correct)
+    if line[0].isspace():
+        return f"{message}is indented", Step("Start each line with its keyword", correct)
+    return f"{message}has no valid address", Step(
+        f"Write only an address in {RESOLV_CONF}, without a port: nameserver 192.0.2.53"
+    )
 
 
 def _timeout(facts: Facts) -> Words:
@@ -95,9 +136,9 @@ def _system_failure(facts: Facts) -> Words:
             see,
         )
     if evidence.mute_over_tcp and has_glibc():
-        server = evidence.mute_over_tcp[0]
+        server, place = evidence.mute_over_tcp[0], place_of_option("use-vc")
         return f"{message}: it asks by TCP (use-vc), and {server} does not answer by TCP", Step(
-            f"Remove the option use-vc from {RESOLV_CONF}, or open TCP port 53 to {server}. Try it",
+            f"Remove the option use-vc from {place}, or open TCP port 53 to {server}. Try it",
             commands.ask_dns(facts.query, server=server, options="+tcp"),
         )
     return message, Step(
@@ -108,6 +149,8 @@ def _system_failure(facts: Facts) -> Words:
 
 def _nxdomain(facts: Facts) -> Words:
     evidence = facts.evidence
+    if evidence.denial:
+        return _denied_first(facts, evidence.denial)
     denied = evidence.saying(Said.NXDOMAIN)
     host = ascii_name(facts.host).rstrip(".").lower()
     if not denied:
@@ -130,18 +173,56 @@ def _nxdomain(facts: Facts) -> Words:
     others = [name for name in dict.fromkeys(answer.name for answer in denied) if name != evidence.name]
     too = f", nor does {' or '.join(others)}" if others else ""
     message = f"{facts.name} does not exist{too}: {_asked(_servers(denied))} answered NXDOMAIN"
-    return message, _not_in_dns(host, facts)
+    return _not_from_hosts(message, facts) or (message, _not_in_dns(host, facts))
+
+
+def _denied_first(facts: Facts, denial: Answer) -> Words:
+    """Split DNS: a later server knows the name, and the C library asks it only where the first is silent."""
+    knowing = next(a for a in facts.evidence.absolute if a.said is Said.ADDRESSES)
+    return (
+        f"name server {denial.server} answered {denial.said.value} for {facts.name}, and {knowing.server}, "
+        f"which knows it as {', '.join(knowing.addresses)}, is not asked after that",
+        Step(
+            f"Name {knowing.server} before {denial.server} in {where()}, or have {denial.server} forward "
+            "that zone to it. Compare them",
+            f"{commands.ask_dns(facts.query, server=denial.server)}; "
+            f"{commands.ask_dns(facts.query, server=knowing.server)}",
+        ),
+    )
+
+
+def _not_from_hosts(message: str, facts: Facts) -> Words | None:
+    """A name of the hosts file that the system resolver does not find there."""
+    machine = facts.machine
+    if machine.is_hosts_file_closed:
+        return f"{message}, and this user can't read {hosts_file()}", (
+            Step("If the name is in that file, make it readable", commands.let_all_read(str(hosts_file()))),
+            Step("If not, compare the host in Z4J_BRAIN_URL with your DNS zone, letter by letter"),
+        )
+    if not (machine.hosts and has_glibc()):
+        return None
+    return (
+        f"{message}; {hosts_file()} line {machine.hosts[0].number} has it, but is not asked "
+        f"({machine.sources})",
+        Step(
+            f"Put files first on the hosts line of {NSSWITCH_FILE}. See the line, and what it finds",
+            commands.name_sources(facts.query),
+        ),
+    )
 
 
 def _not_in_dns(host: str, facts: Facts) -> Advice | None:
     """What to do about names that no zone has, by what they look like."""
-    if host in _DOCKER_HOSTS:
+    if host in _ENGINE_HOSTS:
         return (
             Step(f"Start the container with --add-host={host}:host-gateway, as Docker needs it on Linux"),
             Step(f'In Compose, add "{host}:host-gateway" to extra_hosts'),
         )
     if host == "localhost":
         return _write_localhost()
+    known_there = next((text for suffix, text in _OWN_RESOLVERS.items() if host.endswith(suffix)), None)
+    if known_there:
+        return Step(known_there)
     if host.endswith(".local"):
         return (
             *(
@@ -181,6 +262,8 @@ def _write_localhost() -> tuple[Step, ...]:
 
 def _no_address(facts: Facts) -> Words:
     evidence = facts.evidence
+    if evidence.denial:
+        return _denied_first(facts, evidence.denial)
     who = list(evidence.saying(Said.NO_ADDRESS))
     servers = _asked(_servers(who) or list(evidence.servers))
     filtered = next((a for a in who if a.filtered), None)
@@ -188,6 +271,9 @@ def _no_address(facts: Facts) -> Words:
         return _withheld(facts, filtered)
     alias = next((a.alias for a in who if a.alias), "")
     if alias:
+        if alias == ascii_name(facts.host).rstrip(".").lower():
+            message = f"{facts.name} is an alias (CNAME) of itself ({servers})"
+            return message, Step("Correct the CNAME record", commands.ask_dns(facts.query))
         message = f"{facts.name} is an alias (CNAME) of {alias}, which has no A or AAAA record ({servers})"
         return message, Step("Correct the CNAME record, or what it leads to", commands.ask_dns(facts.query))
     return f"{facts.name} exists, but has no A or AAAA record ({servers})", (
