@@ -31,6 +31,8 @@ class HoldingProtocol(asyncio.Protocol):
     def __init__(self) -> None:
         self.received = bytearray()
         self.transport: asyncio.Transport | None = None
+        self.layers: list[asyncio.Transport] = []
+        """TCP's transport, then those of TLS over it. Each has a buffer of its own."""
         self.eof = False
         self.lost = False
         self.error: Exception | None = None
@@ -40,6 +42,7 @@ class HoldingProtocol(asyncio.Protocol):
         """Called again after start_tls, with the encrypted transport."""
         # asyncio's own promise; uvloop's keeps it without being a subclass
         self.transport = cast("asyncio.Transport", transport)
+        self.layers.append(self.transport)
         # asyncio's; uvloop has no socket object that could be told, and no agent runs in its loop
         connection = getattr(transport.get_extra_info("socket"), "_sock", None)
         if isinstance(connection, socket.socket):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from z4j_probes.portable import send_queue
@@ -55,15 +56,19 @@ class Unsent:
         return {name: value for name, value in known.items() if value is not None}
 
 
-def unsent(transport: asyncio.Transport) -> Unsent | None:
-    """What waits to be sent there; None where this system can't tell."""
-    sock = transport.get_extra_info("socket")
+def unsent(layers: Sequence[asyncio.Transport]) -> Unsent | None:
+    """What waits to be sent on a connection, of TCP and of TLS over it; None where this system can't tell.
+
+    A TLS transport does not count what the one below it has not handed to the kernel.
+    """
+    sock = layers[0].get_extra_info("socket")
     if sock is None:
         return None
     queued = send_queue.queued_bytes(sock)
     if queued is None:
         return None
-    return Unsent(transport.get_write_buffer_size() + queued, **_tcp_info(sock))
+    held = sum(transport.get_write_buffer_size() for transport in layers)
+    return Unsent(held + queued, **_tcp_info(sock))
 
 
 def _tcp_info(sock: socket.socket) -> dict[str, int]:

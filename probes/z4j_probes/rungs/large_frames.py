@@ -170,7 +170,7 @@ async def _fly(climb: Climb, sizes: Sequence[int]) -> Flight:
 def _unsent(climb: Climb) -> Unsent | None:
     from z4j_probes.unsent import unsent  # loaded where something is missing
 
-    return unsent(climb.transport)
+    return unsent(climb.protocol.layers)
 
 
 async def _send(climb: Climb, frames: Sequence[str]) -> None:
