@@ -174,7 +174,6 @@ CASES = (
         "LockPersonality=yes\nRestrictRealtime=yes\nUMask=0077\nLimitNOFILE=512",
     ),
 )
-CASES_BY_NAME = {case.name: case for case in CASES}
 ROWS: list[str] = []
 
 
