@@ -72,7 +72,7 @@ MAY_IMPORT_ONLY = {
     },
     "z4j_fastapi.log": {"z4j_fastapi.reports.text", "z4j_probes.redact", "z4j_probes.result"},
     "z4j_fastapi.signals": {"z4j_probes.portable"},
-    "z4j_fastapi.lifespan": {"z4j_fastapi.agent", "z4j_probes"},
+    "z4j_fastapi.lifespan": {"z4j_fastapi.agent", "z4j_fastapi.log", "z4j_probes"},
     "z4j_fastapi.metrics": {"z4j_fastapi.agent", "z4j_fastapi.inventory", "z4j_fastapi.log"},
     "z4j_fastapi.agent": {
         "z4j_fastapi.agent",

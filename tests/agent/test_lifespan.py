@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -68,6 +69,83 @@ async def test_an_agent_that_is_given_is_used_start_after_start(brain: DevBrain,
         async with running(app):
             assert app.state.z4j is agent
             assert agent.status.state is State.ONLINE
+
+
+async def test_an_agent_of_several_applications_runs_until_the_last_one_ends(
+    brain: DevBrain, tmp_path: Path
+) -> None:
+    agent = agent_of(brain, tmp_path)
+    first, second = FastAPI(lifespan=z4j_lifespan(agent)), FastAPI(lifespan=z4j_lifespan(agent))
+    ending = running(first)
+    await ending.__aenter__()
+    async with running(second), running(second):
+        await ending.__aexit__(None, None, None)
+        assert (second.state.z4j, agent.status.state) == (agent, State.ONLINE)
+    assert agent.status.state is State.STOPPED
+    assert len(brain.seen.hellos) == 1
+
+
+async def test_an_agent_of_an_application_and_a_router_of_it_is_one(brain: DevBrain, tmp_path: Path) -> None:
+    agent = agent_of(brain, tmp_path)
+    app = FastAPI(lifespan=z4j_lifespan(agent))
+    app.include_router(APIRouter(lifespan=z4j_lifespan(agent)))
+    async with running(app):
+        assert agent.status.state is State.ONLINE
+    assert len(brain.seen.hellos) == 1
+
+
+async def test_an_agent_that_the_host_has_entered_is_left_by_the_host(
+    brain: DevBrain, tmp_path: Path
+) -> None:
+    app = FastAPI(lifespan=z4j_lifespan(agent := agent_of(brain, tmp_path)))
+    async with agent:
+        for _ in range(2):
+            async with running(app):
+                assert app.state.z4j is agent
+        assert agent.status.state is State.ONLINE
+
+
+async def test_an_application_that_is_started_within_itself_keeps_its_agent(
+    brain: DevBrain, tmp_path: Path
+) -> None:
+    app = FastAPI(lifespan=z4j_lifespan(**arguments(brain, tmp_path)))
+    async with running(app):
+        outer = app.state.z4j
+        async with running(app):
+            assert app.state.z4j is not outer
+        assert app.state.z4j is outer
+        assert app.state.z4j.emit("task.sent", task_id="1")
+
+
+async def test_a_router_may_be_served_by_itself(brain: DevBrain, tmp_path: Path) -> None:
+    agent = agent_of(brain, tmp_path)
+    async with z4j_lifespan(agent)(None):  # which is what it gives to its lifespan
+        assert agent.status.state is State.ONLINE
+
+
+async def test_a_forked_worker_starts_without_the_agent_that_was_entered_before(
+    brain: DevBrain, tmp_path: Path
+) -> None:
+    agent = agent_of(brain, tmp_path)
+
+    async def start() -> list[object]:
+        async with running(app := FastAPI(lifespan=z4j_lifespan(agent))):
+            return [app.state.z4j is agent, agent.status.reason, agent.emit("task.sent", task_id="1")]
+
+    read, write = os.pipe()
+    async with agent:
+        child = os.fork()
+        if child == 0:  # nothing in here may return to pytest
+            try:
+                asyncio.set_event_loop(None)
+                asyncio._set_running_loop(None)
+                os.write(write, repr(asyncio.new_event_loop().run_until_complete(start())).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.read(read, 1000).decode() == "[True, 'this process was forked off', False]"
+    os.close(read)
 
 
 async def test_the_agent_is_there_for_the_applications_own_lifespan(brain: DevBrain, tmp_path: Path) -> None:

@@ -176,6 +176,11 @@ class Z4JAgent:
         is_dead = thread is not None and not thread.look()
         return self._board.snapshot(is_forked=self._is_forked, is_dead=is_dead)
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether this process has entered it, and not left it yet."""
+        return self._entered_pid == os.getpid()
+
     def describe(self) -> dict[str, Any]:
         """What `python -m z4j_fastapi status` and metrics show of it: JSON-ready, without secrets.
 
