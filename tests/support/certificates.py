@@ -95,10 +95,11 @@ def issue(
     issuer_url: str | None = None,
     key: _Key | None = None,
     as_dns_names: bool = False,
+    more: x509.ExtensionType | None = None,
 ) -> Issued:
     """A server's certificate for these names; signed by itself where there is no issuer.
 
-    With `as_dns_names`, addresses are written down as names, as by mistake.
+    With `as_dns_names`, addresses are written down as names, as by mistake. `more` is a critical extension.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     builder = _start(_name(names[0]), key, issuer, starts, expires)
@@ -113,6 +114,8 @@ def issue(
         signer = issuer.key if issuer else key
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
         builder = builder.add_extension(identifier, critical=False)
+    if more is not None:
+        builder = builder.add_extension(more, critical=True)
     if issuer_url is not None:
         place = x509.UniformResourceIdentifier(issuer_url)
         access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)

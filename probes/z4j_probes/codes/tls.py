@@ -99,6 +99,7 @@ CODES = (
             "a firewall that inspects traffic drops connections to that name",
             "the load balancer has no healthy server behind it",
             "the server has no certificate for that name",
+            "a server that expects the PROXY protocol, reached without its load balancer",
         ),
         remedy="Try from another network, and read the server's log at this time",
     ),

@@ -103,11 +103,16 @@ def explain(
                 f"that expects {'http' if proxy.secure else 'https'}://",
             )
         how = "reset" if code == "tcp.reset" else "closed"
-        return f"{who} {how} the connection instead of answering CONNECT {where}", None
+        other = "http" if proxy.secure else "https"
+        return f"{who} {how} the connection instead of answering CONNECT {where}", (
+            Step(f"Write {other}:// in {proxy.variable}, if the proxy expects that"),
+            Step(f"If that fails, look for {where} in the proxy's log"),
+        )
     status = f"{answer.status} {answer.reason}".strip()
     if code == "tcp.proxy_auth":
         return _wants_credentials(answer, who, proxy)
-    return f"{who} refused CONNECT {where}: {status}", _advice_for(answer.status, where, proxy)
+    leads = f", and leads to {answer.location}" if 300 <= answer.status < 400 and answer.location else ""
+    return f"{who} refused CONNECT {where}: {status}{leads}", _advice_for(answer.status, where, proxy)
 
 
 def headline(code: str, reply: Reply, proxy: Proxy) -> str:
@@ -157,6 +162,8 @@ def _schemes(challenges: str) -> list[str]:
 def _advice_for(status: int, where: str, proxy: Proxy) -> Advice | None:
     if status == 403:
         return f"Have {where} added to the proxy's allow list, or add the host to NO_PROXY"
+    if status == 511 or 300 <= status < 400:  # RFC 6585 §6, and those that redirect to a login
+        return "Log in to the network's portal in a browser, or have the brain's host exempted from it"
     if status in (500, 502, 503, 504):  # tinyproxy says 500 where others say 502
         return Step(f"See why the proxy can't reach {where} itself", ask_proxy(where, proxy))
     if status in (400, 404, 405, 501):

@@ -145,6 +145,20 @@ async def a_route_prohibits_it(stage: Stage) -> Case:
     return dialling(BRAIN_IP, prefix=lab.prefix)
 
 
+@scenario(
+    "tcp.unreachable",
+    "a route that discards packets (blackhole)",
+    f"{BRAIN_IP}:443",
+    "a route of this machine discards",
+    hint=(f"ip route get {BRAIN_IP}", "blackhole route"),
+)
+async def a_route_discards_it(stage: Stage) -> Case:
+    """`ip route add blackhole`: connect(2) fails with EINVAL"""
+    lab = await stage.lab("192.0.2.1/24")
+    await lab.shell(f"ip route add blackhole {BRAIN_IP}")
+    return dialling(BRAIN_IP, prefix=lab.prefix)
+
+
 @scenario("tcp.blocked", "a sandbox that forbids connections", "is blocked here: Operation not permitted")
 async def a_sandbox_forbids_connect(stage: Stage) -> Case:
     """a seccomp filter: connect(2) fails with EPERM"""

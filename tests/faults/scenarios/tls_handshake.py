@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.faults.scenario import Case, scenario
-from tests.faults.stage import BRAIN_IP, Stage
+from tests.faults.stage import BRAIN_IP, UPGRADE, Stage
 from tests.support.certificates import Issued, issue
 from tests.support.connections import reset
 from tests.support.http_peers import Peer, greeting, silent
@@ -179,6 +179,21 @@ async def a_middlebox_resets_the_handshake(stage: Stage) -> Case:
         {"Z4J_BRAIN_URL": f"https://localhost:{peer.port}", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET},
         words=(f"localhost:{peer.port}",),
     )
+
+
+@scenario(
+    "tls.closed",
+    "a server that expects the PROXY protocol of its load balancer",
+    "it expects the PROXY protocol",
+    hint=("load balancer's address", "service name"),
+)
+async def the_load_balancer_is_bypassed(stage: Stage) -> Case:
+    """nginx with `listen … ssl proxy_protocol`, reached as pods reach their own cluster's ingress"""
+    brain = await stage.brain()
+    site = certificate_lines(stage.directory, issue(stage.root, "localhost"))
+    site += f"location / {{ proxy_pass http://127.0.0.1:{brain.port}; {UPGRADE} }}"
+    nginx = await stage.nginx(site, listen="ssl proxy_protocol")
+    return Case(stage.settings(brain, f"https://localhost:{nginx.port}", Z4J_CA_FILE=stage.ca_file))
 
 
 @scenario(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 
 from tests.faults.scenario import Case, scenario
@@ -191,6 +193,20 @@ async def nginx_wants_a_password(stage: Stage) -> Case:
 async def the_server_does_not_serve_the_host(stage: Stage) -> Case:
     """nginx answers 421 to names that are not its own"""
     return await before(stage, "return 421;")
+
+
+@scenario(
+    "websocket.forbidden",
+    "a header that is too large for the proxy (400)",
+    "400 Bad Request",
+    "limit for headers",
+    hint=("large_client_header_buffers",),
+)
+async def a_header_is_too_large(stage: Stage) -> Case:
+    """nginx with room for headers of 1 KiB, and a token that is longer"""
+    site = "client_header_buffer_size 1k; large_client_header_buffers 2 1k; "
+    case = await before(stage, site + f"location / {{ proxy_pass {{brain}}; {UPGRADE} }}")
+    return replace(case, environ={**case.environ, "Z4J_TOKEN": "z4j_" + "a1" * 1000})
 
 
 @scenario("websocket.rate_limited", "a proxy that limits the rate (429)", "nginx", "429")

@@ -97,7 +97,8 @@ async def test_a_proxy_that_takes_no_basic_says_so() -> None:
         ("502 Bad Gateway", "can't reach"),
         ("503 Service Unavailable", "can't reach"),
         ("405 Method Not Allowed", "does not seem to be a proxy"),
-        ("302 Found", "HTTPS_PROXY"),
+        ("302 Found", "Log in to the network's portal"),
+        ("511 Network Authentication Required", "Log in to the network's portal"),
     ],
 )
 async def test_a_refusal_carries_the_proxys_own_status(status: str, part: str) -> None:
@@ -123,6 +124,12 @@ async def test_a_proxy_that_hangs_up_is_named() -> None:
         result = await through(proxy.named())
     assert result.code == "tcp.proxy_refused"
     assert "closed the connection instead of answering" in result.message
+
+
+async def test_a_proxy_that_may_expect_tls_is_said_to() -> None:
+    async with connect_proxy(resets) as proxy:
+        result = await through(proxy.named())
+    assert "Write https:// in HTTPS_PROXY, if the proxy expects that" in result.hint
 
 
 async def test_a_proxy_that_resets_is_named() -> None:

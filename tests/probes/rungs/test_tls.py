@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from tests.support.certificates import CLIENT, Issued, authority, issue, server_context, weak_key
-from tests.support.connect_proxy import Answering, ConnectProxy, connect_proxy
+from tests.support.connect_proxy import Answering, ConnectProxy, connect_proxy, says
 from tests.support.ladders import climb_to, ladder, settings
 from tests.support.tls_servers import TlsServer, tls_server
 from z4j_probes import ProbeResult, Status
@@ -533,6 +534,33 @@ async def test_the_handshake_goes_through_the_proxys_tunnel(
     assert result.details["names"] == ["brain.test"]
     asked = [request.splitlines()[0] for request in proxy.requests]
     assert asked == ["CONNECT brain.test:443 HTTP/1.1"] * (1 if good else 2)
+
+
+async def test_a_critical_extension_that_is_unknown_has_its_words(root: Issued, root_file: str) -> None:
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    result = await shake(server_context(issue(root, "localhost", more=unknown)), root_file)
+    assert result.code == "tls.wrong_purpose"
+    assert "unhandled critical extension" in result.message
+    assert "without critical extensions" in result.hint
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
+async def test_a_bundle_that_only_others_read_is_named(root: Issued, root_file: str, variable: str) -> None:
+    with tls_server(server_context(issue(root, "localhost"))) as server:
+        given = settings({variable: root_file}, brain_url=server.url("localhost"))
+        result = await climb_to("tls", PROBES, given)
+        assert result.code == "tls.unknown_ca"
+        assert result.steps[0].command == f'export Z4J_CA_FILE="${variable}"'
+        assert (await climb(server, root_file)).code == "tls.ok"
+
+
+async def test_a_page_where_the_tunnel_should_begin_is_the_proxys() -> None:
+    page = says("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>Welcome to our hotel</html>")
+    async with connect_proxy(page) as proxy:
+        named = settings({"HTTPS_PROXY": f"http://localhost:{proxy.port}"}, brain_url="https://brain.test")
+        result = await climb_to("tls", PROBES, named)
+    assert result.code == "tls.not_tls"
+    assert "Check HTTPS_PROXY: its server sends a page instead of opening a tunnel" in result.hint
 
 
 def leads_to(port: int) -> Answering:

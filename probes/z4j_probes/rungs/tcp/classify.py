@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 
 from z4j_probes.address import Address
+from z4j_probes.portable.system import is_linux
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, has_route
 
 # What each errno of connect(2) and socket(2) says.
@@ -24,7 +26,7 @@ _CODES = {
         errno.EHOSTDOWN,
         errno.EADDRNOTAVAIL,
         errno.EAFNOSUPPORT,
-        errno.EINVAL,  # a link-local address without its interface
+        errno.EINVAL,  # a link-local address without its interface, or a `blackhole` route
     ),
 }
 CODE_OF = {number: code for code, numbers in _CODES.items() for number in numbers}
@@ -60,6 +62,12 @@ def is_rejected(attempt: Attempt) -> bool:
     """Whether a firewall says so (ICMP, at once), and not the silence of a neighbor (ARP, after seconds)."""
     unreachable = attempt.error in (errno.EHOSTUNREACH, errno.ENETUNREACH)
     return unreachable and attempt.routed and attempt.duration_s < _NEIGHBOR_S
+
+
+def is_black_hole(attempt: Attempt) -> bool:
+    """Whether it is this machine's own route that discards it, as ip-route(8) has it."""
+    link_local = ipaddress.ip_address(attempt.address.ip).is_link_local
+    return attempt.error == errno.EINVAL and not link_local and is_linux()
 
 
 def lone_family(attempts: Sequence[Attempt]) -> socket.AddressFamily | None:
@@ -133,6 +141,8 @@ def _words(attempt: Attempt) -> str:
 def _no_way(attempt: Attempt) -> str:
     if attempt.error == errno.EADDRNOTAVAIL:
         return "no local address or port is free to connect from"
+    if is_black_hole(attempt):
+        return "a route of this machine discards what goes there (blackhole)"
     if attempt.error == errno.EINVAL:
         return "a link-local address needs its interface, as in fe80::1%eth0"
     text = attempt.reason

@@ -34,6 +34,7 @@ from z4j_probes.rungs.tcp.classify import (
     classify,
     describe,
     duration,
+    is_black_hole,
     is_failure,
     is_rejected,
     lone_family,
@@ -275,6 +276,14 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
         return Step("See what uses the local ports", commands.local_ports())
+    if any(is_black_hole(attempt) for attempt in attempts):
+        return (
+            Step("See which route it takes", commands.route(address.ip)),
+            Step(
+                "Remove the blackhole route, or add one that is more specific: a VPN's lock, or a container "
+                "network's range, may have made it"
+            ),
+        )
     if any(is_rejected(attempt) for attempt in attempts):
         return (
             Step(f"Allow outgoing TCP to {address} in the firewall of this machine", commands.firewall()),

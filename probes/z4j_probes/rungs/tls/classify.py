@@ -30,14 +30,19 @@ VERIFY_CODES = {
     19: "tls.unknown_ca",  # SELF_SIGNED_CERT_IN_CHAIN
     20: "tls.unknown_ca",  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
     21: "tls.unknown_ca",  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    22: "tls.wrong_purpose",  # CERT_CHAIN_TOO_LONG
     25: "tls.wrong_purpose",  # PATH_LENGTH_EXCEEDED
     26: "tls.wrong_purpose",  # INVALID_PURPOSE
     27: "tls.unknown_ca",  # CERT_UNTRUSTED
     28: "tls.wrong_purpose",  # CERT_REJECTED
     32: "tls.wrong_purpose",  # KEYUSAGE_NO_CERTSIGN
+    34: "tls.wrong_purpose",  # UNHANDLED_CRITICAL_EXTENSION
     37: "tls.wrong_purpose",  # INVALID_NON_CA
+    39: "tls.wrong_purpose",  # KEYUSAGE_NO_DIGITAL_SIGNATURE
+    **dict.fromkeys((41, 42, 43), "tls.wrong_purpose"),  # INVALID_EXTENSION and those about policies
     47: "tls.wrong_purpose",  # PERMITTED_VIOLATION: name constraints of a CA
     48: "tls.wrong_purpose",  # EXCLUDED_VIOLATION
+    **dict.fromkeys(range(49, 54), "tls.wrong_purpose"),  # name constraints that can't be read
     62: "tls.hostname_mismatch",
     64: "tls.hostname_mismatch",  # IP_ADDRESS_MISMATCH
     66: "tls.weak",  # EE_KEY_TOO_SMALL
@@ -107,6 +112,8 @@ class Evidence:
     waited: str = ""
     """How long the server was waited for, where it did not answer: "within 5 s"."""
     settings: Settings = field(default_factory=Settings)
+    wants_proxy_header: bool = False
+    """Whether the server shakes hands behind a header of the PROXY protocol, and closes without one."""
 
     @property
     def where(self) -> str:

@@ -24,6 +24,9 @@ from z4j_probes.trust import TrustStore
 
 # A look after a failure is one round trip or two more; a server that is slower leaves us without evidence.
 LOOK_S = 2.0
+# What a load balancer writes before it passes a connection on, here without addresses (haproxy.org,
+# proxy-protocol.txt §2.1).
+_PROXY_HEADER = b"PROXY UNKNOWN\r\n"
 _ABOUT_DATES = ("tls.expired", "tls.not_yet_valid")
 _ABOUT_ROOTS = (*_ABOUT_DATES, "tls.unknown_ca", "tls.not_strict")
 
@@ -52,10 +55,16 @@ async def explain(
 
     watch.stop()
     presented = await _look_again(climb, store, with_name=watch.alert != 112, ask_date=code in _ABOUT_DATES)
+    wants_header = False
+    if code == "tls.closed" and climb.proxy is None and not presented.said:
+        behind = await _look_again(climb, store, with_name=True, ask_date=False, preface=_PROXY_HEADER)
+        wants_header = bool(behind.chain)
     chain = read_all(presented.chain)
     wants_roots = code in _ABOUT_ROOTS and chain
     roots = read_all(store.context.get_ca_certs(binary_form=True)) if wants_roots else ()
-    evidence = replace(evidence, presented=presented, chain=chain, roots=roots)
+    evidence = replace(
+        evidence, presented=presented, chain=chain, roots=roots, wants_proxy_header=wants_header
+    )
     return verdict(refine(code, evidence), evidence)
 
 
@@ -67,8 +76,13 @@ def explain_empty_store(climb: Climb, store: TrustStore) -> ProbeResult:
     return verdict("tls.empty_trust_store", nothing)
 
 
-async def _look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_date: bool) -> Presented:
-    """What the server presents to a client that verifies nothing, as far as it can be had in time."""
+async def _look_again(
+    climb: Climb, store: TrustStore, *, with_name: bool, ask_date: bool, preface: bytes = b""
+) -> Presented:
+    """What the server presents to a client that verifies nothing, as far as it can be had in time.
+
+    `preface` is sent before the handshake.
+    """
     presented = Presented()
     endpoint = climb.endpoint
     name = server_name(endpoint) if with_name else None
@@ -76,6 +90,7 @@ async def _look_again(climb: Climb, store: TrustStore, *, with_name: bool, ask_d
     ask = f"HEAD / HTTP/1.1\r\nHost: {ascii_name(endpoint.authority)}\r\nConnection: close\r\n\r\n".encode()
     with contextlib.suppress(OSError):
         async with asyncio.timeout(min(LOOK_S, climb.time_left())), _connected_again(climb, store) as again:
+            again[0].write(preface)
             await look(*again, presented, server_hostname=name, ask=ask if ask_date else None)
     return presented
 

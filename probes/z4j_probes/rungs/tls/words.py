@@ -29,6 +29,17 @@ _RETIRED_ROOTS = frozenset(
     {"DST Root CA X3", "AddTrust External CA Root", "Baltimore CyberTrust Root", "GlobalSign Root CA - R2"}
 )
 _INVALID_CA = 79  # X509_V_ERR_INVALID_CA
+# Of X509_V_ERR_…: extensions that are critical and unknown, or can't be read.
+_ABOUT_EXTENSIONS = (34, 41, 42, 43, 49, 50, 51, 52, 53)
+# With these, other clients than OpenSSL's are told of a company's root: requests, curl, Node, AWS, pip, Git.
+_OTHERS_BUNDLES = (
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "AWS_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+)
 
 Words = tuple[str, Advice | None]
 
@@ -205,10 +216,21 @@ def _unknown_ca(evidence: Evidence) -> Words:
     return (
         message,
         (
+            *_unread_bundle(evidence),
             Step(f'Get the root certificate of "{top.issuer_name}" from its administrator'),
             *set_value(evidence.settings, "ca_file", path, "Then set its path"),
         ),
     )
+
+
+def _unread_bundle(evidence: Evidence) -> tuple[Step, ...]:
+    """A bundle that is set for others, where none is set for this."""
+    settings = evidence.settings
+    variable = next((name for name in _OTHERS_BUNDLES if settings.environ.get(name)), None)
+    if variable is None or any(source.named for source in evidence.store.sources):
+        return ()
+    text = f"Set Z4J_CA_FILE, if {variable} has that CA: only Z4J_CA_FILE and SSL_CERT_FILE are read"
+    return (Step(text, commands.copy_variable("Z4J_CA_FILE", variable)),)
 
 
 def _file_name(name: str) -> str:
@@ -261,7 +283,13 @@ def _not_tls(evidence: Evidence) -> Words:
         return f"{where} speaks plain HTTP, not TLS: it said {line!r}", None
     if said.startswith(b"SSH-"):
         return f"{where} is an SSH server: it said {line!r}", "Check the port in Z4J_BRAIN_URL"
-    return f"{where} does not speak TLS" + (f": it said {line!r}" if line else ""), None
+    message = f"{where} does not speak TLS" + (f": it said {line!r}" if line else "")
+    if evidence.proxy is not None and said.lstrip().startswith(b"<"):  # a page, where the tunnel should begin
+        return message, Step(
+            f"Check {evidence.proxy.variable}: its server sends a page instead of opening a tunnel, as web "
+            "servers and login pages do"
+        )
+    return message, None
 
 
 def _client_certificate(evidence: Evidence) -> Words:
@@ -291,7 +319,16 @@ def _closed(evidence: Evidence) -> Words:
         return f"{evidence.where} ended the handshake with the alert {alert}", None
     number = errors.number_of(evidence.error) if isinstance(evidence.error, OSError) else None
     how = "reset" if number == errno.ECONNRESET else "closed"
-    return f"{evidence.where} {how} the connection during the TLS handshake", None
+    message = f"{evidence.where} {how} the connection during the TLS handshake"
+    if evidence.wants_proxy_header:
+        return f"{message}: it expects the PROXY protocol, which only its load balancer sends", (
+            Step("Use the load balancer's address in Z4J_BRAIN_URL, or in the name's record"),
+            Step(
+                "Inside its own Kubernetes cluster the load balancer is bypassed: use the brain's service "
+                "name there, or switch the PROXY protocol off on both"
+            ),
+        )
+    return message, None
 
 
 def _timeout(evidence: Evidence) -> Words:
@@ -314,6 +351,11 @@ def _wrong_purpose(evidence: Evidence) -> Words:
         return (
             f'the certificate of {host} was issued by "{issuer}", which is not a CA (X509_V_ERR {code})',
             None,
+        )
+    if code in _ABOUT_EXTENSIONS:
+        return (
+            f"a certificate of {evidence.endpoint.host} can't be judged: {reason} (X509_V_ERR {code})",
+            Step("Issue the certificate without critical extensions that OpenSSL does not know"),
         )
     return f"the certificate{name} may not be used for a server: {reason} (X509_V_ERR {code})", None
 

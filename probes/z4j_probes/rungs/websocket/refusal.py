@@ -114,7 +114,7 @@ def headline(code: str, answer: Answer, endpoint: Endpoint) -> str:
 
 
 def _refusal(answer: Answer) -> Refusal:
-    return refusal_of(answer.status, answer.headers.get("server", ""), has_body=bool(answer.text.strip()))
+    return refusal_of(answer.status, answer.headers.get("server", ""), answer.text)
 
 
 def _what_it_means(code: str, answer: Answer, endpoint: Endpoint) -> str:

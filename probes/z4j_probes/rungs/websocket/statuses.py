@@ -24,6 +24,12 @@ _FIREWALL = Step(
     "Allow /ws/agent, from this machine's address, in the firewall or gateway in front of the brain"
 )
 _HTTP_1 = Step("Set the protocol version of the load balancer's target group to HTTP1 for the brain")
+# nginx's, Apache's and Tomcat's words for it, which come with 400.
+_TOO_LONG_WORDS = (
+    "header or cookie too large",
+    "request header field exceeds",
+    "request header is too large",
+)
 _HEADERS = Step(
     "Raise the limit for request headers on the proxy (nginx: large_client_header_buffers), or remove "
     "headers that another proxy adds"
@@ -37,6 +43,7 @@ def _cloudflare(why: str, step: Step | None = None) -> Refusal:
     return Refusal("websocket.bad_gateway", f"Cloudflare, {why}", step)
 
 
+_TOO_LONG = Refusal("websocket.forbidden", "a server whose limit for headers the request exceeds", _HEADERS)
 _KNOWN = {
     300: Refusal("websocket.redirect"),
     304: Refusal("websocket.plain_answer", "a cache, which takes the upgrade for a page"),
@@ -68,7 +75,7 @@ _KNOWN = {
     ),
     426: Refusal("websocket.upgrade_stripped"),
     429: Refusal("websocket.rate_limited"),
-    431: Refusal("websocket.forbidden", "a server whose limit for headers the request exceeds", _HEADERS),
+    431: _TOO_LONG,
     440: Refusal("websocket.unauthorized", "IIS, for a login that has expired"),
     444: Refusal("websocket.closed", "nginx, which is configured to close without an answer"),
     449: Refusal("websocket.forbidden", "IIS or a gateway that wants more in the request"),
@@ -125,8 +132,10 @@ _ENVOY_WITHOUT_UPGRADES = Refusal(
 )
 
 
-def refusal_of(status: int, server: str = "", *, has_body: bool = True) -> Refusal:
-    """What this status says, with the `Server` header and whether there is a page as further evidence."""
-    if status == 403 and "envoy" in server.lower() and not has_body:
+def refusal_of(status: int, server: str = "", body: str = "") -> Refusal:
+    """What this status says, with the `Server` header and the page as further evidence."""
+    if status == 403 and "envoy" in server.lower() and not body.strip():
         return _ENVOY_WITHOUT_UPGRADES
+    if status == 400 and any(words in body.lower() for words in _TOO_LONG_WORDS):
+        return _TOO_LONG
     return _KNOWN.get(status) or _BY_CLASS.get(status // 100, _NO_STATUS)
