@@ -55,6 +55,7 @@ class Case:
     buffer: str = "buffer.ok"
     number: int = 0
     instance: str = ""
+    prefix: str = ""
 
     @property
     def unit(self) -> str:
@@ -164,6 +165,8 @@ CASES = (
         number=4,
     ),
     Case("rootly", f"{WITH_TOKEN}\nEnvironment=Z4J_HOME=/srv/hana/z4j", buffer="buffer.*", number=12),
+    Case("privileged", f"{WITH_TOKEN}\nUser=hana\nProtectHome=yes", buffer="buffer.relocated", prefix="+"),
+    Case("no-setuid", f"{WITH_TOKEN}\nUser=hana", buffer="buffer.relocated", prefix="!"),
     Case("private-users", f"{WITH_TOKEN}\nUser=hana\nPrivateUsers=yes"),
     Case("private-tmp", f"{WITH_TOKEN}\nUser=hana\nPrivateTmp=yes\nEnvironment=Z4J_HOME=/tmp/z4j"),
     Case(
@@ -207,7 +210,7 @@ def write(machine: Machine, case: Case, command: str = SELF_TEST) -> None:
     machine.unit(
         f"{case.name}.service",
         f"[Service]\n{case.lines.replace('@TOKEN@', token)}\n"
-        f"StandardOutput=truncate:{out}\nExecStart={command}\n",
+        f"StandardOutput=truncate:{out}\nExecStart={case.prefix}{command}\n",
     )
 
 

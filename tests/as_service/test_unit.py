@@ -6,6 +6,7 @@ What a unit has that does not run is asked of a booted systemd: test_booted_syst
 from __future__ import annotations
 
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,39 @@ def test_values_that_were_corrected_since_are_told_by_name(open_path: Path) -> N
     assert found["code"] == "unit.outdated"
     assert "Z4J_PROJECT_ID, Z4J_TOKEN" in found["message"]
     assert "PLANTED" not in out
+
+
+def test_values_that_a_wrapper_sets_are_not_said_to_be_outdated(open_path: Path) -> None:
+    """No file is younger than the process; and what env(1) assigns is the unit's own."""
+    file = open_path / "web.env"
+    file.write_text("Z4J_PROJECT_ID=shop\n")
+    wrapper = (
+        "{ path=/usr/bin/env ; argv[]=/usr/bin/env Z4J_AGENT_NAME=other web ; ignore_errors=no ; pid=0 }"
+    )
+    properties = {"EnvironmentFiles": f"{file} (ignore_errors=no)"}
+    started_us = str(round((time.monotonic() + 60) * 1e6))  # a minute behind the file
+    with service(open_path, SETTINGS | {"Z4J_AGENT_NAME": "other"}) as pid:
+        unit = RUNNING | properties | {"MainPID": str(pid), "ExecStart": wrapper}
+        _, young, _ = diagnose_unit(
+            open_path, unit | {"ExecMainStartTimestampMonotonic": started_us}, "--only", "config"
+        )
+        _, old, _ = diagnose_unit(open_path, unit, "--only", "config")
+    assert row(report_of(young), "unit")["code"] == "unit.ok"
+    assert row(report_of(old), "unit")["details"]["outdated"] == ["Z4J_PROJECT_ID"]
+
+
+def test_what_a_unit_unsets_is_not_asked_for_where_it_stands_already(open_path: Path) -> None:
+    file = open_path / "web.env"
+    file.write_text(f"Z4J_TOKEN={SETTINGS['Z4J_TOKEN']}\n")
+    properties = {"EnvironmentFiles": f"{file} (ignore_errors=no)", "UnsetEnvironment": "Z4J_TOKEN"}
+    environ = {name: value for name, value in SETTINGS.items() if name != "Z4J_TOKEN"}
+    with service(open_path, environ) as pid:
+        _, out, _ = diagnose_unit(open_path, RUNNING | properties | {"MainPID": str(pid)}, "--only", "config")
+    report = report_of(out)
+    assert row(report, "unit")["code"] == "unit.ok"
+    assert row(report, "config")["code"] == "config.missing"
+    assert str(file) not in row(report, "config")["hint"]
+    assert "LoadCredential=" in row(report, "config")["hint"]
 
 
 def test_what_is_not_taken_over_is_named_and_warned_of_where_it_decides(open_path: Path) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 
 from z4j_fastapi.as_service import control_group, finding, mounts
 from z4j_fastapi.as_service import syscalls as linux
@@ -40,6 +42,8 @@ _CREDENTIALS = "/run/credentials"
 # systemd reads larger ones; an environment does not hold them.
 _LARGEST_BYTES = 1024 * 1024
 _EXECUTABLE = re.compile(r"path=(.*?) ;")
+_ARGUMENTS = re.compile(r" argv\[\]=(.*?) ; ignore_errors=")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 _LOADED = re.compile(r"LoadCredential(?:Encrypted)?\s*=\s*[^:]+:(/.*)")
 _CREDENTIAL = re.compile(r"^\s*LoadCredential\s*=\s*([^:\s]+):(/[^%\s]*)\s*$", re.MULTILINE)
 _LOOK_S = 5.0
@@ -90,7 +94,7 @@ def _of_running(unit: Unit, service: Service) -> Target:
     row = finding.running(unit, service.pid)
     now = {name: value for name, value in _values(unit).items() if name.startswith("Z4J_")}
     old = sorted(name for name, value in now.items() if service.environ.get(name) != value)
-    if row.code == "unit.ok" and old:
+    if row.code == "unit.ok" and old and _changed_since_start(unit):
         row = finding.outdated(unit, old, service.pid)
     return _target(unit, replace(service, name=f"unit {unit.name}", unit=_facts(unit)), row)
 
@@ -148,6 +152,7 @@ def _as_the_unit(unit: Unit, copy: Copy) -> Service:
         kind: [f"{base}/{entry.partition(':')[0]}" for entry in unit.words(kind)]
         for kind, (base, _) in _DIRECTORIES.items()
     }
+    environ |= _assigned_by_env(unit)
     for kind, paths in directories.items():
         if paths:
             environ[_DIRECTORIES[kind][1]] = ":".join(paths)
@@ -237,12 +242,47 @@ def _facts(unit: Unit) -> ServiceUnit:
 
 
 def _values(unit: Unit) -> dict[str, str]:
-    """What the unit's files give the next process, of Environment= and EnvironmentFile=."""
+    """What the unit's files give the next process, of Environment=, EnvironmentFile= and an env(1)."""
     pairs = (entry.partition("=") for entry in words(unit.get("Environment")))
-    given = {name: value for name, _, value in pairs}
+    given = {name: value for name, _, value in pairs if not _is_unset(unit, name, value)}
     for _, values in _environment_files(unit):
         given |= values
-    return given
+    return given | _assigned_by_env(unit)
+
+
+def _is_unset(unit: Unit, name: str, value: str) -> bool:
+    """Whether UnsetEnvironment= takes it away: by its name, or with that value."""
+    unset = unit.words("UnsetEnvironment")
+    return name in unset or f"{name}={value}" in unset
+
+
+def _assigned_by_env(unit: Unit) -> dict[str, str]:
+    """The variables of an ExecStart=/usr/bin/env NAME=VALUE PROGRAM, which the process gets on top."""
+    found = _ARGUMENTS.search(unit.get("ExecStart"))
+    program, *arguments = found[1].split() if found and found[1].strip() else [""]
+    if os.path.basename(program) != "env":
+        return {}
+    assignments = takewhile(_ASSIGNMENT.fullmatch, arguments)
+    return {name: value for name, _, value in (word.partition("=") for word in assignments)}
+
+
+def _changed_since_start(unit: Unit) -> bool:
+    """Whether a file of the unit is younger than its process, which else has set the value itself.
+
+    A wrapper does that, whose program has another environment in the end.
+    """
+    started_us = int(unit.get("ExecMainStartTimestampMonotonic") or 0)
+    if not started_us:
+        return True
+    started_at = time.time() - (time.monotonic() - started_us / 1e6)
+    paths = [unit.get("FragmentPath"), *unit.words("DropInPaths")]
+    paths += [file for path, _ in unit.environment_files for file in matching(path)]
+    for path in filter(None, paths):
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            if max(found.st_mtime, found.st_ctime) > started_at:
+                return True
+    return False
 
 
 def _environment_files(unit: Unit) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -251,4 +291,5 @@ def _environment_files(unit: Unit) -> Iterator[tuple[str, Mapping[str, str]]]:
         for file in matching(path):
             with contextlib.suppress(OSError, ValueError):
                 text = read_small_file(file, limit_bytes=_LARGEST_BYTES).decode()
-                yield file, parse_environment_file(text)
+                values = parse_environment_file(text)
+                yield file, {n: v for n, v in values.items() if not _is_unset(unit, n, v)}

@@ -38,6 +38,9 @@ _LEFT_OUT = re.compile(
     r"|FinalKillSignal$|FailureAction$|SuccessAction$|StartLimit|RebootArgument$|OOMPolicy$|ReloadSignal$"
     r"|(State|Cache|Logs|Runtime|Configuration)Directory"
 )
+# The character before a command that has systemd leave out User=, or the sandbox too (systemd.service(5)).
+_PREFIXES = {"privileged": "+", "no-setuid": "!", "ambient": "!!"}
+_FLAGS = re.compile(r" ; flags=([a-z -]*) ;")
 # What a drop-in for all services (service.d) may have set again.
 _FORCED = f"""[Unit]
 Description=What the z4j doctor uses to act as a service
@@ -50,7 +53,7 @@ Type=exec
 ExecCondition=
 ExecStartPre=
 ExecStart=
-ExecStart=/bin/sleep {_LIFE_S}
+ExecStart=%s/bin/sleep {_LIFE_S}
 ExecStartPost=
 ExecStop=
 ExecStopPost=
@@ -80,7 +83,7 @@ def copy_of(unit: Unit, files: str) -> Iterator[Copy]:
     name = f"z4j-doctor-{secrets.token_hex(4)}"
     writer, guard = _start_guard(name)
     try:
-        _write(name, text_of(files, unit))
+        _write(name, text_of(files, unit), _FORCED % _prefix(unit))
         systemctl("start", "--", f"{name}.service", budget_s=_START_S + 5)
         copy = show(f"{name}.service")
         pid = int(copy.get("MainPID") or 0) if copy.get("ActiveState") == "active" else 0
@@ -139,12 +142,18 @@ def _unescape(name: str) -> str:
     return re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), name.replace("-", "/"))
 
 
-def _write(name: str, text: str) -> None:
+def _prefix(unit: Unit) -> str:
+    """With how many of its privileges the unit's own command is run."""
+    flags = (_FLAGS.findall(unit.get("ExecStartEx")) or [""])[-1].split()
+    return next((prefix for flag, prefix in _PREFIXES.items() if flag in flags), "")
+
+
+def _write(name: str, text: str, forced: str) -> None:
     try:
         os.mkdir(f"{_UNITS}/{name}.service.d", 0o755)  # not what is above: it says that systemd runs
         for path, content in (
             (f"{_UNITS}/{name}.service", text),
-            (f"{_UNITS}/{name}.service.d/zzzz-z4j.conf", _FORCED),
+            (f"{_UNITS}/{name}.service.d/zzzz-z4j.conf", forced),
         ):
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as file:
                 file.write(content)
