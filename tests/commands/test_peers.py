@@ -37,6 +37,12 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
+@pytest.fixture(autouse=True)
+def _short_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address of a socket has room for 108 bytes: relative ones fit, wherever tests are run."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def engine() -> AsyncioEngine:
     RUNS.clear()
@@ -275,6 +281,43 @@ async def test_a_frame_is_taken_once(
     assert len(RUNS) == 1
 
 
+async def test_equal_processes_do_not_ask_each_other_at_their_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 64 that start at once each would ask 63, twice."""
+    asked: list[Path] = []
+
+    async def spying(path: Path, question: Any, within_s: float) -> Any:
+        asked.append(path)
+        return await ask(path, question, within_s)
+
+    monkeypatch.setattr("z4j_fastapi.commands.peers.ask", spying)
+    async with DevBrain() as brain:
+        one = brain.mint("web")
+        engines = [AsyncioEngine({"note": note}) for _ in range(2)]
+        async with (
+            process(brain, one, tmp_path, engine=engines[0]),
+            process(brain, one, tmp_path, engine=engines[1]),
+        ):
+            assert brain.seen.hellos[-1].engines == ("arq",)
+            assert not asked
+            left = tmp_path / "peers" / f"{2**22 + 1}-00000000-{_mark_of(tmp_path)}.sock"
+            listening = socket.socket(socket.AF_UNIX)
+            listening.bind(_short(left))
+            listening.close()  # as a process leaves it that was killed
+            async with process(brain, one, tmp_path, engine=AsyncioEngine({"note": note})):
+                assert asked == [left]
+                assert not left.exists()
+            async with process(brain, one, tmp_path):  # it differs from the two that live
+                assert len(set(asked)) == 3
+                assert brain.seen.hellos[-1].engines == ("arq",)
+
+
+def _mark_of(home: Path) -> str:
+    (mark,) = {path.stem.rpartition("-")[2] for path in (home / "peers").iterdir()}
+    return mark
+
+
 def _listening(path: Path) -> Popen[bytes]:
     code = "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()"
     return Popen([sys.executable, "-c", f"{code}; time.sleep(99)", _short(path)])
@@ -329,9 +372,19 @@ async def test_a_directory_with_a_long_name_has_sockets_too(tmp_path: Path) -> N
     async def answer(question: Any) -> Any:
         return {"heard": question}
 
-    async with PeerSocket(home, answer) as own:
+    async with PeerSocket(home, answer, mark="0" * 8) as own:
         assert await ask(own.path, {"a": 1}, 5) == {"heard": {"a": 1}}
     assert not own.path.exists()
+
+
+async def test_a_socket_without_its_name_yet_is_left_alone(tmp_path: Path, engine: AsyncioEngine) -> None:
+    """Its process has not begun to listen; to remove it would be the end of it."""
+    (tmp_path / "peers").mkdir(mode=0o700)
+    unnamed = tmp_path / "peers" / ".1-00000000-00000000.sock"
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(_short(unnamed))
+        async with DevBrain() as brain, process(brain, brain.mint("web"), tmp_path, engine=engine):
+            assert unnamed.exists()
 
 
 async def test_one_of_another_user_is_not_answered_and_not_believed(
@@ -340,7 +393,7 @@ async def test_one_of_another_user_is_not_answered_and_not_believed(
     async def answer(question: Any) -> Any:
         return {}
 
-    async with PeerSocket(tmp_path, answer) as own:
+    async with PeerSocket(tmp_path, answer, mark="0" * 8) as own:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
         assert await ask(own.path, {"a": 1}, 5) is None
         reader, writer = await asyncio.open_unix_connection(_short(own.path))

@@ -1,6 +1,7 @@
 """The Unix socket of one process, over which processes of the same user and state directory ask it things.
 
-`<state>/peers/<pid>-<random>.sock`: one question and one answer for each connection, a JSON object on a line.
+`<state>/peers/<pid>-<random>-<mark>.sock`: one question and one answer for each connection, a JSON object on
+a line. Processes with the same mark have the same to offer (see `peers`).
 It has its mode before it listens and its name after that: what can be found and does not listen has been left
 behind by a process that was killed, and the next one to find it removes it. Only the same user is answered,
 by SO_PEERCRED; a system without that (Windows, macOS) has none of this.
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import struct
@@ -28,6 +30,11 @@ from z4j_probes.storage import private_directory
 
 DIRECTORY = "peers"
 SUFFIX = ".sock"
+MARK_LENGTH = 8
+NAME = re.compile(
+    rf"(?P<pid>[1-9][0-9]{{0,9}})-[0-9a-f]{{8}}-(?P<mark>[0-9a-f]{{{MARK_LENGTH}}}){re.escape(SUFFIX)}"
+)
+"""Of a socket. An older version's has no mark."""
 MAX_PATH = 100
 """Bytes that a path may have: the address of a Unix socket has room for 108, on some systems for 104."""
 MAX_BYTES = 16 * 1024 * 1024
@@ -56,13 +63,13 @@ class PeerSocket:
     A forked child closes its copy, so that the socket ends with this process.
     """
 
-    def __init__(self, state_directory: Path, answer: Answer) -> None:
+    def __init__(self, state_directory: Path, answer: Answer, *, mark: str) -> None:
         self._state_directory = state_directory
         self._answer = answer
         self._listening: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
-        self.path = state_directory / DIRECTORY / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        self.path = state_directory / DIRECTORY / f"{os.getpid()}-{secrets.token_hex(4)}-{mark}{SUFFIX}"
 
     async def __aenter__(self) -> Self:
         """Listen; without a socket this process goes on, and others act for themselves."""
@@ -149,7 +156,9 @@ def found(state_directory: Path, *, without: Path) -> list[Path]:
         names = sorted(os.listdir(state_directory / DIRECTORY))
     except OSError:
         return []
-    paths = [state_directory / DIRECTORY / name for name in names if name.endswith(SUFFIX)]
+    # one that has no name yet may not listen yet
+    names = [name for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
+    paths = [state_directory / DIRECTORY / name for name in names]
     return [path for path in paths if path != without]
 
 
@@ -204,7 +213,7 @@ def _read(line: bytes) -> Mapping[str, Any]:
 @contextlib.contextmanager
 def _short(directory: Path) -> Iterator[str]:
     """A path of `directory` that leaves room for a name, as long as the block lasts; OSError without one."""
-    if len(os.fsencode(directory)) + 1 + len(f".{2**22}-{8 * 'f'}{SUFFIX}") < MAX_PATH:
+    if len(os.fsencode(directory)) + 1 + len(f".{2**22}-{8 * 'f'}-{MARK_LENGTH * 'f'}{SUFFIX}") < MAX_PATH:
         yield str(directory)
         return
     descriptor = os.open(directory, flags.READ | flags.DIRECTORY)

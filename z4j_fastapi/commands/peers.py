@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import math
 import time
@@ -22,8 +23,9 @@ from typing import Any, NamedTuple
 
 from z4j_fastapi.commands.offer import Offer
 from z4j_fastapi.commands.outcome import Outcome, Verdict, unknown
-from z4j_fastapi.commands.peer_socket import PeerLost, PeerSocket, ask, found
+from z4j_fastapi.commands.peer_socket import MARK_LENGTH, NAME, PeerLost, PeerSocket, ask, found
 from z4j_probes.errors import FrameRejected, ProtocolError
+from z4j_probes.portable import processes
 from z4j_probes.protocol import FrameVerifier, decode_secret
 from z4j_probes.protocol.signing import NONCE_WINDOW_S
 from z4j_probes.redact import Secret
@@ -89,7 +91,10 @@ class Peers:
         self._act = act
         self._is_running = is_running
         self._dead_letters = dead_letters
-        self._socket = None if state_directory is None else PeerSocket(state_directory, self._answer)
+        self._mark = _mark(identity, offer)
+        self._socket: PeerSocket | None = None
+        if state_directory is not None:
+            self._socket = PeerSocket(state_directory, self._answer, mark=self._mark)
         self._agent_id: str | None = None
         self._said, self._said_s = Offer(), -math.inf
         self._starting = False
@@ -107,14 +112,14 @@ class Peers:
 
     async def profile(self) -> Offer:
         """What to say in a hello that is about to leave."""
-        self._said = self._offer.joined([peer.offer for peer in await self._others()])
+        self._said = self._offer.joined([peer.offer for peer in await self._others_that_differ()])
         self._said_s = time.monotonic()
         return self._said
 
     async def is_all_said(self, agent_id: str) -> bool:
         """A brain has acknowledged the hello: whether the last one of this agent says what is true now."""
         self._agent_id = agent_id
-        peers = await self._others()
+        peers = await self._others_that_differ()
         true = self._offer.joined([peer.offer for peer in peers])
         if not (self._said.has_all_of(true) and true.has_all_of(self._said)):
             return False
@@ -199,10 +204,28 @@ class Peers:
             self._known = (time.monotonic(), await self._others())
         return self._known[1]
 
+    async def _others_that_differ(self) -> list[Peer]:
+        """All that a hello depends on.
+
+        One whose name says that it offers just what this process does adds nothing to a hello, and says at
+        least that in its own: of 64 equal workers that start at once, none has to ask 63 others.
+        """
+        return [
+            p for p in await self._asked(lambda path: not _is_marked(path, self._mark)) if self._is_same(p)
+        ]
+
     async def _others(self) -> list[Peer]:
+        peers = await self._asked(lambda path: True)
+        self._starting = any(peer.agent_id is None and peer.offer.engines for peer in peers)
+        return [peer for peer in peers if self._is_same(peer)]
+
+    async def _asked(self, is_wanted: Callable[[Path], bool]) -> list[Peer]:
         if self._state_directory is None or self._socket is None:
             return []
-        paths, now_s = await self._paths(self._state_directory, self._socket.path), time.monotonic()
+        paths, now_s = (
+            await self._paths(self._state_directory, self._socket.path, is_wanted),
+            time.monotonic(),
+        )
         self._silent = {path: s for path, s in self._silent.items() if now_s - s < SILENT_S}
         paths = [path for path in paths if path not in self._silent]
         answers = await asyncio.gather(
@@ -213,17 +236,15 @@ class Peers:
             for path, answer in zip(paths, answers, strict=True)
             if isinstance(answer, dict)
         ]
-        self._starting = any(
-            peer is not None and peer.agent_id is None and peer.offer.engines for peer in peers
-        )
-        return [peer for peer in peers if peer is not None and self._is_same(peer)]
+        return [peer for peer in peers if peer is not None]
 
     @staticmethod
-    async def _paths(state_directory: Path, own: Path) -> list[Path]:
+    async def _paths(state_directory: Path, own: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
         """In a thread: a network file system may not answer."""
         with contextlib.suppress(TimeoutError, RuntimeError):
             async with asyncio.timeout(ASKED_S):
-                return await in_daemon_thread(lambda: found(state_directory, without=own))
+                paths = await in_daemon_thread(lambda: found(state_directory, without=own))
+                return [path for path in paths if is_wanted(path)]
         return []
 
     def _is_same(self, peer: Peer) -> bool:
@@ -288,6 +309,18 @@ class Peers:
             raise FrameRejected("nonce", "the frame's nonce was used before")
         self._nonces[nonce] = now_s
         return frame
+
+
+def _mark(identity: str, offer: Offer) -> str:
+    """Of all processes of that identity that offer just this."""
+    said = json.dumps([identity, offer.to_json()], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:MARK_LENGTH]
+
+
+def _is_marked(path: Path, mark: str) -> bool:
+    """Whether the socket's name has that mark, and its process lives: what a dead one left is to be found."""
+    name = NAME.fullmatch(path.name)
+    return name is not None and name["mark"] == mark and processes.is_there(int(name["pid"]))
 
 
 def _peer(path: Path, answer: Mapping[str, Any]) -> Peer | None:

@@ -1,4 +1,4 @@
-"""Other processes: ending a group of them, and how old one is by Linux's /proc."""
+"""Other processes: ending a group of them, whether one lives, and how old one is by Linux's /proc."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def kill_group(process: subprocess.Popen[str]) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def is_there(pid: int) -> bool:
+    """Whether this user has a process with that number among those that can be seen from here (Unix)."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def age_s(started_ticks: int) -> float:
