@@ -24,6 +24,7 @@ from tests.support.namespaces import ROOT, python_environ, run_python, run_pytho
 from z4j_fastapi.buffer import EventBuffer, event_log, event_store, slots
 from z4j_fastapi.buffer.claims import Batch
 from z4j_fastapi.buffer.event_log import CHECKPOINT_FRAMES, EMPTY_FILE_BYTES
+from z4j_probes.portable import locks
 
 IDENTITY = "0123456789ab"
 ALL = (10**9, 10**12)
@@ -248,6 +249,23 @@ def test_eight_processes_at_once_have_slots_0_to_7_and_again_after_kill_9(
                 process.line()
             process.kill()
     assert open_buffer().depth == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell which files are locked")
+def test_the_slots_of_many_live_processes_are_not_opened_one_by_one(
+    open_buffer: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    take = slots.take
+    monkeypatch.setattr(slots, "take", lambda path, number: opened.append(number) or take(path, number))
+    buffers = [open_buffer() for _ in range(6)]
+    opened.clear()
+    assert open_buffer().slot == 6
+    assert opened == [0, 6]
+    buffers[3].close()
+    assert open_buffer().slot == 3
+    monkeypatch.setattr(locks, "locked_databases", set)  # a file system that does not tell
+    assert open_buffer().slot == 7
 
 
 @pytest.mark.component
