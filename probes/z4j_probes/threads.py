@@ -1,7 +1,8 @@
 """Blocking calls that may never return: a resolver, a dead network mount.
 
 They run in daemon threads, since asyncio's own executor would be joined at exit and keep a process alive
-for as long as the call hangs.
+for as long as the call hangs. A thread that has done its call takes another one, where that comes soon: a
+start has several in a row, and where the machine is busy each new thread costs the loop milliseconds.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from z4j_probes.portable.fork import at_fork
 from z4j_probes.result import Step
 
 T = TypeVar("T")
+
+IDLE_S = 1.0
+"""How long a thread that has done its call is there for another one."""
 
 
 class NoThread(RuntimeError):
@@ -41,7 +46,7 @@ class NoThread(RuntimeError):
 
 
 async def in_daemon_thread(call: Callable[[], T]) -> T:
-    """Run `call` in a thread of its own and await its result; abandon the thread on cancellation."""
+    """Run `call` in a thread that does nothing else, and await its result; abandon it on cancellation."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -68,7 +73,12 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
         except RuntimeError:  # the loop has closed: no one waits any more
             return
 
-    _start(work)
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        _start(_Worker(work).run)
+    else:
+        worker.give(work)
     return await future
 
 
@@ -90,6 +100,36 @@ def within(budget_s: float, call: Callable[[], T]) -> T:
     if not results:
         raise TimeoutError
     return results[0]
+
+
+class _Worker:
+    """One of those threads: it does one call after the other, and ends where none comes for IDLE_S."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work: Callable[[], None] | None = work
+        self._given = threading.Lock()
+        self._given.acquire()
+
+    def give(self, work: Callable[[], None]) -> None:
+        """Have it do that; for who has taken it from those that are idle."""
+        self._work = work
+        self._given.release()
+
+    def run(self) -> None:
+        """Do what was given, and what is given then."""
+        while (work := self._work) is not None:
+            work()
+            self._work = work = None  # nothing that the call had is kept for the time without one
+            _idle.append(self)
+            if not self._given.acquire(timeout=IDLE_S):
+                try:
+                    _idle.remove(self)
+                except ValueError:  # it was taken this moment
+                    self._given.acquire()
+
+
+_idle: list[_Worker] = []
+at_fork(in_child=_idle.clear)
 
 
 def _start(work: Callable[[], None]) -> threading.Thread:

@@ -257,7 +257,12 @@ def test_the_slots_of_many_live_processes_are_not_opened_one_by_one(
 ) -> None:
     opened: list[int] = []
     take = slots.take
-    monkeypatch.setattr(slots, "take", lambda path, number: opened.append(number) or take(path, number))
+
+    def noting(directory: Path, number: int) -> slots.Slot:
+        opened.append(number)
+        return take(directory, number)
+
+    monkeypatch.setattr(slots, "take", noting)
     buffers = [open_buffer() for _ in range(6)]
     opened.clear()
     assert open_buffer().slot == 6

@@ -141,10 +141,12 @@ class StatusBoard:
         self._rejections: Rejections | None = None
         self._commands: Dispatcher | None = None
         self._traffic: Traffic | None = None
+        self._waiting = ""  # the probe that the first climb waits for
         self._last: AgentStatus | None = None  # once it is there, no thread can write over it
         self.missed = missed
         self.changed: Callable[[], object] = bool
-        """Called after each change that a person waits for: of state, of worker id, of the disk."""
+        """Called after each change that a person waits for: of state, of worker id, of the disk. A start is
+        none: most are over within milliseconds."""
         self.decided: concurrent.futures.Future[None] = concurrent.futures.Future()
         """Done once the first climb has its verdict, or none is waited for."""
 
@@ -160,30 +162,37 @@ class StatusBoard:
 
     def snapshot(self, *, is_forked: bool = False, is_dead: bool = False) -> AgentStatus:
         """The status now. `is_forked`: in a child process; `is_dead`: the thread that would write is gone."""
-        status = self._last or self._counted(self._status)
+        last = self._last
+        status = last or self._status
+        # one copy, whatever is added: a host may look often
+        found: dict[str, Any] = {} if last else self._counted(status)
         if is_forked:
-            status = replace(status, state=State.DISABLED, code="", reason="this process was forked off")
+            found |= {"state": State.DISABLED, "code": "", "reason": "this process was forked off"}
         if is_dead:
             reason = "the agent's thread has died; it is started again"
-            status = replace(
-                status, state=State.OFFLINE, since=datetime.now(UTC), code="", reason=reason, session_id=None
-            )
-        return replace(status, dropped=status.dropped + self.missed, log_fault=log_fault(log.logger))
+            found |= {"state": State.OFFLINE, "since": datetime.now(UTC), "code": "", "reason": reason}
+            found["session_id"] = None
+        found["dropped"] = found.get("dropped", status.dropped) + self.missed
+        return replace(status, **found, log_fault=log_fault(log.logger))
 
-    def _counted(self, status: AgentStatus) -> AgentStatus:
-        if self._counts is not None:
-            counts = self._counts
-            status = replace(
-                status, buffered=counts.depth, dropped=counts.dropped, not_durable=counts.not_durable
-            )
-        if self._rejections is not None:
-            status = replace(status, rejected=self._rejections.count)
-        if self._commands is not None:
-            status = replace(status, commands=self._commands.counts)
-        if self._traffic is not None:
-            traffic = self._traffic
-            status = replace(status, acknowledged=traffic.acknowledged, last_acknowledged_at=traffic.last_at)
-        return status
+    def _counted(self, status: AgentStatus) -> dict[str, Any]:
+        """What is known by those who count, beside the status that was written last."""
+        found: dict[str, Any] = {}
+        if self._waiting and status.state is State.STARTING:
+            found["reason"] = f"{status.reason}: waiting for {self._waiting}"
+        if (counts := self._counts) is not None:
+            found |= {
+                "buffered": counts.depth,
+                "dropped": counts.dropped,
+                "not_durable": counts.not_durable,
+            }
+        if (rejections := self._rejections) is not None:
+            found["rejected"] = rejections.count
+        if (commands := self._commands) is not None:
+            found["commands"] = commands.counts
+        if (traffic := self._traffic) is not None:
+            found |= {"acknowledged": traffic.acknowledged, "last_acknowledged_at": traffic.last_at}
+        return found
 
     @property
     def latency(self) -> Latency:
@@ -216,8 +225,8 @@ class StatusBoard:
             unacknowledged_s=0.0,
             reconnects=reconnects,
         )
-        self.changed()
         if state is not State.STARTING:
+            self.changed()
             self.decide()
 
     def opened(self, counts: Counts, path: str | None, worker_id: str) -> None:
@@ -244,7 +253,7 @@ class StatusBoard:
     def waits_for(self, probes: Sequence[str]) -> None:
         """The probes that the first climb has still to pass; while a later one lasts the status stays."""
         if probes and self.state is State.STARTING:
-            self._status = replace(self._status, reason=f"still connecting: waiting for {probes[0]}")
+            self._waiting = probes[0]
 
     def renamed(self, worker_id: str) -> None:
         """The brain knows this worker by another id from now on."""
@@ -271,7 +280,7 @@ class StatusBoard:
 
     def close(self) -> None:
         """The agent was left. A thread that outlived its budget has no say from here on."""
-        status = self._counted(self._status)
+        status = replace(self._status, **self._counted(self._status))
         if status.state is not State.DISABLED:
             status = replace(
                 status,

@@ -1,8 +1,8 @@
 """StatusWriter: keeps an agent's status file beside its slot, for `python -m z4j_fastapi status` and metrics.
 
 It is written in the housekeeper's thread, which may wait for the disk: at each change of state, else at most
-every WRITE_EVERY_S, and not at all while nothing changes. What can't be written is left: the buffer, whose
-files are beside it, says what is wrong with the disk.
+every WRITE_EVERY_S, and not at all while nothing changes. A start that lasts is written the second way. What
+can't be written is left: the buffer, whose files are beside it, says what is wrong with the disk.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ from z4j_probes import (
 from z4j_probes.codes import Heals, lookup
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
-from z4j_probes.storage import StateDirectory, remember_hello
+from z4j_probes.storage import StateDirectory, recall_hello, remember_hello
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import hang_up
 
@@ -388,7 +388,7 @@ class Supervisor:
         self._warned = {result.code for result in found}
 
     def _remember(self, hello: Hello) -> None:
-        if self._directory is None:
+        if self._directory is None or recall_hello(self._directory, self._identity) == last_hello(hello):
             return
         with contextlib.suppress(StorageError):  # a doctor then repeats less; nothing else depends on it
             remember_hello(self._directory, self._identity, last_hello(hello))

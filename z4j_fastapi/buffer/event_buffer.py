@@ -51,7 +51,8 @@ class EventBuffer:
         self._closed = False
         self._disowned = False
         self._aside: SetAside | None = None
-        self._relocated: tuple[Path, ...] = ()
+        self._find_relocated: Callable[[], Iterable[Path]] = tuple
+        self._relocated: tuple[Path, ...] | None = None
         self._housekeeper: Housekeeper | None = None
         if has_thread:
             self._housekeeper = Housekeeper(store, lambda: self.look())
@@ -267,14 +268,20 @@ class EventBuffer:
         own = self._store.database.slot
         if own is None:
             return 0
+        if self._relocated is None:
+            self._relocated = tuple(self._find_relocated())
         moved = self._adopt_in(own.path.parent, own.number)
         for directory in self._relocated:
             moved += self._adopt_in(directory, None)
         return moved
 
-    def adopt_also(self, *directories: Path) -> None:
-        """Look for events in these directories, too: of the same identity, where it was relocated before."""
-        self._relocated = directories
+    def adopt_also(self, find: Callable[[], Iterable[Path]]) -> None:
+        """Look for events in these directories, too: of the same identity, where it was relocated before.
+
+        `find` is called once, by the first `adopt`: a temporary directory may be long, and no start waits
+        for it.
+        """
+        self._find_relocated = find
 
     def pour_into(self, other: EventBuffer) -> None:
         """Close this, which is in memory only, and give its events to another one.

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 from z4j_fastapi.buffer.event_buffer import EventBuffer
@@ -116,9 +117,14 @@ class _Opening:
 def _open(settings: Settings, name: str, bounds: Bounds, given_up: threading.Event) -> OpenedBuffer:
     directory = choose(settings.home, settings.environ)
     buffer = EventBuffer.open(directory.path, name, **bounds)
-    # made by an earlier start that could not use this directory, or by one that still can't
-    places = [place / name for place in relocated(settings.environ) if place != directory.path]
-    buffer.adopt_also(*(place for place in places if is_private(place)))
+    environ, own = settings.environ, directory.path
+
+    def elsewhere() -> list[Path]:
+        """Made by an earlier start that could not use this directory, or by one that still can't."""
+        places = [place / name for place in relocated(environ) if place != own]
+        return [place for place in places if is_private(place)]
+
+    buffer.adopt_also(elsewhere)
     if directory.relocated:
         asked_for = directory.requested or "the home directory"
         _warn(
