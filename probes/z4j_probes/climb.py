@@ -108,6 +108,8 @@ class Climb:
         self.results: dict[str, ProbeResult] = {}
         """Of the probes that have ended, whether or not anyone has taken them yet."""
         self._ready: dict[str, asyncio.Event] = {}
+        self.opened: asyncio.Event | None = None
+        """Where an agent opens its buffer meanwhile: set once `directory` is there if it will be."""
 
     def ready(self, name: str) -> asyncio.Event:
         """Set by the probe of that name, before its end, once it has left what those `after` it wait for."""

@@ -35,7 +35,7 @@ async def test_no_agent_dies_and_every_event_arrives_once(
     monkeypatch.setattr(session, "PING_INTERVAL_S", 0.5)
     monkeypatch.setattr(session, "PING_TIMEOUT_S", 0.5)
     monkeypatch.setattr(in_flight, "ACK_TIMEOUT_S", 1.5)
-    monkeypatch.setattr("z4j_fastapi.agent.supervisor.RUN_BUDGET_S", 3.0)
+    monkeypatch.setattr("z4j_fastapi.agent.ascent.RUN_BUDGET_S", 3.0)
     for heals in (Heals.BY_ITSELF, Heals.BY_A_PERSON, Heals.BY_WAITING):
         monkeypatch.setitem(reconnect._SCHEDULES, heals, Schedule(base_s=0.1, cap_s=0.5))
     sent: list[str] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.agents import agent_of, closed_port, errors, peer_that_freezes, status_with, until
-from z4j_fastapi.agent import supervisor, thread
+from z4j_fastapi.agent import ascent, supervisor, thread
 from z4j_fastapi.agent.agent import Z4JAgent
 from z4j_fastapi.agent.reconnect import Schedule
 from z4j_fastapi.agent.status import State
@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_brain_that_hangs_after_a_session_is_one_failure_among_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RUN_BUDGET_S", 1.0)
+    monkeypatch.setattr(ascent, "RUN_BUDGET_S", 1.0)
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         await brain.stop()
         async with peer_that_freezes(brain.port):

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from z4j_fastapi.agent.ascent import Ascent
 from z4j_fastapi.agent.cuts import Cuts
 from z4j_fastapi.agent.delivery import Delivery
 from z4j_fastapi.agent.files import SettingsFiles
@@ -34,7 +35,6 @@ from z4j_fastapi.commands.peers import Peers
 from z4j_fastapi.log import log, traceback_text
 from z4j_probes import (
     Climb,
-    Ladder,
     LiveSession,
     ProbeResult,
     Registry,
@@ -44,7 +44,6 @@ from z4j_probes import (
     StorageError,
 )
 from z4j_probes.codes import Heals, lookup
-from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.protocol import CloseCode, Hello
 from z4j_probes.storage import StateDirectory, recall_hello, remember_hello
 from z4j_probes.threads import in_daemon_thread
@@ -64,7 +63,10 @@ ADOPT_EVERY_S = 30.0
 
 
 class Supervisor:
-    """One agent's connection over time. `board` is told what becomes of it."""
+    """One agent's connection over time. `board` is told what becomes of it.
+
+    `begun` is its first climb, where that has begun already; who has begun it leaves it, if that is not used.
+    """
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Supervisor:
         board: StatusBoard,
         desk: ScheduleDesk | None = None,
         backoff: Backoff | None = None,
+        begun: Ascent | None = None,
     ) -> None:
         self._registry = registry
         self.settings = settings
@@ -97,6 +100,7 @@ class Supervisor:
         self._desk = desk
         self._board = board
         self._backoff = backoff or Backoff()
+        self._begun = begun
         self._started_at = datetime.now(UTC)
         self._session: Session | None = None
         self._worker_id = self._stable_worker_id()
@@ -220,26 +224,21 @@ class Supervisor:
             await self._live(live, report)
 
     async def _climb(self) -> tuple[Report, LiveSession | None]:
-        ladder = Ladder(
-            self._registry,
-            self.settings,
-            make_hello=self._make_hello,
-            budget_s=RUN_BUDGET_S,
-            look_closer=False,
-        )
-        async with ladder.start() as climb:
-            if self._state_directory and not self._buffer.fault:
-                climb.directory = self._state_directory
+        ascent, self._begun = self._begun, None
+        if ascent is None or ascent.is_left or ascent.settings is not self.settings:
+            ascent = Ascent(self._registry, self.settings)
+        async with ascent:
             results, waiting = list[ProbeResult](), list(self._registry.names)
-            async for result in ladder.climb(climb):
+            proven = None if self._buffer.fault else self._state_directory
+            async for result in ascent.results(self._make_hello, proven):
                 results.append(result)
                 waiting.remove(result.name)
                 self._board.waits_for(waiting)
-            report = ladder.report(climb, results)
+            report = ascent.report(results)
             # the buffer's verdict is reported, but memory carries events as well
             connected = all(result.ok for result in results if result.name != "buffer")
             if connected:
-                return report, climb.detach()
+                return report, ascent.detach()
             self._failed(report)  # before what was opened is closed, for which a host does not wait
             return report, None
 

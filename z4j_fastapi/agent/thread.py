@@ -23,6 +23,7 @@ from z4j_probes import Settings
 from z4j_probes.portable import loop
 
 if TYPE_CHECKING:  # loaded in the agent's thread, or with an engine
+    from z4j_fastapi.agent.ascent import Ascent
     from z4j_fastapi.agent.status_writer import StatusWriter
     from z4j_fastapi.agent.supervisor import Supervisor
     from z4j_fastapi.buffer import EventBuffer
@@ -39,6 +40,8 @@ LINGER_S = 0.05
 FORGOTTEN_S = 5.0
 # What a disk gets at the least: a host that waits for nothing does not mean memory only.
 _DISK_S = 0.5
+# How long a brain is connected without a hello while the buffer is opened.
+_SILENT_S = 1.0
 # On top of the shutdown budget, for the thread itself, before the host goes on without waiting for it.
 _GRACE_S = 1.0
 # How often it starts again: an error at each start would fill the log. The first restart does not wait.
@@ -222,18 +225,31 @@ class AgentThread:
         if self._stopping.is_set():
             self._stop.set()
         # websockets, sqlite3 and ssl load here, not where a web service imports us
-        from z4j_fastapi.agent.gauges import Gauges
+        from z4j_fastapi.agent.ascent import Ascent
         from z4j_fastapi.agent.status_writer import StatusWriter
+        from z4j_probes import default_registry
+
+        if self._opened is not None:
+            await self._live_with(self._opened, None)
+            return
+        # secrets in files may take their time; what is climbed with then is read first
+        begun = None if self._settings.all_files else Ascent(default_registry(), self._settings)
+        try:
+            self._opened = opened = await self._open(begun)
+            self._status_writer = StatusWriter(opened.buffer, self._describe)
+            opened.buffer.look = self._keep_house
+            self._board.changed = self._status_writer.changed
+            await self._live_with(opened, begun)
+        finally:
+            if begun is not None:
+                await begun.leave()
+
+    async def _live_with(self, opened: OpenedBuffer, begun: Ascent | None) -> None:
+        from z4j_fastapi.agent.gauges import Gauges
         from z4j_fastapi.agent.supervisor import Supervisor
         from z4j_fastapi.commands.dispatch import open_dispatcher
         from z4j_probes import default_registry
 
-        if self._opened is None:
-            self._opened = await self._open()
-            self._status_writer = StatusWriter(self._opened.buffer, self._describe)
-            self._opened.buffer.look = self._keep_house
-            self._board.changed = self._status_writer.changed
-        opened = self._opened
         opened.buffer.release_all()  # what an earlier life had on its way
         waiting, self.buffer = self.buffer, opened.buffer  # whatever the rest of a start comes to
         if waiting is not None and waiting is not opened.buffer:
@@ -266,6 +282,7 @@ class AgentThread:
             gauges=Gauges(self._engine, self._host_loop),
             board=self._board,
             desk=desk,
+            begun=begun,
         )
         if self._settings.preflight == "off":
             self._board.decide()  # the buffer is open, so `emit` keeps its promise
@@ -277,8 +294,11 @@ class AgentThread:
         opened.buffer.close()
         await asyncio.sleep(0)  # what it has told is logged
 
-    async def _open(self) -> OpenedBuffer:
-        """The buffer. Where that takes longer than a host waits, there is one in memory meanwhile."""
+    async def _open(self, begun: Ascent | None) -> OpenedBuffer:
+        """The buffer. Where that takes longer than a host waits, there is one in memory meanwhile.
+
+        No brain is kept waiting for a hello for long: the climb that has `begun` is left then.
+        """
         from z4j_fastapi.buffer import EventBuffer
         from z4j_fastapi.buffer.open import open_buffer
 
@@ -286,7 +306,10 @@ class AgentThread:
         opening = asyncio.create_task(
             open_buffer(self._settings, budget_s, self._bounds, lambda: not self._stopping.is_set())
         )
-        await asyncio.wait({opening}, timeout=budget_s)
+        await asyncio.wait({opening}, timeout=min(budget_s, _SILENT_S))
+        if begun is not None and not opening.done():
+            await begun.leave()
+        await asyncio.wait({opening}, timeout=budget_s - _SILENT_S)
         if not opening.done():
             self.buffer = EventBuffer.open(None, "", **self._bounds)
             if self._settings.preflight == "off":

@@ -61,6 +61,8 @@ async def run(climb: Climb) -> ProbeResult:
     asked_for, budget_s = settings.home or "~/.z4j", climb.time_left()
     try:
         async with asyncio.timeout(budget_s):
+            if climb.opened is not None:
+                await climb.opened.wait()
             proven = climb.has("directory")
             asked = requested_directory(settings.home, settings.environ)
             if uid == 0 and unit is None and asked and not proven:
