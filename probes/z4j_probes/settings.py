@@ -56,6 +56,7 @@ class Settings:
     remarks: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     acting_as: ActingAs | None = None
+    _redactors: list[Redactor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -141,8 +142,10 @@ class Settings:
         return found + proxy_secrets(self.environ)
 
     def redactor(self) -> Redactor:
-        """A sieve for texts that may have met these settings."""
-        return Redactor(self.secrets())
+        """A sieve for texts that may have met these settings; made once."""
+        if not self._redactors:
+            self._redactors.append(Redactor(self.secrets()))
+        return self._redactors[0]
 
     def describe(self) -> dict[str, Any]:
         """The settings for a report: secrets only as "set" or "missing", with the source of each value."""

@@ -226,8 +226,8 @@ class StatusBoard:
             reconnects=reconnects,
         )
         if state is not State.STARTING:
-            self.changed()
             self.decide()
+            self.changed()
 
     def opened(self, counts: Counts, path: str | None, worker_id: str) -> None:
         """The buffer is open: where it is, what it counts, and the id that comes of its slot."""

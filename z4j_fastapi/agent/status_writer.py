@@ -19,6 +19,8 @@ from z4j_probes import StorageError
 from z4j_probes.storage.status_files import StatusFile
 
 WRITE_EVERY_S = 5.0
+# A host that waits for the same news, and the session that begins with it, are not to wait for this one.
+OTHERS_FIRST_S = 0.02
 
 
 class StatusWriter:
@@ -46,6 +48,8 @@ class StatusWriter:
         now_s = time.monotonic()
         if not self._is_news and now_s - self._looked_s < WRITE_EVERY_S:
             return
+        if self._is_news:
+            time.sleep(OTHERS_FIRST_S)
         self._is_news, self._looked_s = False, now_s  # also where it fails: a full disk stays so for a while
         said, file = self._describe(), self._file_in(directory)
         if said == self._written and file.is_there:

@@ -281,6 +281,7 @@ class Supervisor:
             session_id, agent_id = excerpt(live.ack.session_id), excerpt(live.ack.agent_id)
             self._board.is_with(excerpt(live.ack.brain_version))
             self._board.change(State.ONLINE, report=report, session_id=session_id)
+            await asyncio.sleep(0)  # the interpreter is the host's, which has waited for that
             self._remember(live.hello)
             self._wrong = ""
             self._warn(report)
