@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,8 +18,6 @@ from z4j_probes.redact import Secret
 
 # Arguments that hold a secret, or that a secret is put into by mistake.
 SEALED = ("token", "hmac_secret", "brain_url")
-# How bytes of an environment that are not UTF-8 arrive (PEP 383).
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unusable(NamedTuple):
@@ -126,8 +123,12 @@ def as_names_by_name(attribute: str, value: Any) -> dict[str, tuple[str, ...]] |
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be encoded: bytes of an environment that are not UTF-8 can't."""
-    return _SURROGATE.search(text) is None
+    """Whether the text can be encoded: bytes of an environment that are not UTF-8 can't (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _has_obvious_text(value: Any) -> bool:

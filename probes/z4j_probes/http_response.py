@@ -15,11 +15,11 @@ from z4j_probes.redact import Redactor
 
 _STATUS_LINE = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_LENGTH = re.compile(r"[0-9]{1,18}")  # more is no length, and far enough more is no integer to Python
+_TITLE = r"(?is)<title[^>]*>(.*?)</title"
+_LENGTH = r"[0-9]{1,18}"  # more is no length, and far enough more is no integer to Python
 # A page has its title near its beginning, and looking further costs more with every tag that looks like one.
 _TITLE_WITHIN = 4096
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n")
+_CHUNK_SIZE = rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n"
 _START = b"HTTP/"
 
 
@@ -71,7 +71,7 @@ class Answer(NamedTuple):
     @property
     def body_missing(self) -> int | None:
         """How many bytes of the body are still to come; None where the head does not say."""
-        length = _LENGTH.fullmatch(self.headers.get("content-length", ""))
+        length = re.fullmatch(_LENGTH, self.headers.get("content-length", ""))
         return max(0, int(length[0]) - len(self.body)) if length else None
 
     def evidence(self, redactor: Redactor, *, now: datetime) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Answer(NamedTuple):
             found["clock_offset_s"] = round((self.date - now).total_seconds())
         if self.body:
             found["body"] = redactor.excerpt(self.text, cut=self.body_missing != 0)
-            title = _TITLE.search(self.text, 0, _TITLE_WITHIN)
+            title = re.search(_TITLE, self.text[:_TITLE_WITHIN])
             if title:
                 found["title"] = redactor.excerpt(title[1])
         return found
@@ -126,8 +126,8 @@ def parse_answer(received: bytes) -> Answer | None:
 
 def _unchunked(body: bytes) -> bytes:
     """The data of a chunked body (RFC 9112 §7.1), as far as it has arrived; what is none stays as it is."""
-    data, at = bytearray(), 0
-    while line := _CHUNK_SIZE.match(body, at):
+    data, at, size = bytearray(), 0, re.compile(_CHUNK_SIZE)
+    while line := size.match(body, at):
         end = line.end() + int(line[1], 16)
         data += body[line.end() : end]
         at = end + len(b"\r\n")

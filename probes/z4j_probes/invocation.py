@@ -18,7 +18,7 @@ from z4j_probes.portable.system import is_linux
 
 MODULE = "python -m z4j_fastapi"
 _PACKAGE, _SCRIPT = "z4j_fastapi", "z4j-fastapi"
-_COMMAND = re.compile(rf"(?<!\S)(\S+) -m {_PACKAGE}(?!\S)")
+_COMMAND = rf"(?<!\S)(\S+) -m {_PACKAGE}(?!\S)"
 
 # Whose settings, and which: without them the next command would look at something else.
 _KEPT = (
@@ -57,7 +57,7 @@ def as_started(command: str) -> str:
 
     A `doctor` command keeps this run's options that say whose settings are looked at, unless it has its own.
     """
-    found = _COMMAND.search(command)
+    found = re.search(_COMMAND, command)
     if found is None:
         return command
     before, after = command[: found.start()], command[found.end() :]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 # As Prometheus has names of labels; two underscores in front are its own.
-_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,62}")
+_NAME = r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,62}"
 # What reports say of each service already, and what Prometheus adds to everything that it scrapes.
 RESERVED = frozenset(
     (
@@ -53,7 +53,7 @@ def _collect(parts: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _objection(name: str, value: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         return "has a name that is not made of letters, digits, and _"
     if name in RESERVED:
         return f"has a name that reports use already ({name})"

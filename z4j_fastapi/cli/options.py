@@ -17,7 +17,7 @@ LONGEST_S = 7 * 24 * 3600
 
 
 # MODULE:NAME as taskiq has it, MODULE.NAME as arq has it.
-_WORKER = re.compile(r"\w+(\.\w+)*[:.]\w+(\.\w+)*")
+_WORKER = r"\w+(\.\w+)*[:.]\w+(\.\w+)*"
 
 # Documents that are a file each; of the other formats one may follow the other.
 _WHOLE_FILES = ("html", "junit", "openmetrics")
@@ -96,7 +96,7 @@ def check(options: Options) -> None:
         )
     if options.deadline_s is not None and options.watch_s is not None:
         usage_error("--deadline and --watch can't be used together")
-    if options.worker is not None and not _WORKER.fullmatch(options.worker):
+    if options.worker is not None and not re.fullmatch(_WORKER, options.worker):
         usage_error(f"invalid value {options.worker!r} for --worker (expected MODULE:NAME)")
     for label in options.labels:
         for objection in parse_label(label)[1]:

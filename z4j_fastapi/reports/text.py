@@ -12,7 +12,7 @@ _NARROWEST = 20
 # A path that is cut below this says nothing any more.
 _SHORTEST = 16
 # What is cut as one: a word, or several in quotes (the name of a CA).
-_VALUE = re.compile(r'"[^"]*"[^ ]*|[^ ]+')
+_VALUE = r'"[^"]*"[^ ]*|[^ ]+'
 _IN_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "–": "-", "“": '"', "”": '"', "’": "'", "¦": ":"})
 
 
@@ -46,7 +46,7 @@ def shorten(text: str, width: int, *, is_ascii: bool = False) -> str:
     With `is_ascii` in the characters of an old encoding, of which some take more columns.
     """
     mark = "..." if is_ascii else "…"
-    words = _VALUE.findall(in_ascii(text) if is_ascii else text)
+    words = re.findall(_VALUE, in_ascii(text) if is_ascii else text)
     while (excess := len(" ".join(words)) - width) > 0:
         place = max(range(len(words)), key=lambda i: len(words[i]))
         word = words[place]

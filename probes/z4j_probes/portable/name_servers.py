@@ -25,7 +25,7 @@ _LOCALDOMAIN, _RES_OPTIONS = "LOCALDOMAIN", "RES_OPTIONS"
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _SCUTIL = ("/usr/sbin/scutil", "--dns")
 _SCUTIL_S = 2.0
-_SCUTIL_LINE = re.compile(r"\s*(\w+)(?:\[\d+\])?\s*:\s*(.+?)\s*")
+_SCUTIL_LINE = r"\s*(\w+)(?:\[\d+\])?\s*:\s*(.+?)\s*"
 
 
 class ResolverConfig(NamedTuple):
@@ -149,7 +149,7 @@ _Resolver = tuple[str, tuple[tuple[str, int], ...], tuple[str, ...]]
 def _scutil_resolvers(text: str) -> Iterator[_Resolver]:
     """Each with its domain (empty: all names), servers and search list; those of multicast DNS left out."""
     for block in re.split(r"^resolver #\d+\s*$", text, flags=re.MULTILINE)[1:]:
-        lines = [found for line in block.splitlines() if (found := _SCUTIL_LINE.fullmatch(line))]
+        lines = [found for line in block.splitlines() if (found := re.fullmatch(_SCUTIL_LINE, line))]
         rows = [(line[1], line[2]) for line in lines]
         values = dict(rows)
         if "mdns" in values.get("options", ""):

@@ -30,8 +30,8 @@ _NAMES = {
 # FILE_WRITE_DATA, FILE_APPEND_DATA, FILE_DELETE_CHILD, DELETE, WRITE_DAC, WRITE_OWNER, GENERIC_ALL and _WRITE
 _CHANGES = 0x2 | 0x4 | 0x40 | 0x10000 | 0x40000 | 0x80000 | 0x10000000 | 0x40000000
 _CHANGES_IN_LETTERS = frozenset({"FA", "FW", "GA", "GW", "DC", "LC", "DT", "SD", "WD", "WO"})
-_ENTRY = re.compile(r"\(([^()]*(?:\([^()]*\))?[^()]*)\)")
-_OWNER = re.compile(r"^O:(S-[\d-]+|[A-Z]{2})")
+_ENTRY = r"\(([^()]*(?:\([^()]*\))?[^()]*)\)"
+_OWNER = r"^O:(S-[\d-]+|[A-Z]{2})"
 
 
 def make(path: Path) -> None:
@@ -96,10 +96,10 @@ def objection_in(sddl: str, own: str, *, to_reading: bool) -> str:
 
     A descriptor without a list is that of a file system without ACLs.
     """
-    owner = _OWNER.match(sddl)
+    owner = re.match(_OWNER, sddl)
     if owner and not _is_trusted(owner[1], own) and not owner[1].startswith(_INSTALLER):
         return f"belongs to {_NAMES.get(owner[1], owner[1])}"
-    for entry in (found[1] for found in _ENTRY.finditer(sddl)):
+    for entry in (found[1] for found in re.finditer(_ENTRY, sddl)):
         kind, _, rights, _, _, sid = (entry.split(";") + [""] * 6)[:6]
         if kind not in ("A", "XA") or _is_trusted(sid, own):
             continue

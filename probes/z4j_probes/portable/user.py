@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_NOT_IN_NAMES = r"[^A-Za-z0-9._-]+"
 
 
 def uid() -> int | None:
@@ -38,7 +38,7 @@ def owns(found: os.stat_result) -> bool:
 def key() -> str:
     """What tells this user from others in the names of files: the uid, or the name."""
     number = uid()
-    return _NOT_IN_NAMES.sub("_", _login()) if number is None else str(number)
+    return re.sub(_NOT_IN_NAMES, "_", _login()) if number is None else str(number)
 
 
 def short() -> str:

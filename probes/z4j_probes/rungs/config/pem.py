@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from z4j_probes.result import Step
 
 # contentType signed-data (RFC 5652 §5.1), which is how Windows and Java export a chain: .p7b.
 _PKCS7_DER = bytes.fromhex("06092a864886f70d010702")
-_PKCS7_PEM = re.compile(rb"-----BEGIN (PKCS7|CMS)-----")
+_PKCS7_PEM = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----")
 _PKCS7_WITHIN = 32
 # A SEQUENCE whose length has two bytes (X.690 §8.1.3.5), as a certificate has: Windows exports them so.
 _DER = b"\x30\x82"
@@ -40,7 +39,7 @@ def _of_another_format(path: str, content: bytes) -> Fault | None:
     is_der = content.startswith(_DER)
     if is_der and content[4:7] == _PKCS12_VERSION:
         return _converted(path, "is a PKCS #12 file", commands.pem_of_keystore)
-    if _PKCS7_PEM.search(content) or (is_der and _PKCS7_DER in content[:_PKCS7_WITHIN]):
+    if any(line in content for line in _PKCS7_PEM) or (is_der and _PKCS7_DER in content[:_PKCS7_WITHIN]):
         return _converted(
             path,
             "is a PKCS #7 file",

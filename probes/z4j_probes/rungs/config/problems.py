@@ -232,7 +232,7 @@ def _objection_to_project(project_id: str) -> str:
 def _objection_to_name(name: str) -> str:
     if not name.strip():
         return "is blank"
-    left_over = re.search(r"\{.*?\}", name)
+    left_over = "{" in name and re.search(r"\{.*?\}", name)
     if left_over:
         return f"contains {left_over[0]}: only {{host}} and {{pid}} are replaced"
     if len(name) > _AGENT_NAME_MAX:

@@ -12,7 +12,7 @@ from z4j_probes.settings import Settings
 
 # UTF-8's, as the environment gives it: decoded, or byte by byte where the locale is ASCII (PEP 383).
 _MARKS = ("\ufeff", "\udcef\udcbb\udcbf")
-_GLUED = re.compile(rb"(-----END [A-Z0-9 ]+-----)(-----BEGIN [A-Z0-9 ]+-----)")
+_GLUED = rb"(-----END [A-Z0-9 ]+-----)(-----BEGIN [A-Z0-9 ]+-----)"
 
 
 def ends_in_return(value: str | Secret | None) -> bool:
@@ -38,7 +38,7 @@ def marked(variable: str, environ: Mapping[str, str]) -> bool:
 
 def glued_line(pem: bytes) -> int | None:
     """The number of the line where one PEM block ends and the next begins, without a line break between."""
-    found = _GLUED.search(pem)
+    found = re.search(_GLUED, pem)
     return pem.count(b"\n", 0, found.start()) + 1 if found else None
 
 
