@@ -62,12 +62,15 @@ def run_interruptible(main: Coroutine[Any, Any, T]) -> T:
     They are let through once the loop can answer: an exception while it is made leaves half a loop.
     """
 
-    async def heard() -> T:
+    results: list[T] = []  # kept from the task: as its loop ends, a text is made of that, all results included
+
+    async def heard() -> None:
         with signals.let_through():
-            return await main
+            results.append(await main)
 
     try:
-        return loop.run(heard())
+        loop.run(heard())
+        return results[0]
     except KeyboardInterrupt:
         _has_ended_a_part.set()
         raise
