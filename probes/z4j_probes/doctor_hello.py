@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from z4j_probes.climb import Climb
 from z4j_probes.portable import machine
 from z4j_probes.protocol import UNRECORDED_VERSION, Hello
-from z4j_probes.storage import LastHello, fingerprint, identity, recall_hello
 from z4j_probes.threads import in_daemon_thread
+
+if TYPE_CHECKING:
+    from z4j_probes.storage import LastHello
 
 # Leaves room in a worker id for role, fingerprint and pid.
 MAX_HOST_LENGTH = 96
@@ -31,6 +34,8 @@ async def second_doctor_hello(climb: Climb) -> Hello:
 
 
 async def _make_hello(climb: Climb, suffix: str) -> Hello:
+    from z4j_probes.storage import LastHello, fingerprint, identity, recall_hello  # as late as `buffer`
+
     settings = climb.settings
     service = identity(settings.brain_url or "", settings.project_id, settings.agent_name)
     # Without a directory (the buffer probe failed or was left out) the id is still the same at each run.

@@ -12,7 +12,6 @@ import hmac
 import re
 import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -65,6 +64,8 @@ def encode_secret(secret: bytes) -> str:
 
 def derive_project_secret(master: bytes, project_id: str) -> bytes:
     """The secret that a brain with this master shares with the agents of one project."""
+    import uuid  # and platform, which few need that speak this protocol
+
     return hmac.digest(master, _DERIVATION_LABEL + uuid.UUID(project_id).bytes_le, "sha256")
 
 

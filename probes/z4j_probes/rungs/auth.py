@@ -8,7 +8,6 @@ half of the round trip. Leaves hello, its acknowledgement and the clock's offset
 from __future__ import annotations
 
 import time
-import uuid
 from typing import Any
 
 from z4j_probes.climb import Climb
@@ -54,6 +53,8 @@ def classify(closed: Closed | None, *, error_code: str = "") -> str:
 
 def compare_project(configured: str, reported: str) -> bool | None:
     """Whether the token's project is the configured one; None where that can't be told from a slug."""
+    import uuid
+
     try:
         return uuid.UUID(configured) == uuid.UUID(reported)
     except ValueError:
@@ -65,6 +66,8 @@ async def run(climb: Climb) -> ProbeResult:
     climb.hello = await climb.make_hello(climb)
     sent_at, sent_s = utc_now(), time.monotonic()
     await say(climb, climb.hello.frame(now=sent_at))
+    import uuid  # and platform, for the ids in the answer: loaded while that is on its way
+
     answer = await hear(climb)
     half_way = (time.monotonic() - sent_s) / 2
     if not isinstance(answer, bytes):

@@ -9,7 +9,7 @@ and the genuine frames that arrived meanwhile. Codes: see `codes/signing.py`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from z4j_probes.climb import Climb
@@ -33,15 +33,15 @@ from z4j_probes.rungs.hints import set_missing
 WARN_CLOCK_SKEW_S = 20.0
 
 
-@dataclass(slots=True)
 class _Heard:
     """What came while the acknowledgement was waited for."""
 
-    pending: list[dict[str, Any]] = field(default_factory=list)
-    objection: str = ""
-    """Why another frame than the acknowledgement did not verify: so it is, too, if our secret is wrong."""
-    error: dict[str, Any] = field(default_factory=dict)
-    started_s: float = field(default_factory=time.monotonic)
+    def __init__(self) -> None:
+        self.pending: list[dict[str, Any]] = []
+        self.objection = ""
+        """Why another frame than the acknowledgement did not verify: so it is, if our secret is wrong."""
+        self.error: dict[str, Any] = {}
+        self.started_s = time.monotonic()
 
     @property
     def waited_s(self) -> float:

@@ -15,12 +15,13 @@ from tests.support.namespaces import run_python_with_mount
 from z4j_fastapi.buffer import SetAside
 from z4j_probes import ProbeResult, Settings, Status, StorageError
 from z4j_probes.result import Step
-from z4j_probes.rungs.buffer import probe as buffer
+from z4j_probes.rungs.buffer import check
+from z4j_probes.rungs.buffer.probe import PROBE
 from z4j_probes.rungs.config import probe as config
 from z4j_probes.storage import StateDirectory, identity
 from z4j_probes.systemd_unit import ServiceUnit
 
-PROBES = (config.PROBE, buffer.PROBE)
+PROBES = (config.PROBE, PROBE)
 UID = os.geteuid()
 
 
@@ -98,7 +99,7 @@ async def test_a_proof_that_fails_gives_its_code_and_keeps_the_directory(
     def full(directory: Path) -> None:
         raise StorageError("buffer.disk_full", f"a file in {directory} can't be written (ENOSPC)")
 
-    monkeypatch.setattr(buffer, "proof", full)
+    monkeypatch.setattr(check, "proof", full)
     climbing = ladder(PROBES, settings({"Z4J_HOME": str(tmp_path)}))
     async with climbing.start() as climb:
         results = [result async for result in climbing.climb(climb)]
@@ -111,7 +112,7 @@ async def test_a_dead_mount_ends_with_the_timeout_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mount_is_back = threading.Event()
-    monkeypatch.setattr(buffer, "proof", lambda directory: mount_is_back.wait())
+    monkeypatch.setattr(check, "proof", lambda directory: mount_is_back.wait())
     try:
         given = settings({"Z4J_HOME": str(tmp_path)})
         report = await ladder(PROBES, given, timeout_s=1.0).run()
@@ -132,7 +133,7 @@ async def test_a_volume_that_fsgroup_opened_is_closed_again_and_proven_where_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proven: list[Path] = []
-    monkeypatch.setattr(buffer, "proof", proven.append)
+    monkeypatch.setattr(check, "proof", proven.append)
     own = own_directory(tmp_path)
     own.mkdir()
     own.chmod(0o2770)
@@ -174,7 +175,7 @@ async def test_root_is_told_that_the_place_is_another_users(tmp_path: Path) -> N
 
 
 def verdict(chosen: StateDirectory, free_bytes: int) -> ProbeResult:
-    return buffer.verdict_on(Settings(), chosen, free_bytes, uid=1000, unit=None)
+    return check.verdict_on(Settings(), chosen, free_bytes, uid=1000, unit=None)
 
 
 def test_little_space_is_a_warning_with_the_amount() -> None:
@@ -194,7 +195,7 @@ def test_a_moved_buffer_with_little_space_says_both() -> None:
 
 def test_under_systemd_the_hint_is_a_state_directory() -> None:
     unit = ServiceUnit("web.service")
-    edit, restart = buffer.fix(
+    edit, restart = check.fix(
         "buffer.unwritable", "/var/www/.z4j", uid=33, unit=unit, settings=Settings.load(environ={})
     )
     assert edit.command == "sudo systemctl edit web.service"
@@ -215,7 +216,7 @@ def test_under_systemd_the_hint_is_a_state_directory() -> None:
 )
 def test_each_fault_has_its_own_remedy(code: str, said: str) -> None:
     settings = Settings.load(environ={"Z4J_HOME": "/srv/state"})
-    assert said in str(buffer.fix(code, "/srv/state", uid=1000, unit=None, settings=settings)[0])
+    assert said in str(check.fix(code, "/srv/state", uid=1000, unit=None, settings=settings)[0])
 
 
 @pytest.mark.parametrize(
@@ -245,13 +246,13 @@ def test_another_directory_is_set_where_the_settings_come_from(
     file = tmp_path / "web.env"
     file.write_text(in_file)
     settings = Settings.load(environ=environ, env_file=str(file) if in_file else None, home=argument)
-    *_, step = buffer.fix("buffer.unwritable", None, uid=1000, unit=None, settings=settings)
+    *_, step = check.fix("buffer.unwritable", None, uid=1000, unit=None, settings=settings)
     assert str(step) == said.replace("FILE", str(file))
 
 
 def test_in_a_pod_a_directory_is_a_volume() -> None:
     settings = Settings.load(environ={"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
-    made, _ = buffer.fix("buffer.unwritable", None, uid=1000, unit=None, settings=settings)
+    made, _ = check.fix("buffer.unwritable", None, uid=1000, unit=None, settings=settings)
     assert made == Step(
         "Mount a writable volume at /var/lib/z4j (an emptyDir survives a restart of the container)"
     )

@@ -1,17 +1,4 @@
-"""Can this user write the event buffer here?
-
-Evidence: the directory that the runtime would choose, a real SQLite database written and read back in it (in
-the service's own directory there, once an agent has made it), and the space that is left. A closer look sees
-how the service's own buffers begin. No agent's buffer is written or locked.
-
-Codes: ok, relocated, wrong_user, unwritable, not_a_directory, read_only, disk_full, unsafe_directory,
-corrupt, locked, low_space, timeout.
-
-An agent with a buffer of its own open in a directory leaves that in the climb: it is proof enough, and a
-fleet that reconnects is spared a dozen fsyncs each time.
-
-Leaves the state directory, also where it turned out to be of no use: names are derived from it.
-"""
+"""Choosing the state directory, proving it as an event buffer would, and what to do where that fails."""
 
 from __future__ import annotations
 
@@ -26,7 +13,6 @@ from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
 from z4j_probes.portable import commands, user
 from z4j_probes.portable.system import by_system
-from z4j_probes.probe import Probe
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
@@ -73,7 +59,7 @@ async def run(climb: Climb) -> ProbeResult:
             if not proven:
                 climb.directory = await in_daemon_thread(lambda: choose(settings.home, settings.environ))
             chosen = climb.directory
-            climb.ready(PROBE.name).set()  # a slow disk does not keep the handshake waiting
+            climb.ready("buffer").set()  # a slow disk does not keep the handshake waiting
             asked_for = str(chosen.path)
             own = _own_directory(settings, chosen.path)
             free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
@@ -295,15 +281,3 @@ def _found_damaged(
             "uid": uid,
         },
     )
-
-
-PROBE = Probe(
-    name="buffer",
-    question="Can this user write the event buffer here?",
-    needs=("config",),
-    run=run,
-    timeout_code="buffer.timeout",
-    network=False,
-    look_closer=look_closer,
-    waits_for=lambda climb: f"writing to {climb.settings.home or '~/.z4j'}",
-)
