@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from z4j_probes.result import Advice, Status, Step, as_steps, in_one_line
 
+_set = object.__setattr__  # of what is frozen; without a loop, since a start makes 160 of them
+
 
 class Heals(StrEnum):
     """What ends a fault for an agent that runs: all that decides whether and when it tries again."""
@@ -52,10 +54,12 @@ class Code:
         heals: Heals = Heals.BY_ITSELF,
     ) -> None:
         """`remedy` is what to do, as a text or as steps; where it is given, it replaces `steps`."""
-        steps = as_steps(steps if remedy is None else remedy)
-        values = {"code": code, "title": title, "status": status, "causes": causes}
-        for name, value in {**values, "steps": steps, "heals": heals}.items():
-            object.__setattr__(self, name, value)
+        _set(self, "code", code)
+        _set(self, "title", title)
+        _set(self, "status", status)
+        _set(self, "causes", causes)
+        _set(self, "steps", as_steps(steps if remedy is None else remedy))
+        _set(self, "heals", heals)
 
     @property
     def remedy(self) -> str:

@@ -27,7 +27,6 @@ from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
 from z4j_probes.result import ROW_WIDTH, Advice, Cause, ProbeResult, Status, Step, as_steps
 from z4j_probes.rungs.config import windows
-from z4j_probes.rungs.config.pem import fault_of
 from z4j_probes.rungs.config.problems import NOT_SET, Problem, find_problems
 from z4j_probes.rungs.hints import listed, set_missing, set_value, unreadable, variable_of
 from z4j_probes.settings import Settings
@@ -111,6 +110,8 @@ def _glued(path: str, line: int) -> tuple[str, Step]:
 
 def _no_pem(settings: Settings, path: str, said: str) -> list[Problem]:
     """What OpenSSL has `said` about it is shown where no more is known."""
+    from z4j_probes.rungs.config.pem import fault_of  # loaded where something is wrong with it
+
     fault = fault_of(path, Path(path).read_bytes()[:_START_BYTES])
     if fault is None:
         text = "Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one"
