@@ -37,7 +37,7 @@ class Ascent:
         """Whether it has ended, however far it came."""
         self._make_hello: MakeHello | None = None
         self._results = self._ladder.climb(self._climb)
-        self._first = asyncio.create_task(self._begin(), name="z4j climb")
+        self._first = asyncio.create_task(self._begin(), name="z4j first probe")
 
     async def results(
         self, make_hello: MakeHello, directory: StateDirectory | None

@@ -28,9 +28,8 @@ _TURNS = 16
 async def run(climb: Climb) -> ProbeResult:
     """Choose the directory and do there what the buffer does."""
     if not climb.has("directory"):
-        for _ in range(
-            _TURNS
-        ):  # what is loaded below keeps the loop for milliseconds: the network asks first
+        # what is loaded below keeps the loop for milliseconds: the network asks first
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
     from z4j_probes.rungs.buffer import check
 
