@@ -49,7 +49,8 @@ What the rows mean:
   and answers; the agent also has its engine asked in the worker's loop, which is another thread's. A submit
   is written down before it is done and after it, and both times waits for the disk.
 - **64 workers**: of one agent and one state directory, started at the same moment against the dev brain. The
-  run fails where their slots are not 0 to 63, or where one is still online after its end.
+  run fails where their slots are not 0 to 63, or where one is still online after its end. The rows below show
+  what the machine itself makes of 64 starts: processes that load the same modules, and do nothing with them.
 - **adopted**: an agent that emits steadily, beside what another process has left.
 - **lag**: a host whose loop ticks and emits each millisecond, with and without an agent.
 - **2 million**: the same emits and the same start, above a buffer with that many undelivered events.
