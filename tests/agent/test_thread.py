@@ -204,6 +204,35 @@ async def test_leaving_with_a_dead_thread_closes_what_it_held(
     heir.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_leaving_waits_for_no_thread_that_there_is_no_memory_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's `Thread.start` waits for what the new thread does first, and that may fail."""
+
+    real, tried = threading.Thread._bootstrap, threading.Event()  # type: ignore[attr-defined]
+
+    def ends_at_once(self: threading.Thread) -> None:
+        if self.name == "z4j-agent":
+            tried.set()
+        else:
+            real(self)
+
+    async with DevBrain() as brain:
+        agent = agent_of(brain, tmp_path, shutdown_budget_s=0.1)
+        await agent.__aenter__()
+        with killing(agent, monkeypatch) as kill:
+            await asyncio.to_thread(kill)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "_bootstrap", ends_at_once)
+            leaving = threading.Thread(target=lambda: asyncio.run(agent.__aexit__()), daemon=True)
+            leaving.start()
+            await asyncio.to_thread(leaving.join, 20)
+    assert tried.is_set()
+    assert not leaving.is_alive()
+    assert agent.status.state is State.STOPPED
+
+
 async def test_a_start_that_fails_behind_the_buffer_keeps_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

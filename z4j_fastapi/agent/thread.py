@@ -120,9 +120,7 @@ class AgentThread:
             try:
                 if time.monotonic() - self._restarted_s >= RESTART_EVERY_S:
                     self._restarted_s = time.monotonic()
-                    # threading's own start takes locks that a signal handler may have interrupted
-                    with contextlib.suppress(RuntimeError):
-                        _thread.start_new_thread(self._replace, ())
+                    self._start_another()
             finally:
                 self._restarting.release()
         return False
@@ -133,6 +131,12 @@ class AgentThread:
         if thread is None or thread.is_alive() or self._ended.done():
             return False
         return os.getpid() == self._pid  # a child process has none, and gets none
+
+    def _start_another(self) -> None:
+        # threading's own start takes locks that a signal handler may have interrupted, and waits for a thread
+        # that there was no memory for
+        with contextlib.suppress(RuntimeError):
+            _thread.start_new_thread(self._replace, ())
 
     def _replace(self) -> None:
         log.error("the agent's thread died and is restarted; please report it")
@@ -164,8 +168,7 @@ class AgentThread:
         """Have it flush and end, and wait for that within the shutdown budget."""
         self._stopping.set()
         if self._is_dead:  # another one ends what it has left open
-            with contextlib.suppress(RuntimeError):
-                self.start()
+            self._start_another()
         loop = self._loop
         if loop is not None:  # else it will see this when it gets there
             with contextlib.suppress(RuntimeError):  # it has ended by itself
