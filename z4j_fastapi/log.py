@@ -48,7 +48,10 @@ class _Guarded(logging.LoggerAdapter[logging.Logger]):
 
         `row` is what the doctor's table says of the cause: shorter, for a first line that has no room for it.
         """
-        text = _fault_text(f"{_OURS}{subject}: ", cause, tuple(steps), row, ending)
+        try:
+            text = _fault_text(f"{_OURS}{subject}: ", cause, tuple(steps), row, ending)
+        except (OSError, ImportError, MemoryError):  # nothing is left to load with what lays it out
+            text = cause
         self.log(level, f"{subject}: %s", text, stacklevel=3, extra=extra)
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:

@@ -335,3 +335,21 @@ def test_an_agent_that_finds_no_descriptor_for_its_loop_starts_when_there_is_one
     said = result.stdout.splitlines()
     assert any(line.startswith("entered offline OSError in the agent's thread") for line in said), result
     assert "kept True" in said, result
+
+
+FAULT_WITHOUT_DESCRIPTORS = """
+import logging, os, resource, sys
+from z4j_fastapi.log import log
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+log.fault(logging.ERROR, "offline (tcp.no_descriptors)", "can't open a socket", extra={})
+assert "z4j_fastapi.reports.text" not in sys.modules
+"""
+
+
+@pytest.mark.component
+def test_a_fault_is_logged_though_no_descriptor_is_left_to_load_its_layout_with() -> None:
+    command = [sys.executable, "-c", FAULT_WITHOUT_DESCRIPTORS]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout == "ERROR z4j: offline (tcp.no_descriptors): can't open a socket\n", result
