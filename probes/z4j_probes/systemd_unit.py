@@ -12,7 +12,8 @@ class ServiceUnit(NamedTuple):
     """A service, and what its files say, as far as it is known.
 
     `environment_files` has the EnvironmentFile= that sets a variable, by the variable; `credentials` the file
-    of a credential, by its name; `state_directories` are the paths of its StateDirectory=.
+    of a credential, by its name; `state_directories` are the paths of its StateDirectory=; `limits` the
+    properties that keep it from the network, as they are set.
     """
 
     name: str
@@ -20,6 +21,7 @@ class ServiceUnit(NamedTuple):
     environment_files: Mapping[str, str] = MappingProxyType({})
     credentials: Mapping[str, str] = MappingProxyType({})
     state_directories: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def directory(self) -> str:

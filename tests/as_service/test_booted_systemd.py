@@ -100,6 +100,7 @@ CASES = (
         f"{WITH_TOKEN}\nUser=hana\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
         number=2,
     ),
+    Case("no-socket", f"{WITH_TOKEN}\nUser=hana\nRestrictAddressFamilies=none", code="tcp.*", number=2),
     Case("denied", f"{WITH_TOKEN}\nUser=hana\nIPAddressDeny=any", code="tcp.*", number=2),
     Case("allowed", f"{WITH_TOKEN}\nUser=hana\nIPAddressDeny=any\nIPAddressAllow=localhost", number=2),
     Case(

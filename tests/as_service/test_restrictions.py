@@ -54,7 +54,8 @@ def test_no_restriction_is_none(shown: str) -> None:
     [
         ("~adjtimex clock_settime", set()),
         ("~connect:1 bind", {"connect"}),
-        ("read write openat mmap poll epoll_wait socket connect sendto recvfrom sendmsg", {"recvmsg"}),
+        ("read clone3 openat mmap poll epoll_wait socket connect sendto recvfrom sendmsg", {"recvmsg"}),
+        ("~clone3:1", {"clone3"}),
     ],
 )
 def test_system_calls_that_an_agent_needs_are_found_missing(shown: str, blocked: set[str]) -> None:

@@ -149,6 +149,26 @@ def test_kinds_of_socket_that_the_service_may_not_open_are_not_opened(open_path:
     report = report_of(out)
     assert (status, report["first_failure"]) == (1, "tcp.unreachable")
     assert "Address family not supported" in row(report, "tcp")["message"]
+    first, restart, *_ = row(report, "tcp")["steps"]
+    assert "below [Service] it has RestrictAddressFamilies=AF_UNIX AF_NETLINK" in first["text"]
+    assert first["command"] == "sudo systemctl edit web.service"
+    assert restart["command"] == "sudo systemctl restart web.service"
+
+
+def test_a_limit_that_is_not_the_cause_is_not_named(open_path: Path) -> None:
+    with service(open_path, SETTINGS | {"Z4J_HOME": str(open_path / "s")}) as pid:
+        unit = RUNNING | {"MainPID": str(pid), "RestrictAddressFamilies": "AF_INET AF_UNIX AF_NETLINK"}
+        _, out, _ = diagnose_unit(open_path, unit)
+    assert row(report_of(out), "tcp")["code"] == "tcp.refused"
+    assert "RestrictAddressFamilies" not in row(report_of(out), "tcp")["hint"]
+
+
+def test_an_empty_list_of_kinds_of_socket_allows_none(open_path: Path) -> None:
+    """As systemctl shows RestrictAddressFamilies=none; without a restriction it shows a tilde."""
+    with service(open_path, SETTINGS | {"Z4J_HOME": str(open_path / "s")}) as pid:
+        unit = RUNNING | {"MainPID": str(pid), "RestrictAddressFamilies": ""}
+        status, out, _ = diagnose_unit(open_path, unit)
+    assert (status, report_of(out)["first_failure"]) == (1, "tcp.unreachable")
 
 
 def test_a_unit_whose_environment_file_is_missing_is_not_tried_out(open_path: Path) -> None:

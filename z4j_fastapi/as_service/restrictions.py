@@ -12,8 +12,9 @@ from z4j_fastapi.as_service.child import Service
 from z4j_fastapi.as_service.errors import CannotActAs
 from z4j_fastapi.as_service.systemctl import Unit
 
-# Without one of these there is no connection, or no buffer.
+# Without one of these there is no connection, no buffer, or no thread.
 _NEEDED = {
+    "clone3",
     "socket",
     "connect",
     "sendto",
@@ -39,6 +40,9 @@ def restricted(service: Service, unit: Unit | None) -> tuple[Service, list[str],
         left_out = ["its seccomp filter"] if service.is_filtered else []
     else:
         left_out = [f"{name}={unit.get(name)}" for name in _LABELS if unit.get(name)]
+        if service.unit is not None:
+            limits = tuple(limits_of_connections(unit))
+            service = replace(service, unit=service.unit._replace(limits=limits))
     decisive: list[str] = []
     families = unit.get("RestrictAddressFamilies")
     if address_families.restricts(families):

@@ -139,6 +139,8 @@ def parse_unit(name: str, shown: str, manager: int | None = None) -> Unit:
             files.append((path, manner == "yes)"))
         else:
             properties.setdefault(key, value)  # of several ExecStart= the first is the one that fails first
+    if properties.get("RestrictAddressFamilies") == "":  # an empty list of what is allowed; without one: ~
+        properties["RestrictAddressFamilies"] = "none"
     return Unit(name, properties, tuple(files), manager)
 
 

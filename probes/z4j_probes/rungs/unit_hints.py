@@ -17,6 +17,19 @@ from z4j_probes.settings import Settings
 from z4j_probes.systemd_unit import ServiceUnit, is_of_user, unit_in
 
 _CREDENTIALS = "/run/credentials/"
+# How a connection fails by a property: what is filtered is dropped, and a network of one's own has no routes
+# and no servers.
+_FILTERS = ("IPAddressDeny", "IPIngressFilterPath", "IPEgressFilterPath", "RestrictNetworkInterfaces")
+_NETWORKS = ("PrivateNetwork", "NetworkNamespacePath")
+# Of tcp.unreachable: that no socket of the address's kind can be made.
+NO_SOCKET = "no socket"
+_LIMITS = {
+    "tcp.timeout": (*_FILTERS, *_NETWORKS),
+    "tcp.refused": _NETWORKS,
+    "tcp.unreachable": _NETWORKS,
+    "dns.timeout": (*_FILTERS, *_NETWORKS),
+    NO_SOCKET: ("RestrictAddressFamilies",),
+}
 
 
 def unit_of(settings: Settings) -> ServiceUnit | None:
@@ -118,6 +131,17 @@ def give_directory(unit: ServiceUnit, path: str | None) -> tuple[Step, ...]:
         Step(f"Write Z4J_HOME=/var/lib/{name}/z4j into {file}", f"sudoedit {shlex.quote(file)}"),
         restart(unit),
     )
+
+
+def lift_limits(settings: Settings, code: str) -> tuple[Step, ...]:
+    """What to do first where a connection fails as it does by a limit that the unit has."""
+    unit = unit_of(settings)
+    names = _LIMITS.get(code, ())
+    limits = [limit for limit in (unit.limits if unit else ()) if limit.partition("=")[0] in names]
+    if unit is None or not limits:
+        return ()
+    text = f"Let the service reach that address: below [Service] it has {', '.join(limits)}"
+    return Step(text, unit.command("edit")), restart(unit)
 
 
 def restart(unit: ServiceUnit) -> Step:

@@ -144,6 +144,7 @@ async def _ask_beside(
     from z4j_probes.rungs.dns.machine import read_machine
     from z4j_probes.rungs.dns.nameservers import ask
     from z4j_probes.rungs.dns.words import Facts, explain, headline
+    from z4j_probes.rungs.unit_hints import lift_limits
 
     share = 0.8 if system.done() else 0.5
     evidence = asyncio.create_task(ask(host, min(EVIDENCE_S, climb.time_left() * share)))
@@ -172,7 +173,8 @@ async def _ask_beside(
     code = classify(failure.system, seen)
     message, advice = explain(code, facts)
     details = {"host": host} | seen.to_details()
-    return outcome(code, message, hint=advice, details=details, headline=headline(code, facts))
+    found = outcome(code, message, hint=advice, details=details, headline=headline(code, facts))
+    return replace(found, steps=(*lift_limits(climb.settings, code), *found.steps))
 
 
 async def _wait(

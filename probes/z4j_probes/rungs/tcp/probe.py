@@ -41,6 +41,7 @@ from z4j_probes.rungs.tcp.classify import (
     summarize,
 )
 from z4j_probes.rungs.tcp.happy_eyeballs import Attempt, Outcome, Race, race
+from z4j_probes.rungs.unit_hints import NO_SOCKET, lift_limits
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import hang_up
 
@@ -220,9 +221,11 @@ def _failure(climb: Climb, found: Race) -> ProbeResult:
         message = f"this machine has {ours} only, and {destination.host} has only {theirs}{record}: {message}"
     advice = _family_advice(family, destination.host) if family else _advice_for(code, found.attempts)
     failure = outcome(code, message, hint=advice, details=details, headline=headline)
-    if climb.proxy:
-        return _or_no_proxy(climb, failure)
-    return _or_http_proxy(climb, failure)
+    failure = _or_no_proxy(climb, failure) if climb.proxy else _or_http_proxy(climb, failure)
+    cause = details.get("cause", code)
+    if all(attempt.error == errno.EAFNOSUPPORT for attempt in found.attempts):
+        cause = NO_SOCKET
+    return replace(failure, steps=(*lift_limits(climb.settings, cause), *failure.steps))
 
 
 def _family_advice(family: socket.AddressFamily, host: str) -> Advice:
