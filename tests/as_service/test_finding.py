@@ -74,3 +74,9 @@ def test_a_users_unit_is_not_started_with_sudo() -> None:
     assert [step.command for step in finding.not_running(unit).steps] == [
         "systemctl --user start web.service"
     ]
+
+
+def test_what_is_active_without_a_process_is_started_again() -> None:
+    """`systemctl start` does nothing then."""
+    assert "sudo systemctl restart" in finding.not_running(recorded("oneshot")).hint
+    assert "sudo systemctl start" in finding.not_running(recorded("stopped")).hint

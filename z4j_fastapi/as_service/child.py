@@ -189,8 +189,10 @@ def run_as(service: Service) -> None:
     """Turn this process into the service's equal, for good. OSError where the kernel refuses a step."""
     _enter(service)
     # from here on its own user namespace counts: there it has what can be had, and gives up all but its due
-    kept = service.capabilities & linux.capabilities() if service.uid == 0 else 0
+    kept = service.capabilities & linux.capabilities()
     linux.bound_capabilities(kept)
+    if kept:  # another user than root has them too, where its unit says so (AmbientCapabilities=)
+        linux.keep_capabilities()
     os.setresgid(service.gid, service.gid, service.gid)
     os.setresuid(service.uid, service.uid, service.uid)
     linux.give_up_capabilities(kept)

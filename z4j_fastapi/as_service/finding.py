@@ -121,7 +121,9 @@ def older_secret(pid: int, unit: ServiceUnit | None, changed: Mapping[str, str])
 def not_running(unit: Unit) -> ProbeResult:
     """The row of a unit that does not run, and of which systemd could start a copy."""
     name = unit.get("Id")
-    steps: tuple[Step, ...] = (Step("Start it", command(unit, "start", name)),)
+    # starting one that is active already does nothing (RemainAfterExit=)
+    verb = "restart" if unit.get("ActiveState") == "active" else "start"
+    steps: tuple[Step, ...] = (Step("Start it", command(unit, verb, name)),)
     if unit.get("ActiveState") in ("failed", "activating"):
         steps = (Step("See what it logged", f"{_journalctl(unit)} -n 50"), *steps)
     return outcome("unit.not_running", f"{name} {state(unit)}", hint=steps, details=_details(unit))

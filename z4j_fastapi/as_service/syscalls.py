@@ -11,6 +11,7 @@ _CLONE_NEWNS = 0x00020000
 _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 5, 1 << 12, 1 << 14, 1 << 18
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_KEEPCAPS = 8
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
@@ -59,6 +60,11 @@ def capabilities() -> int:
     words = (ctypes.c_uint32 * 6)()
     _check(_libc.capget(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), words), "capget")
     return words[1] | words[4] << 32
+
+
+def keep_capabilities() -> None:
+    """Let a change of the user leave what is permitted."""
+    _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl")
 
 
 def give_up_capabilities(kept: int) -> None:

@@ -44,6 +44,7 @@ PROPERTIES = (
     "Environment",
     "EnvironmentFiles",
     "UnsetEnvironment",
+    "PAMName",
     "WorkingDirectory",
     "RootDirectory",
     "RootImage",

@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -113,11 +113,16 @@ def _of_stopped(unit: Unit) -> Iterator[Target]:
         if problem:
             yield Target(None, finding.cannot_start(unit, f"203/EXEC: {problem}"))
         else:
-            yield _target(unit, _as_the_unit(unit, copy), finding.not_running(unit))
+            yield _target(unit, _as_the_unit(unit, copy), finding.not_running(unit), _not_copied(unit))
 
 
-def _target(unit: Unit, service: Service, row: ProbeResult) -> Target:
+def _not_copied(unit: Unit) -> list[str]:
+    return [f"PAMName={unit.get('PAMName')}"] if unit.get("PAMName") else []
+
+
+def _target(unit: Unit, service: Service, row: ProbeResult, not_copied: Sequence[str] = ()) -> Target:
     service, left_out, decisive = restricted(service, unit)
+    left_out = [*not_copied, *left_out]
     if decisive:
         row = finding.not_taken_over(row, decisive)
     limits = limits_of_connections(unit)

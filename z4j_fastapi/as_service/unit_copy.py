@@ -35,6 +35,8 @@ _LEFT_OUT = re.compile(
     r"Exec(?!Paths$|SearchPath$)|Type$|Restart|PIDFile$|BusName$|Sockets$|RemainAfterExit$|GuessMainPID$"
     r"|NotifyAccess$|Watchdog|Standard|TTY|Utmp|FileDescriptor|OpenFile$|USBFunction|LogNamespace$"
     r"|Timeout|RuntimeMaxSec$|RuntimeRandomizedExtraSec$|SuccessExitStatus$|ExitType$|KillMode$|KillSignal$|SendSIG"
+    # PAM keeps open by which systemd would see that the copy has started (Type=exec)
+    r"|PAMName$"
     r"|FinalKillSignal$|FailureAction$|SuccessAction$|StartLimit|RebootArgument$|OOMPolicy$|ReloadSignal$"
     r"|(State|Cache|Logs|Runtime|Configuration)Directory"
 )
