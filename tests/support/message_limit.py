@@ -16,13 +16,15 @@ UNLIMITED = 2**30
 
 @asynccontextmanager
 async def gateway(
-    brain_url: str, *, refusing_over: int = UNLIMITED, dropping_over: int = UNLIMITED
+    brain_url: str, *, refusing_over: int = UNLIMITED, dropping_over: int = UNLIMITED, with_code: int = 1009
 ) -> AsyncIterator[str]:
-    """The gateway's URL. It closes with 1009 at one size, and drops messages without a word at the other."""
+    """Its URL. It closes with that code at one size, and drops messages without a word at the other."""
 
     async def to_brain(agent: ServerConnection, brain: ClientConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for message in agent:
+                if len(message) > refusing_over:
+                    await agent.close(with_code)
                 if len(message) <= dropping_over:
                     await brain.send(message)
         await brain.close()
@@ -42,6 +44,11 @@ async def gateway(
             await agent.close()
 
     async with serve(
-        handle, "127.0.0.1", 0, compression=None, close_timeout=1.0, max_size=refusing_over
+        handle,
+        "127.0.0.1",
+        0,
+        compression=None,
+        close_timeout=1.0,
+        max_size=refusing_over if with_code == 1009 else UNLIMITED,
     ) as server:
         yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"

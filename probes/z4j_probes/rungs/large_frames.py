@@ -47,16 +47,18 @@ _ENVELOPE_BYTES = 512
 SAFE_MTU = 1280
 # A packet of 1,500 bytes, less the headers of IP and ICMP.
 _PING_PAYLOAD = {socket.AF_INET: 1472, socket.AF_INET6: 1452}
-# How a connection ends that did not take a frame: by its size, by what it made of it, or cut without a word.
-# All else (a restart, another doctor, a revoked token) would have ended it anyway.
-_ABOUT_SIZE = frozenset(
+# What would have ended the connection anyway, whatever was sent: a restart, another doctor, a token that is
+# revoked. All else is about the frame, or is taken for it until one of usual size has gone alone: gateways
+# have each their own code for what is too large, and some have none.
+_ANYWAY = frozenset(
     {
-        None,
-        CloseCode.FRAME_TOO_BIG,
-        CloseCode.POLICY,  # policy violation, as some gateways say (RFC 6455 §7.4.1)
-        CloseCode.BRAIN_ERROR,
-        CloseCode.MALFORMED,
-        CloseCode.FORBIDDEN,
+        CloseCode.GOING_AWAY,
+        CloseCode.SERVICE_RESTART,
+        CloseCode.TRY_AGAIN_LATER,
+        CloseCode.REPLACED,
+        CloseCode.REVOKED,
+        CloseCode.TOKEN_REJECTED,
+        CloseCode.RATE_LIMITED,
     }
 )
 
@@ -98,7 +100,7 @@ def classify(flight: Flight) -> tuple[str, Status]:
     """
     usual = USUAL_BYTES in flight.missing
     if flight.closed is not None:
-        if flight.closed.code not in _ABOUT_SIZE:
+        if flight.closed.code in _ANYWAY:
             return "signing.closed", Status.FAIL
         asked_for_one = flight.sizes == (USUAL_BYTES,)
         return "signing.large_frame_refused", Status.FAIL if usual and asked_for_one else Status.WARN

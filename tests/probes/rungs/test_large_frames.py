@@ -50,6 +50,8 @@ def flight(*acknowledged: int, sizes: tuple[int, ...] = BOTH, **more: object) ->
         (flight(USUAL_BYTES, closed=Closed(1011)), REFUSED, Status.WARN),
         (flight(USUAL_BYTES, closed=Closed(4400)), REFUSED, Status.WARN),
         (flight(USUAL_BYTES, closed=Closed(None)), REFUSED, Status.WARN),
+        (flight(USUAL_BYTES, closed=Closed(1003)), REFUSED, Status.WARN),
+        (flight(sizes=(USUAL_BYTES,), closed=Closed(1005)), REFUSED, Status.FAIL),
         (flight(closed=Closed(1001)), "signing.closed", Status.FAIL),
         (flight(closed=Closed(1012)), "signing.closed", Status.FAIL),
         (flight(closed=Closed(4002)), "signing.closed", Status.FAIL),
@@ -101,6 +103,18 @@ async def test_no_frame_is_sent_that_the_brain_has_said_to_refuse() -> None:
         result = await probe("signing", settings_of(brain))
     assert result.code == "signing.ok"
     assert result.details["frames_bytes"] == [USUAL_BYTES]
+
+
+@pytest.mark.parametrize("code", [1000, 1003, 1009, 4000])
+async def test_what_a_gateway_closes_with_for_its_size_is_refused(code: int) -> None:
+    async with DevBrain() as brain:
+        async with gateway(brain.url, refusing_over=32 * 1024, with_code=code) as url:
+            small = await probe("signing", settings_of(brain, url))
+        async with gateway(brain.url, refusing_over=8 * 1024, with_code=code) as url:
+            usual = await probe("signing", settings_of(brain, url))
+    assert (small.code, small.status) == (REFUSED, Status.WARN)
+    assert f"frames of 66 KiB are refused: close code {code}" in small.message
+    assert (usual.code, usual.status) == (REFUSED, Status.FAIL)
 
 
 async def test_a_gateway_that_drops_large_messages_is_red_within_the_budget() -> None:
