@@ -13,7 +13,8 @@ class ServiceUnit(NamedTuple):
 
     `environment_files` has the EnvironmentFile= that sets a variable, by the variable; `credentials` the file
     of a credential, by its name; `state_directories` are the paths of its StateDirectory=; `limits` the
-    properties that keep it from the network, as they are set.
+    properties that keep it from the network, as they are set. `passed_over` has the EnvironmentFile= with a
+    line for a variable that systemd does not read, by the variable.
     """
 
     name: str
@@ -22,6 +23,7 @@ class ServiceUnit(NamedTuple):
     credentials: Mapping[str, str] = MappingProxyType({})
     state_directories: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    passed_over: Mapping[str, str] = MappingProxyType({})
 
     @property
     def directory(self) -> str:

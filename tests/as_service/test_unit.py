@@ -6,6 +6,7 @@ What a unit has that does not run is asked of a booted systemd: test_booted_syst
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -107,6 +108,22 @@ def test_values_that_a_wrapper_sets_are_not_said_to_be_outdated(open_path: Path)
         _, old, _ = diagnose_unit(open_path, unit, "--only", "config")
     assert row(report_of(young), "unit")["code"] == "unit.ok"
     assert row(report_of(old), "unit")["details"]["outdated"] == ["Z4J_PROJECT_ID"]
+
+
+@pytest.mark.parametrize("before", [b"export ", b"\xef\xbb\xbf"])
+def test_a_line_that_systemd_ignores_is_corrected_as_the_hint_says(open_path: Path, before: bytes) -> None:
+    file = open_path / "web.env"
+    file.write_bytes(before + f"Z4J_TOKEN={SETTINGS['Z4J_TOKEN']}\n".encode())
+    properties = {"EnvironmentFiles": f"{file} (ignore_errors=no)"}
+    environ = {name: value for name, value in SETTINGS.items() if name != "Z4J_TOKEN"}
+    with service(open_path, environ) as pid:
+        _, out, _ = diagnose_unit(open_path, RUNNING | properties | {"MainPID": str(pid)}, "--only", "config")
+    found = row(report_of(out), "config")
+    assert f"Z4J_TOKEN is not set: systemd ignores its line in {file}" in found["message"]
+    correct, restart = found["steps"]
+    subprocess.run(correct["command"].removeprefix("sudo "), shell=True, check=True)
+    assert file.read_text() == f"Z4J_TOKEN={SETTINGS['Z4J_TOKEN']}\n"
+    assert restart["command"] == "sudo systemctl restart web.service"
 
 
 def test_what_a_unit_unsets_is_not_asked_for_where_it_stands_already(open_path: Path) -> None:

@@ -26,7 +26,7 @@ from z4j_fastapi.as_service.restrictions import limits_of_connections, restricte
 from z4j_fastapi.as_service.systemctl import Unit, files_of, find, journal_of, matching, user_name, words
 from z4j_fastapi.as_service.target import Target, remarks_on
 from z4j_fastapi.as_service.unit_copy import Copy, copy_of
-from z4j_probes.env_file import parse_environment_file
+from z4j_probes.env_file import parse_envfile, parse_environment_file
 from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.result import ProbeResult
 from z4j_probes.systemd_unit import ServiceUnit
@@ -243,7 +243,17 @@ def _facts(unit: Unit) -> ServiceUnit:
         environment_files={name: file for name, file in origins.items() if name.startswith("Z4J_")},
         credentials=dict(_CREDENTIAL.findall(text)),
         state_directories=tuple(f"/var/lib/{name}" for name in unit.words("StateDirectory")),
+        passed_over=_passed_over(unit),
     )
+
+
+def _passed_over(unit: Unit) -> dict[str, str]:
+    """The variables that an environment file means to set, and that systemd does not read there."""
+    return {
+        name: file
+        for file, text in _texts_of_environment(unit)
+        for name in parse_envfile(text).keys() - parse_environment_file(text).keys()
+    }
 
 
 def _values(unit: Unit) -> dict[str, str]:
@@ -292,9 +302,13 @@ def _changed_since_start(unit: Unit) -> bool:
 
 def _environment_files(unit: Unit) -> Iterator[tuple[str, Mapping[str, str]]]:
     """The environment files that can be read, in systemd's order: a later one beats an earlier one."""
+    for file, text in _texts_of_environment(unit):
+        values = parse_environment_file(text)
+        yield file, {n: v for n, v in values.items() if not _is_unset(unit, n, v)}
+
+
+def _texts_of_environment(unit: Unit) -> Iterator[tuple[str, str]]:
     for path, _ in unit.environment_files:
         for file in matching(path):
             with contextlib.suppress(OSError, ValueError):
-                text = read_small_file(file, limit_bytes=_LARGEST_BYTES).decode()
-                values = parse_environment_file(text)
-                yield file, {n: v for n, v in values.items() if not _is_unset(unit, n, v)}
+                yield file, read_small_file(file, limit_bytes=_LARGEST_BYTES).decode()

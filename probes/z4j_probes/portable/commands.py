@@ -365,6 +365,12 @@ def without_mark(path: str) -> str:
     )
 
 
+def for_systemd(path: str) -> str:
+    """Take out of an env file what a shell or an editor of Windows has in front of a name."""
+    script = r"1s/^\xEF\xBB\xBF//; s/^[[:blank:]]*export[[:blank:]]*//"
+    return by_system(f"sudo sed -i '{script}' {quote(path)}", "", "")
+
+
 def pem_of_bundle(path: str, made: str, *, is_der: bool) -> str:
     """Get the certificates out of a PKCS #7 file."""
     unix = (

@@ -17,6 +17,7 @@ from z4j_probes.result import Advice, Step, as_steps, in_one_line
 from z4j_probes.rungs.config import misspelled, windows
 from z4j_probes.rungs.config import token as pasted_token
 from z4j_probes.rungs.hints import replace_secret, set_missing, source_name, unreadable, variable_of
+from z4j_probes.rungs.unit_hints import restart, unit_of
 from z4j_probes.settings import Settings
 
 PREFLIGHTS = ("warn", "strict", "off")
@@ -129,7 +130,13 @@ def _missing(settings: Settings, attribute: str, meant: str | None) -> Problem:
         blank = source is not None or variable.name in settings.environ
         message = f"{variable.name} is {'empty' if blank else NOT_SET}"
         steps = set_missing(settings, attribute)
-    if windows.marked(variable.name, settings.environ):
+    unit = unit_of(settings)
+    passed_over = unit.passed_over.get(variable.name) if unit else None
+    if unit is not None and passed_over is not None:
+        message += f": systemd ignores its line in {passed_over}, for an export or a byte order mark (BOM)"
+        correct = Step("Take that out of the file", commands.for_systemd(passed_over))
+        steps = (correct, restart(unit))
+    elif windows.marked(variable.name, settings.environ):
         message += ": the env file begins with a byte order mark (BOM), which became part of the name"
         steps = (Step("Save the file as UTF-8 without BOM", commands.without_mark("FILE")),)
     elif meant is not None:
