@@ -165,7 +165,7 @@ def test_kinds_of_socket_that_the_service_may_not_open_are_not_opened(open_path:
         status, out, _ = diagnose_unit(open_path, unit)
     report = report_of(out)
     assert (status, report["first_failure"]) == (1, "tcp.unreachable")
-    assert "Address family not supported" in row(report, "tcp")["message"]
+    assert "this process may open no such socket" in row(report, "tcp")["message"]
     first, restart, *_ = row(report, "tcp")["steps"]
     assert "below [Service] it has RestrictAddressFamilies=AF_UNIX AF_NETLINK" in first["text"]
     assert first["command"] == "sudo systemctl edit web.service"

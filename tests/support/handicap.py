@@ -175,6 +175,8 @@ def _take_away(name: str, value: str) -> None:
             without_locks()
         case "threads":
             resource.setrlimit(resource.RLIMIT_NPROC, (int(value), int(value)))
+        case "size":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))
         case "connect":
             without_connect()
         case "clone3":

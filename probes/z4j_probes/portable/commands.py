@@ -461,6 +461,11 @@ def more_files() -> str:
     return by_system("ulimit -n 65536", "ulimit -n 65536", "")
 
 
+def larger_files() -> str:
+    """Let this shell's programs write files of any size."""
+    return by_system("ulimit -f unlimited", "ulimit -f unlimited", "")
+
+
 def more_threads() -> str:
     """Let this user have more threads."""
     return by_system("ulimit -u 4096", "ulimit -u 4096", "")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ladders import climb_to, ladder, settings
-from tests.support.namespaces import run_python_with_mount
+from tests.support import fork_server
+from tests.support.cli import document
+from tests.support.ladders import SECRET, TOKEN, climb_to, ladder, settings
+from tests.support.namespaces import python_environ, run_python_with_mount
 from z4j_fastapi.buffer import SetAside
 from z4j_probes import ProbeResult, Settings, Status, StorageError
 from z4j_probes.result import Step
@@ -285,3 +287,30 @@ async def test_a_doctor_counts_what_is_set_aside(tmp_path: Path) -> None:
     assert result.code == "buffer.ok"
     assert result.message.endswith("; 2 events set aside")
     assert result.details["set_aside"] == 2
+
+
+@pytest.mark.component
+@pytest.mark.parametrize(
+    ("handicap", "said", "hint"),
+    [
+        ("size=1000", "a file of this process may have 1000 bytes at most", "LimitFSIZE="),
+        ("descriptors=3", "open files at most", "LimitNOFILE="),
+    ],
+)
+def test_a_limit_of_this_process_is_named_and_no_other_directory(
+    tmp_path: Path, handicap: str, said: str, hint: str
+) -> None:
+    given = {"Z4J_BRAIN_URL": "http://127.0.0.1:1", "Z4J_TOKEN": TOKEN, "Z4J_HMAC_SECRET": SECRET}
+    done = fork_server.run(
+        "z4j_fastapi",
+        *("doctor", "--only", "buffer", "--json"),
+        environ=python_environ({"HOME": str(tmp_path), **given}),
+        directory=tmp_path,
+        handicaps=(handicap,),
+        timeout_s=30.0,
+    )
+    found = next(row for row in document(done.stdout)["probes"] if row["name"] == "buffer")
+    assert found["code"] == "buffer.unwritable"
+    assert said in found["message"]
+    assert hint in found["hint"]
+    assert "Z4J_HOME" not in found["hint"]

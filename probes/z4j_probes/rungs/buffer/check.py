@@ -15,6 +15,7 @@ from z4j_probes.portable import commands, user
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
+from z4j_probes.rungs.buffer.limits import limit_reached
 from z4j_probes.rungs.buffer.wrong_user import not_made, owner_above, owner_of, wrong_user
 from z4j_probes.rungs.hints import set_value
 from z4j_probes.rungs.unit_hints import unit_of
@@ -112,6 +113,10 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int | None, unit: ServiceUn
     owner = owner_of(str(own)) if own and by_mistake and exc.code == UNSAFE_DIRECTORY else None
     if owner:
         return wrong_user(str(own), owner, details)
+    limit = limit_reached() if exc.code == UNWRITABLE else None
+    if limit is not None:
+        what, step = limit
+        return outcome(exc.code, f"{user.short()}: {exc}: {what}", hint=step, details=details)
     if own and os.path.lexists(own) and exc.code in (UNSAFE_DIRECTORY, NOT_A_DIRECTORY, UNWRITABLE):
         steps = _give_back(str(own), uid)
     else:

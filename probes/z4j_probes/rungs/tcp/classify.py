@@ -146,6 +146,8 @@ def _no_way(attempt: Attempt) -> str:
     if attempt.error == errno.EINVAL:
         return "a link-local address needs its interface, as in fe80::1%eth0"
     text = attempt.reason
+    if attempt.error == errno.EAFNOSUPPORT:
+        return f"this process may open no such socket ({text})"
     if not attempt.routed:
         return f"{text} (this machine has no route)"
     if is_rejected(attempt):

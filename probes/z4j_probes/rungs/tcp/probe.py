@@ -279,6 +279,11 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
         return Step("See what uses the local ports", commands.local_ports())
+    if all(attempt.error == errno.EAFNOSUPPORT for attempt in attempts):
+        return Step(
+            "Allow that kind of socket: in the unit's RestrictAddressFamilies=, in the sandbox of the "
+            "container, or, for IPv6, in the kernel (ipv6.disable)"
+        )
     if any(is_black_hole(attempt) for attempt in attempts):
         return (
             Step("See which route it takes", commands.route(address.ip)),
