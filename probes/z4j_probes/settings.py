@@ -19,7 +19,7 @@ from z4j_probes.proxy import proxy_secrets
 from z4j_probes.redact import REDACTED, Redactor, Secret, is_secret_as_url
 from z4j_probes.settings_load import Loader, Unreadable, host_name, kept
 from z4j_probes.source import ENVIRONMENT, Source
-from z4j_probes.variables import VARIABLES
+from z4j_probes.variables import VARIABLES, is_true
 
 if TYPE_CHECKING:
     from z4j_probes.acting_as import ActingAs
@@ -120,7 +120,7 @@ class Settings:
     @property
     def is_disabled(self) -> bool:
         """Whether Z4J_DISABLED says so: 1, true, yes or on."""
-        return (self.disabled or "").strip().lower() in ("1", "true", "yes", "on")
+        return is_true(self.disabled)
 
     @property
     def has_secret_for_url(self) -> bool:

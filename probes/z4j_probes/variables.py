@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -44,3 +45,16 @@ VARIABLES = (
     Variable("labels", "Z4J_LABELS", "labels for reports, such as service=shop,team=payments"),
     Variable("commands", "Z4J_COMMANDS", "what the brain may ask: default, all, none, or a list", "default"),
 )
+REQUIRED = ("brain_url", "token", "hmac_secret")
+"""The attributes that an agent can't do without."""
+
+
+def has_required(environ: Mapping[str, str]) -> bool:
+    """Whether each of them is in this environment: its value, or for a secret the name of a file with it."""
+    needed = [variable for variable in VARIABLES if variable.attribute in REQUIRED]
+    return all(environ.get(v.name) or (v.secret and environ.get(v.file_name)) for v in needed)
+
+
+def is_true(value: str | None) -> bool:
+    """Whether a switch is on: 1, true, yes or on, in any case."""
+    return (value or "").strip().lower() in ("1", "true", "yes", "on")

@@ -17,6 +17,7 @@ from z4j_fastapi.as_service.restrictions import restricted
 from z4j_fastapi.as_service.systemctl import Unit, show
 from z4j_fastapi.as_service.target import Target, remarks_on
 from z4j_probes.systemd_unit import ServiceUnit, is_of_user, unit_in
+from z4j_probes.variables import has_required
 
 # The mount namespace last: after it, what is reached by a path is the service's.
 _NAMESPACES = ("uts", "ipc", "net", "mnt")
@@ -24,13 +25,6 @@ _UNMAPPED = 65534  # what the kernel shows for an id that a user namespace has n
 # Of files that are open, and of their size: what the buffer and connections can run into.
 _LIMITS = {"Max open files": resource.RLIMIT_NOFILE, "Max file size": resource.RLIMIT_FSIZE}
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-_REQUIRED = (
-    ("Z4J_BRAIN_URL",),
-    ("Z4J_TOKEN", "Z4J_TOKEN_FILE"),
-    ("Z4J_HMAC_SECRET", "Z4J_HMAC_SECRET_FILE"),
-)
 
 
 def process_to_act_as(pid: int) -> Target:
@@ -64,12 +58,12 @@ def _unit_of(service: Service) -> Unit | None:
 
 def settings_elsewhere(service: Service) -> str:
     """Where the settings may be, if they are not in the service's environment; else empty."""
-    if has_settings(service.environ):
+    if has_required(service.environ):
         return ""
     found = f"{service.name} was started without all of its settings (brain URL, token, and secret)"
     for pid in _below(service.pid):
         child = find_process(pid)
-        if child is not None and has_settings(child.environ):
+        if child is not None and has_required(child.environ):
             return f"{found}: process {pid}, which it started, has them: --pid {pid}"
     file = f"/proc/{service.pid}/cwd/.env"
     if service.pid and os.path.lexists(file):
@@ -104,11 +98,6 @@ def family_of(pid: int) -> set[int]:
             status = _fields(Path(f"/proc/{member}/status").read_text(errors="replace"))
             found.add(int(status.get("NSpid", str(member)).split()[-1]))
     return found
-
-
-def has_settings(environ: Mapping[str, str]) -> bool:
-    """Whether what an agent can't do without is in this environment."""
-    return all(any(environ.get(name) for name in names) for names in _REQUIRED)
 
 
 def find_process(pid: int) -> Service | None:

@@ -21,7 +21,7 @@ from z4j_fastapi.as_service import control_group, finding, mounts
 from z4j_fastapi.as_service import syscalls as linux
 from z4j_fastapi.as_service.child import Service, act_as
 from z4j_fastapi.as_service.errors import CannotActAs
-from z4j_fastapi.as_service.process import find_process, has_settings, require_root
+from z4j_fastapi.as_service.process import find_process, require_root
 from z4j_fastapi.as_service.restrictions import limits_of_connections, restricted
 from z4j_fastapi.as_service.systemctl import Unit, files_of, find, journal_of, matching, user_name, words
 from z4j_fastapi.as_service.target import Target, remarks_on
@@ -30,6 +30,7 @@ from z4j_probes.env_file import parse_envfile, parse_environment_file
 from z4j_probes.read_file import BUDGET_S, read_small_file
 from z4j_probes.result import ProbeResult
 from z4j_probes.systemd_unit import ServiceUnit
+from z4j_probes.variables import has_required
 
 # What each kind of directory is below, and the variable that has their paths (systemd.exec(5)).
 _DIRECTORIES = {
@@ -77,14 +78,14 @@ def _running(unit: Unit) -> Service | None:
     """The process of a running unit that has the settings, its main one where none or all have them."""
     main = int(unit.get("MainPID") or 0)
     found = find_process(main) if main else None
-    if found is not None and has_settings(found.environ):
+    if found is not None and has_required(found.environ):
         return found
     others = control_group.processes(unit.get("ControlGroup")) if unit.get("ControlGroup") else ()
     for pid in others:
         other = find_process(pid) if pid != main else None
         if other is None:
             continue
-        if has_settings(other.environ):
+        if has_required(other.environ):
             return other
         found = found or other
     return found

@@ -18,15 +18,10 @@ from z4j_probes import Step
 from z4j_probes.invocation import MODULE, as_started
 from z4j_probes.portable import processes
 from z4j_probes.systemd_unit import unit_in
+from z4j_probes.variables import has_required, is_true
 
 # Any of these is a sign that someone means the process to have an agent.
 _SIGNS = ("Z4J_BRAIN_URL", "Z4J_TOKEN", "Z4J_TOKEN_FILE", "Z4J_HMAC_SECRET", "Z4J_HMAC_SECRET_FILE")
-_NEEDED = (
-    ("Z4J_BRAIN_URL",),
-    ("Z4J_TOKEN", "Z4J_TOKEN_FILE"),
-    ("Z4J_HMAC_SECRET", "Z4J_HMAC_SECRET_FILE"),
-)
-_TRUE = ("1", "true", "yes", "on")
 # Importing an application takes seconds, and its agent comes last.
 STARTING_S = 10.0
 
@@ -73,12 +68,7 @@ class Process:
     @property
     def is_disabled(self) -> bool:
         """Whether its agent is switched off on purpose."""
-        return self.environ.get("Z4J_DISABLED", "").strip().lower() in _TRUE
-
-    @property
-    def has_all_settings(self) -> bool:
-        """Whether an agent in it would find what it can't do without."""
-        return all(any(self.environ.get(name) for name in names) for names in _NEEDED)
+        return is_true(self.environ.get("Z4J_DISABLED"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +161,7 @@ def _takes_value(word: str) -> bool:
 
 def _steps(process: Process) -> tuple[Step, ...]:
     program = process.program
-    if not process.has_all_settings:
+    if not has_required(process.environ):
         command = as_started(f"{MODULE} doctor --pid {process.pid}")
         return (Step("Complete its settings. See which are missing, as root", command),)
     if program is None or program.name in _ASGI:

@@ -19,6 +19,7 @@ from z4j_probes.rungs.config import token as pasted_token
 from z4j_probes.rungs.hints import replace_secret, set_missing, source_name, unreadable, variable_of
 from z4j_probes.rungs.unit_hints import restart, unit_of
 from z4j_probes.settings import Settings
+from z4j_probes.variables import REQUIRED
 
 PREFLIGHTS = ("warn", "strict", "off")
 SWITCHES = ("1", "true", "yes", "on", "0", "false", "no", "off")
@@ -35,7 +36,6 @@ _MALFORMED = {
     "hmac_secret": "config.secret_malformed",
 }
 # Without the secret nothing can be signed, and no brain listens to an agent that does not sign.
-_NEEDED = ("brain_url", "token", "hmac_secret")
 
 
 class Problem(NamedTuple):
@@ -76,7 +76,7 @@ def find_problems(settings: Settings) -> list[Problem]:
         return [*problems, returns]
     unread = misspelled.unread(settings.environ)
     # a cause, and not what follows from it: the env file that can't be read may have all of them
-    needed = () if any(lost.attribute == "env_file" for lost in settings.unreadable) else _NEEDED
+    needed = () if any(lost.attribute == "env_file" for lost in settings.unreadable) else REQUIRED
     for attribute in needed:
         if not given(getattr(settings, attribute)) and attribute not in {p.setting for p in problems}:
             meant = misspelled.meant_for(variable_of(attribute).name, unread)
