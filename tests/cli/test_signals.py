@@ -187,6 +187,23 @@ def test_what_comes_while_the_program_is_imported_leaves_a_report(
     assert report["interrupted"] is True
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_makes_no_report_says_what_ended_it(tmp_path: Path, number: int, status: int) -> None:
+    file = tmp_path / "reports.jsonl"
+    os.mkfifo(file)
+    process = subprocess.Popen(
+        command("report", "merge", str(file)),
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with file.open("w"):  # once it reads, and waits
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out, err) == (status, "", "")
+
+
 def stood_in(open_path: Path, pid: int) -> tuple[subprocess.Popen[str], int]:
     """A `doctor --pid` whose child hangs in the service's place, and the child."""
     plugin = install_plugin(open_path / "site", "waiting", HANGING_BEHIND_THE_BUFFER)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from z4j_fastapi.cli import (
     EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
     EXIT_USAGE,
     Verdict,
     status_when_interrupted,
@@ -74,6 +75,8 @@ def _run(arguments: list[str]) -> int:
         else:
             print(f"error: {_complaint(exc)}", file=sys.stderr)
         raise SystemExit(EXIT_USAGE) from None
+    if status == EXIT_INTERRUPTED:  # what newer typers make of any KeyboardInterrupt, SIGTERM's too
+        raise KeyboardInterrupt
     return status or 0
 
 

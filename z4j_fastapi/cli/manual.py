@@ -118,6 +118,7 @@ Exit status:
   2    invalid command line, or the file exists (see --force)
   70   the file could not be written
   130  interrupted by Ctrl-C; nothing was written
+  143  ended by SIGTERM; nothing was written
 
 \b
 Examples:
@@ -190,6 +191,9 @@ Exit status:
   0    no report failed
   1    a report failed, or a file could not be read as one
   2    invalid command line, or a file does not exist
+  70   internal error, or the result could not be written
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM
 
 \b
 Examples:
