@@ -36,16 +36,6 @@ class Observer(Protocol):
         """A probe has ended."""
 
 
-class _LooksAway:
-    """The observer of an examination that is shown when it is over, or not at all."""
-
-    def head(self, report: Report) -> None: ...
-
-    def running(self, name: str, waits_for: str, budget_s: float) -> None: ...
-
-    def row(self, result: ProbeResult) -> None: ...
-
-
 class MakeLadder(Protocol):
     """Makes the ladder of one climb, from settings that it may load afresh."""
 
@@ -70,7 +60,7 @@ class Examination:
 
     def __init__(self, make_ladder: MakeLadder, observer: Observer | None = None) -> None:
         self._make_ladder = make_ladder
-        self._observer: Observer = observer or _LooksAway()
+        self._observer = observer
         self._begin(doctor_hello)
 
     async def run(self) -> Report:
@@ -93,7 +83,8 @@ class Examination:
         self._ladder = self._make_ladder(make_hello=make_hello)
         self._state = self._ladder.start()
         self._results: list[ProbeResult] = []
-        self._observer.head(self._ladder.report(self._state, ()))
+        if self._observer is not None:
+            self._observer.head(self._ladder.report(self._state, ()))
 
     async def _climb(self, *, until_replaced: bool = False) -> bool:
         """Whether it came to its end. One that is cut off there is no finding: the next one has its rows."""
@@ -104,13 +95,14 @@ class Examination:
                 if until_replaced and was_replaced([result]):
                     return False
                 self._results.append(result)
-                self._observer.row(result)
+                if self._observer is not None:
+                    self._observer.row(result)
                 self._tell_next(probes)
         return True
 
     def _tell_next(self, probes: Iterator[Probe]) -> None:
         probe = next(probes, None)
-        if probe is not None:
+        if probe is not None and self._observer is not None:
             waits_for = self._ladder.waits_for(probe, self._state)
             self._observer.running(probe.name, waits_for, self._ladder.budget_of(probe))
 

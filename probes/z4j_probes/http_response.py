@@ -21,6 +21,7 @@ _LENGTH = r"[0-9]{1,18}"  # more is no length, and far enough more is no integer
 _TITLE_WITHIN = 4096
 _CHUNK_SIZE = rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n"
 _START = b"HTTP/"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Answer(NamedTuple):
@@ -94,6 +95,10 @@ class Answer(NamedTuple):
 
 def http_date(value: str) -> datetime | None:
     """The moment of a `Date` header (RFC 9110 §5.6.7); None where it is none, or beyond any calendar."""
+    try:
+        return _preferred_date(value)
+    except ValueError:
+        pass
     from email.utils import parsedate_to_datetime  # and the parser of mail behind it
 
     try:
@@ -101,6 +106,15 @@ def http_date(value: str) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _preferred_date(value: str) -> datetime:
+    """As servers have to write it, `Sun, 06 Nov 1994 08:49:37 GMT`; ValueError for any other form."""
+    _, day, month, year, clock, zone = value.split()
+    if zone != "GMT" or len(year) != len("1994"):
+        raise ValueError
+    hour, minute, second = map(int, clock.split(":"))
+    return datetime(int(year), _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=UTC)
 
 
 def may_be_http(received: bytes) -> bool:

@@ -16,6 +16,12 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
     ("value", "moment"),
     [
         ("Tue, 24 Nov 2026 12:00:00 GMT", NOON),
+        ("Tuesday, 24-Nov-26 12:00:00 GMT", NOON),
+        ("Tue Nov 24 12:00:00 2026", NOON),
+        ("Tue, 24 Nov 26 12:00:00 GMT", NOON),
+        ("Tue, 24 Nov 2026 12:00 GMT", NOON),
+        ("Tue, 24 Noon 2026 12:00:00 GMT", None),
+        ("Tue, 31 Nov 2026 12:00:00 GMT", None),
         ("Tue, 24 Nov 2026 13:00:00 +0100", NOON),
         ("Tue, 24 Nov 2026 12:00:00 -0000", NOON),
         ("Tue, 24 Nov 2026 12:00:00", NOON),

@@ -51,14 +51,12 @@ async def run(climb: Climb) -> ProbeResult:
             if climb.opened is not None:
                 await climb.opened.wait()
             proven = climb.has("directory")
-            asked = requested_directory(settings.home, settings.environ)
-            if uid == 0 and unit is None and asked and not proven:
-                owner = await in_daemon_thread(lambda: owner_above(asked))
-                if owner:
-                    climb.directory = StateDirectory(Path(asked), Path(asked))
-                    return not_made(asked, owner, {"directory": asked, "uid": uid})
             if not proven:
-                climb.directory = await in_daemon_thread(lambda: choose(settings.home, settings.environ))
+                by_mistake = uid == 0 and unit is None
+                owner, found = await in_daemon_thread(lambda: _choose(settings, by_mistake=by_mistake))
+                climb.directory = found
+                if owner:
+                    return not_made(str(found.path), owner, {"directory": str(found.path), "uid": uid})
             chosen = climb.directory
             climb.ready("buffer").set()  # a slow disk does not keep the handshake waiting
             asked_for = str(chosen.path)
@@ -69,6 +67,15 @@ async def run(climb: Climb) -> ProbeResult:
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
     return verdict_on(settings, chosen, free_bytes, uid=uid, unit=unit)
+
+
+def _choose(settings: Settings, *, by_mistake: bool) -> tuple[str | None, StateDirectory]:
+    """The directory; with an owner, where root would make it `by_mistake` in another user's place."""
+    asked = requested_directory(settings.home, settings.environ)
+    owner = owner_above(asked) if asked and by_mistake else None
+    if owner and asked:
+        return owner, StateDirectory(Path(asked), Path(asked))
+    return None, choose(settings.home, settings.environ)
 
 
 async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:

@@ -60,8 +60,6 @@ async def _ask(climb: Climb) -> ClientProtocol:
     protocol = ClientProtocol(parse_uri(climb.endpoint.websocket_url), max_size=DEFAULT_MAX_FRAME_BYTES)
     # Not through `protocol.send_request`, which logs every header at DEBUG, the token's included.
     climb.transport.write(_request(climb, protocol).serialize())
-    import email.utils  # noqa: F401 - for the answer's date: loaded while the answer is on its way
-
     await _receive_head(climb)
     return protocol
 
