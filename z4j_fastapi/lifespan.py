@@ -83,9 +83,8 @@ async def _enter(agent: Z4JAgent) -> None:
 @contextmanager
 def _shown_in(app: Any, agent: Z4JAgent) -> Iterator[None]:
     """Where the application's code finds it. A lifespan within another one gives the place back."""
-    state = getattr(
-        app, "state", None
-    )  # a router that is served by itself has none, nor is it an application
+    # a router that is served by itself has none, nor is it an application
+    state = getattr(app, "state", None)
     if state is None:
         yield
         return
