@@ -55,6 +55,7 @@ def evidence(*said: Said, servers: int | None = None) -> Evidence:
         (NO, [Said.ADDRESSES], "dns.system_failure"),
         (NO, [Said.NXDOMAIN, Said.ADDRESSES], "dns.nxdomain"),
         (NO, [Said.SILENT, Said.NO_ADDRESS, Said.ADDRESSES], "dns.no_address"),
+        (NO, [Said.REFUSED, Said.NXDOMAIN, Said.ADDRESSES], "dns.nxdomain"),
         (NO, [Said.ADDRESSES, Said.NXDOMAIN], "dns.system_failure"),
         (NO, [Said.SERVFAIL], "dns.servfail"),
         (NO, [], "dns.no_resolver"),

@@ -105,13 +105,13 @@ class Evidence:
 
     @property
     def denial(self) -> Answer | None:
-        """The first server's word that there is no such name or address, where a later one has an address.
+        """The first word that there is no such name or address, where a later server has an address.
 
-        The C library believes the first that answers, and asks no other.
+        The C library believes the first that answers, and asks another only after silence or a failure.
         """
-        spoke = [answer for answer in self.absolute if answer.spoke]
-        is_denied = bool(spoke) and spoke[0].said in (Said.NXDOMAIN, Said.NO_ADDRESS)
-        return spoke[0] if is_denied and any(answer.said is Said.ADDRESSES for answer in spoke) else None
+        decided = [a for a in self.absolute if a.said in (Said.ADDRESSES, Said.NXDOMAIN, Said.NO_ADDRESS)]
+        knows = any(answer.said is Said.ADDRESSES for answer in decided)
+        return decided[0] if knows and decided[0].said is not Said.ADDRESSES else None
 
     def saying(self, said: Said) -> tuple[Answer, ...]:
         """The answers of that kind, on whichever name."""
