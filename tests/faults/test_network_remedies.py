@@ -138,6 +138,19 @@ async def test_localhost_written_as_the_hint_says(stage: Stage) -> None:
     await is_green(stage, case)
 
 
+async def test_the_loopback_interface_brought_up_as_the_hint_says(stage: Stage) -> None:
+    """It is down in a network namespace that was just made, as by `ip netns add`."""
+    lab = await stage.lab()
+    brain = await stage.brain()
+    await lab.forward("127.0.0.1", 7700, brain.port)
+    await lab.shell("ip addr flush dev lo; ip link set lo down")
+    case = Case(stage.settings(brain, "http://127.0.0.1:7700"), prefix=lab.prefix)
+    (bring_up,) = await steps_in(stage, case, "tcp.unreachable")
+    assert bring_up.command == "sudo ip link set lo up"
+    await run_in(lab, bring_up.command)
+    await is_green(stage, case)
+
+
 async def test_https_proxy_set_as_the_hint_says(stage: Stage) -> None:
     lab, environ = await stage.lab_with_brain()
     await tinyproxy(lab, stage, "ConnectPort 443")

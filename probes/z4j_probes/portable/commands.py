@@ -83,6 +83,11 @@ def route(address: str) -> str:
     )
 
 
+def loopback_up() -> str:
+    """Bring up the interface of this machine with itself, which a new network namespace has down."""
+    return by_system("sudo ip link set lo up", "sudo ifconfig lo0 up", "")
+
+
 def neighbor(address: str) -> str:
     """Whether a machine of the local network has the address."""
     return by_system(f"ip neigh show {address}", f"arp -n {address}", f"Get-NetNeighbor -IPAddress {address}")

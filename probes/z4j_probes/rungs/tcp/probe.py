@@ -269,6 +269,8 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         return Step("Start the brain, or correct the port. On the brain's host, see what listens", listening)
     if code == "tcp.timeout" and address.is_loopback:
         return Step("Restart the process that listens there and does not accept. Find it", listening)
+    if code == "tcp.unreachable" and address.is_loopback and attempts[0].error == errno.ENETUNREACH:
+        return Step("Bring up the loopback interface of this network namespace", commands.loopback_up())
     if code == "tcp.timeout":
         trace = commands.trace(address.ip, address.port)
         return (
