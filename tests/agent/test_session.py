@@ -13,6 +13,7 @@ import pytest
 from tests.support.agents import agent_of, errors, status_with, until, warnings
 from tests.support.hostile_relay import as_it_was, hostile_relay
 from tests.support.relay import relay_to
+from z4j_fastapi import Z4JAgent
 from z4j_fastapi.agent import in_flight, session
 from z4j_fastapi.agent.cuts import TIMES
 from z4j_fastapi.agent.status import State
@@ -42,6 +43,12 @@ async def test_a_command_is_answered_though_there_is_no_worker_here(tmp_path: Pa
         assert command.result["error"].startswith("command.no_worker_here: ")
 
 
+async def proved(agent: Z4JAgent) -> None:
+    """The brain has acknowledged a batch behind the last answer: no session sends that again."""
+    agent.emit("task.sent", task_id="behind")
+    await until(lambda: agent.status.buffered == 0, "it was acknowledged")
+
+
 async def test_a_fire_of_a_schedule_is_not_answered_and_the_log_says_so_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -54,6 +61,7 @@ async def test_a_fire_of_a_schedule_is_not_answered_and_the_log_says_so_once(
             await brain.send_command("schedule.fire", target=target, parameters=fire)
             other = await brain.send_command("task.retry")
             await brain.wait_for_result(other)  # answered in order: the fire was handled by then
+            await proved(agent)
             brain.drop_connections()
             await brain.wait_for_workers(0)
             await brain.wait_for_workers(1)
@@ -165,6 +173,7 @@ async def test_a_signed_command_of_an_earlier_session_is_not_answered_again(tmp_
     ):
         command = await brain.send_command("retry_task")
         await brain.wait_for_result(command)
+        await proved(agent)
         (recorded,) = (raw for raw in relay.from_brain if parse(raw)["type"] == "command")
         brain.drop_connections()
         await brain.seen.until(

@@ -311,3 +311,30 @@ async def test_a_brain_that_restarts_says_so_and_knows_its_agents_again(own_brai
         await live.send_batch()
         assert (await live.receive())["type"] == "event_batch_ack"
     brain.close()
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+@pytest.mark.parametrize("worker_id", ["facts", "another-process"])
+async def test_a_result_is_taken_from_a_later_session_of_the_agent(
+    real_brain: BrainApi, agent: Credentials, acknowledged: bool, worker_id: str
+) -> None:
+    """While the command's time is not over; the session that had the command is gone."""
+    async with session(real_brain, agent) as before:
+        command_id = await asyncio.to_thread(real_brain.purge_queue, agent)
+        command = await before.receive()
+        assert (command["type"], command["id"]) == ("command", command_id)
+        token = {"delivery_claim_token": command["payload"]["delivery_claim_token"]}
+        if acknowledged:
+            await before.websocket.send(before.signer.sign("command_ack", token, command_id))
+            await before.send_batch()
+            await before.receive()
+    async with session(real_brain, agent, worker_id) as after:
+        result = {"status": "success", "result": {"purged": 4}, "error": None, **token}
+        await after.websocket.send(after.signer.sign("command_result", result, command_id))
+        late = {"status": "failed", "result": None, "error": "again", **token}  # changes nothing
+        await after.websocket.send(after.signer.sign("command_result", late, command_id))
+        for _ in range(2):
+            await after.send_batch()
+            await after.receive()
+    shown = await asyncio.to_thread(real_brain.command, agent, command_id)
+    assert (shown["status"], shown["result"]) == ("completed", {"purged": 4})

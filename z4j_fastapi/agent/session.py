@@ -121,6 +121,8 @@ class Session:
         self._finishing = False
         self._replied_s = -math.inf
         self._last_frame_id = ""
+        self._replies_before = dict[str, int]()
+        """How many results had left before each batch."""
         self._is_handled = asyncio.Event()
 
     def wake(self) -> None:
@@ -140,6 +142,7 @@ class Session:
                 group.create_task(self._heartbeat(), name="z4j heartbeat")
                 group.create_task(self._reply(), name="z4j reply")
                 group.create_task(self._watch(), name="z4j watch")
+                group.create_task(self._commands.take_up(self._live.ack.agent_id), name="z4j left")
                 if self._schedules is not None:
                     group.create_task(self._tell_schedules(self._schedules), name="z4j schedules")
         except* SessionOver as over:
@@ -153,6 +156,7 @@ class Session:
 
     def _settle(self, end: SessionEnd | None) -> None:
         """Give back what was on its way, or set aside what it ended behind. None: by an error of ours."""
+        self._commands.replies.session_over()
         on_their_way = self._in_flight.release()
         close_code = None if end is None else end.close_code
         is_lost = end is not None and (end.is_timeout or (end.code == "session.lost" and close_code is None))
@@ -214,6 +218,7 @@ class Session:
 
     def _acknowledged(self, payload: Mapping[str, Any]) -> None:
         now_s, frame_id = time.monotonic(), payload.get("acked_id")
+        self._commands.replies.handled(self._replies_before.pop(str(frame_id), 0))
         if self._last_frame_id and frame_id == self._last_frame_id:
             self._is_handled.set()
             return
@@ -299,6 +304,7 @@ class Session:
             now_s = time.monotonic()
             self._delivery.sent(now_s)
             self._in_flight.sent(frame_id, sent, now_s)
+            self._replies_before[frame_id] = self._commands.replies.sent_so_far
             body = f'{{"events":[{",".join(sent.batch.payloads)}]}}'
             frame = self._live.signer.sign_rendered("event_batch", body, frame_id)
             await self._websocket.send(frame)
@@ -359,6 +365,7 @@ class Session:
         """
         if time.monotonic() - self._replied_s < ACK_TIMEOUT_S:
             self._last_frame_id = new_frame_id()
+            self._replies_before[self._last_frame_id] = self._commands.replies.sent_so_far
             batch = self._live.signer.sign("event_batch", {"events": []}, self._last_frame_id)
             await self._websocket.send(batch)
             await self._is_handled.wait()

@@ -104,6 +104,7 @@ class Supervisor:
         self._started_at = datetime.now(UTC)
         self._session: Session | None = None
         self._worker_id = self._stable_worker_id()
+        self._agent_id: str | None = None
         self._replaced_s: float | None = None
         self._cuts = Cuts()
         self._is_stalled = False
@@ -173,6 +174,8 @@ class Supervisor:
         self._finishing = True
         if self._session is not None:
             await self._session.finish(budget_s)
+        if self._agent_id is not None:
+            await self._commands.leave(self._agent_id)
 
     async def _attempt(self, attempt: Coroutine[None, None, None]) -> None:
         """Run it in a task of its own, and survive whatever ends it but our own cancellation.
@@ -276,6 +279,7 @@ class Supervisor:
             self._desk,
         )
         started_s = time.monotonic()
+        self._agent_id = live.ack.agent_id
         try:
             excerpt = self.settings.redactor().excerpt  # hello_ack is not signed
             session_id, agent_id = excerpt(live.ack.session_id), excerpt(live.ack.agent_id)

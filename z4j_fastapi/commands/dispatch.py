@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_fastapi.commands.execute import Executor
 from z4j_fastapi.commands.gather import part_of
 from z4j_fastapi.commands.job import Job, Origin
-from z4j_fastapi.commands.memory import CommandMemory
+from z4j_fastapi.commands.memory import CommandMemory, Left
 from z4j_fastapi.commands.outcome import Outcome, Verdict, malformed, refused, unknown
 from z4j_fastapi.commands.peers import PASSED_ON, ActedOn, Ids
 from z4j_fastapi.commands.policy import allowed, objection
@@ -183,6 +183,17 @@ class Dispatcher:
                 while self._jobs or self.replies:
                     self._changed.clear()
                     await self._changed.wait()
+
+    async def leave(self, agent_id: str) -> None:
+        """Behind the last session: have the next process send what the brain may not have come to."""
+        now_s = time.monotonic()
+        left = [Left(reply.command_id, reply.payload, reply.expires_s - now_s) for reply in self.replies.left]
+        await self.executor.leave(agent_id, left)
+
+    async def take_up(self, agent_id: str) -> None:
+        """In a new session: send what an earlier process of that agent has left."""
+        for answer in await self.executor.take_left(agent_id):
+            self.replies.add_left(*answer)
 
     def _within_rate(self, now_s: float) -> bool:
         self._allowance = min(BURST, self._allowance + (now_s - self._counted_s) * RATE_PER_S)

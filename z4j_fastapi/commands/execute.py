@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from z4j_fastapi.commands.act import act, new_task_id
 from z4j_fastapi.commands.gather import GATHERED, Gathering, list_key, own_cursor, told
 from z4j_fastapi.commands.job import Job
-from z4j_fastapi.commands.memory import CommandMemory, Remembered
+from z4j_fastapi.commands.memory import CommandMemory, Left, Remembered
 from z4j_fastapi.commands.outcome import Outcome, Verdict, refused, unknown
 from z4j_fastapi.commands.peers import PASSED_ON, Peers
 from z4j_fastapi.commands.refusal import Failed, Refused
@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # where there is one, it is loaded
     from z4j_fastapi.commands.engine import Engine
 
 T = TypeVar("T")
+
+LEAVE_S = 0.5
+"""How long the disk may take for what a process leaves at its end, beyond its shutdown budget."""
 
 
 class Executor:
@@ -65,6 +68,25 @@ class Executor:
         """Close the memory's file."""
         if self._memory is not None:
             self._memory.close()
+
+    async def leave(self, agent_id: str, answers: list[Left]) -> None:
+        """Keep answers for the next process of this identity."""
+        memory = self._memory
+        if memory is not None and answers:
+            try:
+                async with asyncio.timeout(LEAVE_S):
+                    await in_daemon_thread(lambda: memory.leave(agent_id, answers))
+            except (StorageError, RuntimeError, TimeoutError) as exc:
+                log.warning("the brain may not hear what came of %d commands: %s", len(answers), exc)
+
+    async def take_left(self, agent_id: str) -> list[Left]:
+        """What an earlier process has left for that agent; none where the disk does not answer."""
+        memory = self._memory
+        if memory is not None:
+            with contextlib.suppress(StorageError, RuntimeError, TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    return await in_daemon_thread(lambda: memory.take_left(agent_id))
+        return []
 
     def is_running(self, task_id: str) -> bool:
         """Whether this process runs that task now."""

@@ -3,7 +3,7 @@
 `<state>/<identity>/commands.sqlite`, shared by all processes of the identity. An intent is on the disk before
 its command is acted on, and the outcome before it is answered, so a command that is delivered again is
 answered from here, by whichever process gets it, and after a `kill -9` too. It holds ids and answers, never
-arguments.
+arguments. An answer that its process could not bring to its brain is here for the next one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from z4j_fastapi.commands.outcome import Outcome, Verdict
 from z4j_fastapi.commands.shared_file import SharedFile
@@ -24,6 +25,8 @@ KEPT_S = 24 * 3600.0
 KEPT_IDS = 10_000
 # Counting rows is not free; some more of them are.
 _PRUNE_EVERY = 100
+# Of answers that a process leaves: one may be as large as a frame.
+_LEFT_BYTES = 4 * 1024 * 1024
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS commands (
@@ -35,6 +38,12 @@ CREATE TABLE IF NOT EXISTS commands (
     error TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS commands_begun_at ON commands (begun_at);
+CREATE TABLE IF NOT EXISTS unanswered (
+    id TEXT PRIMARY KEY,
+    agent_id TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    expires_at REAL NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -44,6 +53,14 @@ class Remembered(NamedTuple):
     id: str
     begun_at: datetime
     outcome: Outcome | None
+
+
+class Left(NamedTuple):
+    """An answer that its brain may not have come to, and how long it is worth sending."""
+
+    command_id: str
+    payload: Mapping[str, Any]
+    left_s: float
 
 
 class CommandMemory(SharedFile):
@@ -87,6 +104,33 @@ class CommandMemory(SharedFile):
         """Nothing was done: it may be tried again."""
         with self.transaction() as db:
             db.execute("DELETE FROM commands WHERE id = ? AND verdict IS NULL", (command_id,))
+
+    def leave(self, agent_id: str, answers: Iterable[Left]) -> None:
+        """Keep these answers of that agent for the next process; the first ones, if they are large."""
+        now, room = time.time(), _LEFT_BYTES
+        with self.transaction() as db:
+            for answer in answers:
+                payload = json.dumps(answer.payload)
+                room -= len(payload)
+                if room < 0:
+                    break
+                db.execute(
+                    "INSERT OR REPLACE INTO unanswered VALUES (?, ?, ?, ?)",
+                    (answer.command_id, agent_id, payload, now + answer.left_s),
+                )
+
+    def take_left(self, agent_id: str) -> list[Left]:
+        """Take what was left for that agent, and is not too late."""
+        if not self._path.exists():  # most processes never get a command
+            return []
+        now = time.time()
+        with self.transaction() as db:
+            rows = db.execute(
+                "SELECT id, payload, expires_at FROM unanswered WHERE agent_id = ? AND expires_at > ?",
+                (agent_id, now),
+            ).fetchall()
+            db.execute("DELETE FROM unanswered WHERE agent_id = ? OR expires_at <= ?", (agent_id, now))
+        return [Left(command_id, json.loads(payload), at - now) for command_id, payload, at in rows]
 
 
 def _prune(db: sqlite3.Connection) -> None:

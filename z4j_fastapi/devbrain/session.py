@@ -6,6 +6,7 @@ And what all connections to a brain share: its accounts and limits, who is onlin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 import uuid
@@ -212,6 +213,14 @@ class AgentSession:
             self._state.seen.commands[command.id] = command
             await self.send("command", command.payload, command.id)
 
+    async def _be_busy(self, seconds: float) -> None:
+        """A brain has lost what it has not come to when a connection ends."""
+        if seconds:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._websocket.wait_closed()
+                raise self._websocket.protocol.close_exc
+
     async def _ignore_frames(self) -> NoReturn:
         while True:
             await self._receive()
@@ -221,7 +230,7 @@ class AgentSession:
         self._end_if(self._state.misbehaviour.close_at_first_signed)
         while True:
             frame = parse(raw) if self._state.misbehaviour.accept_unsigned else self._verifier.verify(raw)
-            await asyncio.sleep(self._state.misbehaviour.busy_s)
+            await self._be_busy(self._state.misbehaviour.busy_s)
             await self._take(frame)
             self._state.seen.notify()
             raw = await self._receive()
