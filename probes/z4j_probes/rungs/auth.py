@@ -187,13 +187,24 @@ def _advice(climb: Climb, code: str, closed: Closed | None) -> Advice | None:
     if code in ("auth.token_rejected", "auth.revoked"):
         create = Step("Create the agent's token on the brain's dashboard")
         replaced = replace_secret(climb.settings, "token")
-        if code == "auth.revoked":
+        if code == "auth.revoked" or _is_direct(climb):
             return create, *replaced
         return create, *replaced, *_WITHOUT_PROXY
     if code in ("auth.no_reply", "auth.bad_reply"):
         look = ask_brain(climb.endpoint, climb.proxy, climb.settings.ca_file)
         return Step("See which server answers", look), *lookup(code).steps
     return advice_for(closed) if code == "auth.closed" else None
+
+
+def _is_direct(climb: Climb) -> bool:
+    """Whether the brain itself has seen the token: on this machine, where no other server names itself.
+
+    A brain sends no Server header, nor Via; a dev brain has that of the library it is made with.
+    """
+    upgrade = climb.results.get("websocket")
+    named = {} if upgrade is None else upgrade.details
+    is_brain = "via" not in named and str(named.get("server", "Python/")).startswith("Python/")
+    return climb.endpoint.is_loopback and climb.proxy is None and is_brain
 
 
 # How a token that is wrong is told from one that a proxy takes out: a brain has both for unknown.

@@ -24,7 +24,7 @@ SHORT_S = 0.4
 
 def settings_of(brain: DevBrain, agent: Credentials, **more: str) -> Settings:
     values = {"token": agent.token, "hmac_secret": agent.hmac_secret, "project_id": agent.project}
-    return settings_for(brain.url, **(values | more))
+    return settings_for(more.pop("brain_url", brain.url), **(values | more))
 
 
 @asynccontextmanager
@@ -260,3 +260,39 @@ async def test_without_an_open_websocket_auth_is_skipped() -> None:
     async with peer(upgrading(headers=b"Sec-WebSocket-Extensions: x\r\n")) as server:
         result = await probe("auth", settings_for(server.url))
     assert result.status is Status.SKIP
+
+
+@pytest.mark.parametrize(
+    ("header", "is_direct"), [("", True), ("Server: nginx/1.27\r\n", False), ("Via: 1.1 edge\r\n", False)]
+)
+async def test_on_this_machine_only_a_server_that_names_itself_may_have_taken_the_token_out(
+    header: str, is_direct: bool
+) -> None:
+    """A token that a brain on loopback has seen itself is wrong: no proxy is to be looked at."""
+    rejecting = Misbehaviour(close_after_upgrade=Close(4401))
+    async with brain_with(rejecting) as (brain, agent):
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await reader.readuntil(b"\r\n\r\n")
+            upstream, to_brain = await asyncio.open_connection("127.0.0.1", brain.port)
+            to_brain.write(request)
+            head = await upstream.readuntil(b"\r\n\r\n")
+            lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"server:")]
+            writer.write(b"\r\n".join(lines).replace(b"\r\n", b"\r\n" + header.encode(), 1))
+            writer.write(await upstream.read())
+            writer.close()
+            to_brain.close()
+
+        server = await asyncio.start_server(relay, "127.0.0.1", 0)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            result = await probe("auth", settings_of(brain, agent, brain_url=url))
+    assert result.code == "auth.token_rejected"
+    assert ("Authorization" not in result.hint) is is_direct
+    assert "dashboard" in result.steps[0].text
+
+
+async def test_a_wrong_token_for_a_dev_brain_is_all_that_is_wrong() -> None:
+    result = await verdict(Misbehaviour(), token="not-the-token-of-any-agent")
+    assert result.code == "auth.token_rejected"
+    assert "proxy" not in result.hint
