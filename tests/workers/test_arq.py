@@ -206,6 +206,19 @@ async def test_a_cron_job_keeps_its_name(brain: DevBrain, redis_url: str) -> Non
     assert {event["data"]["task_name"] for event in told} == {"nightly"}
 
 
+async def test_a_job_that_ends_its_worker_will_run_again(brain: DevBrain, redis_url: str) -> None:
+    class Panic(BaseException):
+        """As SystemExit, but the test's loop survives it."""
+
+    async def panic(ctx: Context) -> None:
+        raise Panic
+
+    async with working(redis_url, functions=[func(panic, name="panic")]) as pool:
+        job = await enqueue(pool, "panic")
+        await until(lambda: len(kinds(brain, job.job_id)) == 3, "it was told")
+    assert kinds(brain, job.job_id) == ["received", "started", "retried"]
+
+
 async def test_the_hooks_and_the_serializer_that_were_there_keep_working(
     brain: DevBrain, redis_url: str
 ) -> None:

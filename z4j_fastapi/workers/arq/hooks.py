@@ -229,6 +229,9 @@ class WorkerHooks:
                 else:
                     run.failed(exc)
                 raise
+            except BaseException as exc:  # sys.exit, say: the worker ends, the next one runs it again
+                run.retried(exc)
+                raise
             finally:
                 if engine is not None:
                     engine.running.pop(job_id, None)
