@@ -43,7 +43,7 @@ def _green(stage: Stage) -> list[Measure]:
         run = stage.run(
             "ours", *COMMAND[:-1], home=homes[0], env={"TERM": "xterm-256color"}, on_terminal=True
         )
-        assert "\x1b[" in run.said, run.said  # in color
+        assert "\x1b[" in run.said, run.said  # rich, in color
         tables.append(run.wall_s)
         named.append(_passed(stage.run("ours", *COMMAND, home=homes[0], env=name)))
     against = tuple(floor[1:])

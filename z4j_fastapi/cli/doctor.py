@@ -22,7 +22,7 @@ from z4j_fastapi.cli.loops import (
 )
 from z4j_fastapi.cli.options import Options, check
 from z4j_fastapi.cli.output import append_file, emit, note, usage_error, write_file
-from z4j_fastapi.cli.streams import columns, has_reader, stdout_encoding
+from z4j_fastapi.cli.streams import has_reader, stdout_encoding
 from z4j_fastapi.reports import exit_status, renderer
 from z4j_fastapi.signals import end_after, end_with_parent, interruptible
 from z4j_probes import (
@@ -38,7 +38,7 @@ from z4j_probes import (
 from z4j_probes.doctor import MakeHello
 from z4j_probes.ladder import RUN_BUDGET_S
 from z4j_probes.plugins import add_plugins
-from z4j_probes.portable.system import is_linux, is_windows
+from z4j_probes.portable.system import is_linux
 
 if TYPE_CHECKING:
     from z4j_fastapi.as_service.child import Service
@@ -291,10 +291,13 @@ class _Doctor:
     def _printer(self) -> PlainPrinter:
         from z4j_fastapi.reports.printers import PlainPrinter, TerminalPrinter
 
-        width, verbose, encoding = columns(), self._options.verbose, stdout_encoding()
-        if not is_colorful():
-            return PlainPrinter(emit, width=width, verbose=verbose, encoding=encoding)
-        return TerminalPrinter(emit, width=width, verbose=verbose, encoding=encoding, ready=not is_windows())
+        verbose = self._options.verbose
+        if is_colorful():
+            return TerminalPrinter(verbose=verbose, encoding=stdout_encoding())
+        import shutil
+
+        width = shutil.get_terminal_size().columns
+        return PlainPrinter(emit, width=width, verbose=verbose, encoding=stdout_encoding())
 
     def _show(self, report: Report, *, is_news: bool = True) -> None:
         options = self._options

@@ -114,12 +114,22 @@ def _show_table(found: Survey, options: StatusOptions) -> None:
             emit(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}\n")
         emit(_table(found, width=width, encoding=encoding))
         return
-    from z4j_fastapi.cli.status_table import lines
-    from z4j_fastapi.reports.table import painted
+    from io import StringIO
 
+    from rich.console import Console
+    from rich.text import Text
+
+    from z4j_fastapi.cli.status_table import lines
+
+    painted = Console(
+        file=StringIO(), force_terminal=True, width=width, highlight=False, soft_wrap=True, markup=False
+    )
     # what is higher than the terminal would scroll, and each picture stand below the one before
     room = None if options.watch_s is None else height - 1
-    text = painted(lines(found, width=width, encoding=encoding, room=room))
+    with painted.capture() as capture:
+        for line in lines(found, width=width, encoding=encoding, room=room):
+            painted.print(Text.assemble(*((text, style) for text, style in line)))
+    text = capture.get()
     if options.watch_s is not None:  # one picture that changes
         text = f"{_HOME}{text.replace(chr(10), _REST_OF_LINE + chr(10))}{_REST_OF_SCREEN}"
     emit(text)

@@ -20,9 +20,6 @@ _LAST_WORD_S = 2.0
 # So many find room where there is any: in ASCII, one takes up to ten bytes (\\UXXXXXXXX).
 _CHARACTERS = ROOM // 10
 
-# Of a terminal that does not say.
-_COLUMNS = 80
-
 _readerless: list[TextIO] = []
 
 
@@ -87,17 +84,6 @@ def stdout_encoding() -> str:
     if locale in ("C", "POSIX") and "PYTHONIOENCODING" not in os.environ:
         return "ascii"
     return (sys.stdout.encoding if sys.stdout is not None else None) or "utf-8"
-
-
-def columns() -> int:
-    """The terminal's width; without one 80, as `shutil` has it, which loads libraries for compression."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
-    try:
-        return (os.get_terminal_size(sys.__stdout__.fileno()).columns if sys.__stdout__ else 0) or _COLUMNS
-    except (OSError, ValueError):  # not a terminal, closed, detached
-        return _COLUMNS
 
 
 def has_reader() -> bool:

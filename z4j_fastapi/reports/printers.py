@@ -1,5 +1,4 @@
-"""Showing a table while its probes run: in color on a terminal, with a spinner where one takes longer than a
-blink, and as plain text elsewhere.
+"""Showing a table while its probes run: in color with a spinner on a terminal, as plain text elsewhere.
 
 A printer sees a climb as it happens (`head`, `running`, `row`), and `finish` prints whatever of the report
 has not been shown yet: a printer that saw nothing prints the whole of it.
@@ -7,23 +6,21 @@ has not been shown yet: a printer that saw nothing prints the whole of it.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from z4j_fastapi.reports.table import Line, Table, painted, plain
+from z4j_fastapi.reports.table import Line, Table, plain
 from z4j_probes.result import ProbeResult, Report
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ASCII_FRAMES = "-\\|/"
 _FRAMES_A_SECOND = 10
-# Before this, no one sees that nothing moves, and loading rich takes a third of a whole climb.
-_SPINS_AFTER_S = 0.3
 
 
 class PlainPrinter:
@@ -64,54 +61,35 @@ class PlainPrinter:
 
 
 class TerminalPrinter(PlainPrinter):
-    """The same in the colors of the terminal's theme; the probe that runs says what it waits for.
+    """The same in the colors of the terminal's theme; the probe that runs says what it waits for."""
 
-    rich is loaded for the spinner, and for a terminal that is not `ready` for escape codes, as on Windows: it
-    has them taken there. `running` is called in a loop.
-    """
+    def __init__(self, *, verbose: bool, encoding: str) -> None:
+        from rich.console import Console
+        from rich.live import Live
 
-    def __init__(
-        self,
-        write: Callable[[str], None],
-        *,
-        width: int,
-        verbose: bool,
-        encoding: str = "utf-8",
-        ready: bool = True,
-    ) -> None:
-        super().__init__(write, width=width, verbose=verbose, encoding=encoding)
-        self._width = width
+        # nothing in a text is markup, a number to highlight or an emoji code
+        self._console: Console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        super().__init__(lambda text: None, width=self._console.width, verbose=verbose, encoding=encoding)
         self._running: tuple[str, str, float] | None = None
         self._since_s = 0.0
-        self._spins: asyncio.TimerHandle | None = None
-        self._live: Live | None = None if ready else _live(self._waiting)
+        self._live: Live = Live(
+            get_renderable=self._waiting,
+            console=self._console,
+            refresh_per_second=_FRAMES_A_SECOND,
+            transient=True,
+        )
 
     def running(self, name: str, waits_for: str, budget_s: float) -> None:
-        """Spin until that probe's row comes, if it does not come soon."""
-        if name in self._shown:
-            return
-        self._running, self._since_s = (name, waits_for, budget_s), time.monotonic()
-        if self._spins is None:
-            self._spins = asyncio.get_running_loop().call_later(_SPINS_AFTER_S, self._spin)
-
-    def row(self, result: ProbeResult) -> None:
-        """A probe has ended: print its row, once."""
-        if self._spins is not None:
-            self._spins.cancel()
-            self._spins = None
-        super().row(result)
+        """Spin until that probe's row comes."""
+        if name not in self._shown:
+            self._running, self._since_s = (name, waits_for, budget_s), time.monotonic()
+            self._live.start()
 
     def finish(self, report: Report) -> None:
         """Take the spinner away; print what is missing, and the sum of it."""
         self._running = None
-        if self._live is not None:
-            self._live.stop()
+        self._live.stop()
         super().finish(report)
-
-    def _spin(self) -> None:
-        if self._live is None:
-            self._live = _live(self._waiting)
-        self._live.start()
 
     def _waiting(self) -> Text:
         if self._running is None:
@@ -121,25 +99,13 @@ class TerminalPrinter(PlainPrinter):
         frames = _ASCII_FRAMES if self._table.ascii else _FRAMES
         frame = frames[int(waited_s * _FRAMES_A_SECOND) % len(frames)]
         text = _styled(self._table.waiting(frame, name, waits_for, waited_s, budget_s))
-        text.truncate(self._width, overflow="crop")
+        text.truncate(self._console.width, overflow="crop")
         return text
 
     def _print(self, lines: Iterator[Line]) -> None:
-        if self._live is None:
-            self._write(painted(lines))
-            return
         for line in lines:
             # wrapped already; a command that is too long is the terminal's to wrap, so that it can be pasted
-            self._live.console.print(_styled(line))
-
-
-def _live(waiting: Callable[[], Text]) -> Live:
-    from rich.console import Console
-    from rich.live import Live
-
-    # nothing in a text is markup, a number to highlight or an emoji code
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    return Live(get_renderable=waiting, console=console, refresh_per_second=_FRAMES_A_SECOND, transient=True)
+            self._console.print(_styled(line))
 
 
 def _styled(line: Line) -> Text:

@@ -46,7 +46,6 @@ _LOOK = {
     Status.FAIL: ("✗", "bold red"),
     Status.SKIP: ("-", "dim"),
 }
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _ASCII_SYMBOLS = {"✓": "+", "✗": "x"}
 # Narrower than this, what a row says has its own lines below the probe's name.
 _NARROW = 60
@@ -72,16 +71,6 @@ def render(report: Report, *, verbose: bool = False, width: int = PLAIN_WIDTH) -
 def plain(lines: Iterable[Line]) -> str:
     """Lines without their styles."""
     return "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in lines)
-
-
-def painted(lines: Iterable[Line]) -> str:
-    """Lines with their styles as escape codes (ECMA-48 §8.3.117)."""
-    return "".join("".join(_paint(piece) for piece in line) + "\n" for line in lines)
-
-
-def _paint(piece: Piece) -> str:
-    codes = ";".join(_CODES[word] for word in piece.style.split())
-    return f"\x1b[{codes}m{piece.text}\x1b[0m" if codes else piece.text
 
 
 class Table:
