@@ -61,8 +61,7 @@ def run_interruptible(main: Coroutine[Any, Any, T]) -> T:
 
     They are let through once the loop can answer: an exception while it is made leaves half a loop.
     """
-
-    results: list[T] = []  # kept from the task: as its loop ends, a text is made of that, all results included
+    results: list[T] = []  # not the task's: as its loop ends, texts are made of the task and its result
 
     async def heard() -> None:
         with signals.let_through():

@@ -80,7 +80,9 @@ def locked_databases() -> set[tuple[int, int]]:
     It tells that of all at once, without opening one. Empty on other systems; and what is not among them may
     be locked all the same, on a file system of another kind, or by a process that can't be seen from here.
     """
-    found = set()
+    found: set[tuple[int, int]] = set()
+    if sys.platform != "linux":
+        return found
     # proc(5): "1: POSIX  ADVISORY  WRITE 707 08:01:7 1073741824 1073742335"; the device is hexadecimal
     with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as locks:
         for line in locks:
