@@ -30,7 +30,7 @@ WORK = (
     *("z4j_fastapi.buffer", "z4j_fastapi.commands.dispatch", "z4j_fastapi.commands.engine"),
     *("z4j_fastapi.agent.supervisor", "z4j_fastapi.reports", "z4j_fastapi.schedules", "z4j_fastapi.workers"),
     *("z4j_probes.climb", "z4j_probes.codes", "z4j_probes.env_file", "z4j_probes.invocation"),
-    *("z4j_probes.ladder", "z4j_probes.portable.commands", "z4j_probes.protocol.commands"),
+    *("z4j_probes.ladder", "z4j_probes.portable.shell", "z4j_probes.protocol.commands"),
     *("z4j_probes.registry", "z4j_probes.rungs", "z4j_probes.storage", "z4j_probes.transport"),
 )
 MOST_MODULES = 45

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.system import is_linux
 
 MODULE = "python -m z4j_fastapi"
@@ -35,12 +35,12 @@ def program() -> str:
     """The program as it was typed: `python -m z4j_fastapi`, `.venv/bin/z4j-fastapi`."""
     path = sys.argv[0] if sys.argv else ""
     if os.path.basename(path) == _SCRIPT:
-        return _SCRIPT if _is_found(_SCRIPT, path) else commands.program(path)
+        return _SCRIPT if _is_found(_SCRIPT, path) else shell.program(path)
     python = sys.orig_argv[0] if sys.orig_argv else ""
     if not _is_module(path) or not python:
         return MODULE
     name = os.path.basename(python)
-    return f"{name if _is_found(name, python) else commands.program(python)} -m {_PACKAGE}"
+    return f"{name if _is_found(name, python) else shell.program(python)} -m {_PACKAGE}"
 
 
 def _is_found(name: str, path: str) -> bool:
@@ -67,7 +67,7 @@ def as_started(command: str) -> str:
     kept = _kept_options(sys.argv[1:], but=after) if name == "doctor" else []
     if not before and is_linux() and {"--pid", "--unit"} & set(kept) and "SUDO_UID" in os.environ:
         before = "sudo "
-    words = [started, *map(commands.quote, [name, *kept]), *rest]
+    words = [started, *map(shell.quote, [name, *kept]), *rest]
     return f"{before}{' '.join(words)}"
 
 

@@ -153,13 +153,13 @@ class Loader:
                 return content.decode()
             reason, steps = _of_two_bytes(path, content)
         except TimeoutError:
-            from z4j_probes.portable import commands  # for hints
+            from z4j_probes.portable import shell  # for hints
 
             reason = f"it did not answer within {BUDGET_S:.0f} s"
             steps = (
                 Step(
                     "Check whether it is on a network mount that does not answer",
-                    commands.mount_of(path),
+                    shell.mount_of(path),
                 ),
                 Step("Use a regular file, not a terminal, and not a FIFO without a writer"),
             )
@@ -182,10 +182,10 @@ def _of_two_bytes(path: str, content: bytes) -> tuple[str, tuple[Step, ...]]:
         encoding = "utf-16le"
     else:
         return "not a text file (it has NUL bytes)", ()
-    from z4j_probes.portable import commands
+    from z4j_probes.portable import shell
 
     return "UTF-16 text, as PowerShell's > writes it", (
-        Step("Convert it to UTF-8", commands.as_utf8(path, encoding)),
+        Step("Convert it to UTF-8", shell.as_utf8(path, encoding)),
     )
 
 

@@ -25,7 +25,7 @@ class NoThread(RuntimeError):
     """The system gives this process no further thread; the message says why, `steps` what to do."""
 
     def __init__(self) -> None:
-        from z4j_probes.portable import commands
+        from z4j_probes.portable import shell
         from z4j_probes.thread_limits import nearest_limit
 
         limit = nearest_limit()
@@ -37,7 +37,7 @@ class NoThread(RuntimeError):
             super().__init__("this process gets no thread, far from every limit: a sandbox forbids it")
             return
         self.steps = (
-            Step("Raise the limit of threads for this user", commands.more_threads()),
+            Step("Raise the limit of threads for this user", shell.more_threads()),
             Step(
                 "In a service, raise TasksMax= and LimitNPROC= of the unit, or --pids-limit of the container"
             ),

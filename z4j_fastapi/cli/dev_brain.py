@@ -10,7 +10,7 @@ from z4j_fastapi.cli.output import check_target, emit, note, usage_error, write_
 from z4j_fastapi.devbrain import Credentials, DevBrain, serve_forever
 from z4j_fastapi.signals import run_interruptible
 from z4j_probes.invocation import program
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 
 # Readable by its owner only: it holds the token.
 _PRIVATE = 0o600
@@ -26,10 +26,10 @@ def run(*, port: int, env_file: Path | None, agent_name: str) -> int:
         if env_file is not None:
             lines = (f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
             write_file(env_file, "".join(lines), mode=_PRIVATE)
-            path = commands.quote(str(env_file))
+            path = shell.quote(str(env_file))
             note(f"Wrote the settings to {env_file}. Try them: {program()} doctor --env-file {path}")
         note("The dev brain is running. Paste this into the terminal of your service:")
-        emit("".join(f"{commands.set_variable(name, value)}\n" for name, value in settings.items()))
+        emit("".join(f"{shell.set_variable(name, value)}\n" for name, value in settings.items()))
         note("Press Ctrl-C to stop it. Its data is lost.")
 
     try:

@@ -20,7 +20,7 @@ from z4j_fastapi.signals import interruptible
 from z4j_probes import Ladder, Settings, default_registry
 from z4j_probes.doctor import MakeHello
 from z4j_probes.invocation import program
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.system import by_system
 from z4j_probes.source import Kind
 from z4j_probes.variables import VARIABLES
@@ -123,7 +123,7 @@ def _check(values: dict[str, str]) -> int:
 
 
 def _ways_to_read(output: Path) -> str:
-    path = commands.quote(str(output))
+    path = shell.quote(str(output))
     systemd = by_system(f"  systemd     in [Service]: EnvironmentFile={output.resolve()}\n", "", "")
     return f"""\
 Wrote {output}, which only you can read. How a service reads it:

@@ -21,7 +21,7 @@ from z4j_fastapi.workers.examination.finding import Asked, Finding
 from z4j_probes import ProbeResult, Settings
 from z4j_probes.codes import lookup, outcome
 from z4j_probes.env_file import parse_envfile
-from z4j_probes.portable import commands, processes
+from z4j_probes.portable import processes, shell
 from z4j_probes.read_file import read_small_file
 from z4j_probes.result import Step
 from z4j_probes.storage import identity
@@ -82,7 +82,7 @@ def _hint(found: Finding, target: str, interpreter: str, *, is_service: bool) ->
         is_named_wrong = is_service and found.code == "worker.import_failed"
         return [Step("Name the worker as the service does")] if is_named_wrong else None
     module = target.rpartition(":" if ":" in target else ".")[0]
-    see = f"{commands.quote(interpreter)} -c {commands.quote(f'import {module}')}"
+    see = f"{shell.quote(interpreter)} -c {shell.quote(f'import {module}')}"
     see_all = Step("See the whole error", see)
     return [see_all] if is_service else [see_all, *lookup(found.code).steps]
 

@@ -1,7 +1,7 @@
 """The codes of the `buffer` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import Status, Step
 
@@ -39,7 +39,7 @@ CODES = (
         ),
         remedy=Step(
             "Run the doctor as the service's user, or with --pid or --unit",
-            commands.as_user("USER", "python -m z4j_fastapi doctor"),
+            shell.as_user("USER", "python -m z4j_fastapi doctor"),
         ),
     ),
     Code(
@@ -73,7 +73,7 @@ CODES = (
         "buffer.disk_full",
         "no space left for the state directory",
         causes=("the disk is full", "it is out of inodes", "the user's quota is used up"),
-        remedy=Step("Free space, inodes, or quota. See what is used up", commands.all_room()),
+        remedy=Step("Free space, inodes, or quota. See what is used up", shell.all_room()),
     ),
     Code(
         "buffer.unsafe_directory",
@@ -85,7 +85,7 @@ CODES = (
         ),
         remedy=Step(
             "Make the service's user the only owner of the directory",
-            commands.close_directory(),
+            shell.close_directory(),
         ),
     ),
     Code(
@@ -119,7 +119,7 @@ CODES = (
         "timed out while writing to the state directory",
         causes=("a network mount whose server is unavailable", "a failing or overloaded disk"),
         remedy=Step(
-            "Fix the mount, or put Z4J_HOME on a local disk. See what is mounted", commands.mount_of("DIR")
+            "Fix the mount, or put Z4J_HOME on a local disk. See what is mounted", shell.mount_of("DIR")
         ),
     ),
 )

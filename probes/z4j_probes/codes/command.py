@@ -1,7 +1,7 @@
 """The codes of commands: why an agent did not do what a brain asked."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -23,7 +23,7 @@ CODES = (
             "Z4J_COMMANDS, or commands= in the code, does not name it",
         ),
         remedy=Step(
-            "Add it to Z4J_COMMANDS to allow it", commands.set_variable("Z4J_COMMANDS", "default,purge_queue")
+            "Add it to Z4J_COMMANDS to allow it", shell.set_variable("Z4J_COMMANDS", "default,purge_queue")
         ),
     ),
     Code(

@@ -1,7 +1,7 @@
 """The codes of the `dns` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.name_servers import hosts_file, where
 from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Status, Step
@@ -41,7 +41,7 @@ CODES = (
         ),
         remedy=Step(
             f"Allow port 53 to the name servers in {where()}. Check whether they answer",
-            commands.ask_dns("NAME"),
+            shell.ask_dns("NAME"),
         ),
     ),
     Code(
@@ -54,7 +54,7 @@ CODES = (
         ),
         remedy=Step(
             "Ask without DNSSEC validation. If it answers, fix DNSSEC; if not, the servers of the zone",
-            commands.ask_dns("NAME", options="+cd"),
+            shell.ask_dns("NAME", options="+cd"),
         ),
     ),
     Code(
@@ -130,7 +130,7 @@ CODES = (
         ),
         remedy=Step(
             "Compare the system resolver with the name servers",
-            commands.compare_resolvers("NAME", catalogue=True),
+            shell.compare_resolvers("NAME", catalogue=True),
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """The codes of an agent's session: what ends or stalls it once it was proven. No probe gives them."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -47,7 +47,7 @@ CODES = (
         remedy=Step(
             "Give the service another agent name, so that the page shows its schedules, and keep "
             "Z4J_HOME on a volume",
-            commands.set_variable("Z4J_AGENT_NAME", "mail-2"),
+            shell.set_variable("Z4J_AGENT_NAME", "mail-2"),
         ),
     ),
     Code(

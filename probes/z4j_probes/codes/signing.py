@@ -1,12 +1,10 @@
 """The codes of the `signing` probe."""
 
 from z4j_probes.codes._code import Code, Heals
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import Status, Step
 
-_SET_THE_CLOCK = Step(
-    "Set this machine's clock (a container has the clock of its host)", commands.set_clock()
-)
+_SET_THE_CLOCK = Step("Set this machine's clock (a container has the clock of its host)", shell.set_clock())
 
 CODES = (
     Code("signing.ok", "signatures are valid in both directions", status=Status.PASS),
@@ -74,7 +72,7 @@ CODES = (
             "a brain that is too busy to answer (the warning: the other end has received the frame)",
         ),
         remedy=(
-            Step("See whether packets of full size arrive", commands.ping_with(1472, "HOST")),
+            Step("See whether packets of full size arrive", shell.ping_with(1472, "HOST")),
             Step("If they don't, lower this machine's MTU, or have the router clamp the MSS"),
             Step("If they do, raise the message limit of the gateways and proxies in between to 1 MiB"),
         ),

@@ -1,7 +1,7 @@
 """The codes of the `tcp` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -18,7 +18,7 @@ CODES = (
         ),
         remedy=Step(
             "Start the brain, or correct the port. On the brain's host, see what listens",
-            commands.listening(),
+            shell.listening(),
         ),
     ),
     Code(
@@ -43,7 +43,7 @@ CODES = (
             "no local port left to connect from",
         ),
         remedy=(
-            Step("See the route", commands.route("ADDRESS")),
+            Step("See the route", shell.route("ADDRESS")),
             Step("Connect to the network or the VPN of the brain"),
         ),
     ),
@@ -65,7 +65,7 @@ CODES = (
         ),
         remedy=Step(
             "Allow outgoing TCP to that address. See the rules, and the audit log",
-            commands.firewall(),
+            shell.firewall(),
         ),
     ),
     Code(
@@ -76,7 +76,7 @@ CODES = (
             "http:// where https:// is meant",
         ),
         remedy=(
-            Step("See which address the name has", commands.look_up("localhost")),
+            Step("See which address the name has", shell.look_up("localhost")),
             Step("If the brain runs on this machine, correct that address. If not, use its https:// URL"),
         ),
     ),
@@ -99,8 +99,8 @@ CODES = (
             "a limit that is too low for this service",
         ),
         remedy=(
-            Step("Raise the limit (in a unit: LimitNOFILE=65536)", commands.more_files()),
-            Step("If it is reached again, find the leak", commands.open_files()),
+            Step("Raise the limit (in a unit: LimitNOFILE=65536)", shell.more_files()),
+            Step("If it is reached again, find the leak", shell.open_files()),
         ),
     ),
     Code(

@@ -1,7 +1,7 @@
 """The codes of the `tls` probe."""
 
 from z4j_probes.codes._code import Code
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import Status, Step
 
@@ -31,7 +31,7 @@ CODES = (
             "this machine's clock is slow",
             "the clock of the machine that issued the certificate is fast",
         ),
-        remedy=Step("Compare this machine's clock with another's", commands.show_clock()),
+        remedy=Step("Compare this machine's clock with another's", shell.show_clock()),
     ),
     Code(
         "tls.hostname_mismatch",
@@ -113,7 +113,7 @@ CODES = (
         ),
         remedy=(
             Step("Try from another network"),
-            Step("Check whether large packets arrive (MTU)", commands.ping_with(1400, "HOST")),
+            Step("Check whether large packets arrive (MTU)", shell.ping_with(1400, "HOST")),
         ),
     ),
     Code(
@@ -158,7 +158,7 @@ CODES = (
         ),
         remedy=Step(
             "Set this machine's clock" + by_system(" (with chrony: chronyc makestep)", "", ""),
-            commands.set_clock(),
+            shell.set_clock(),
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """Has a process an agent, and does its worker reach its Redis? (`status`, and a row of `doctor --worker`.)"""
 
 from z4j_probes.codes._code import Code, Heals
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import Status, Step
 
 CODES = (
@@ -65,7 +65,7 @@ CODES = (
         steps=(
             Step(
                 "Give each service an agent name of its own",
-                commands.set_variable("Z4J_AGENT_NAME", "mail-worker"),
+                shell.set_variable("Z4J_AGENT_NAME", "mail-worker"),
             ),
         ),
     ),

@@ -17,7 +17,7 @@ from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import server_name
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import ProbeResult, Status, Step
 from z4j_probes.threads import in_daemon_thread
 from z4j_probes.transport import HoldingProtocol, hang_up
@@ -117,7 +117,7 @@ class Families:
             hint=Step(
                 f"Fix {family} between here and {host} (MTU: large packets may be lost), or remove its "
                 f"{record} record. See whether they arrive",
-                commands.ping_with(1452 if family == "IPv6" else 1472, silent.ip),
+                shell.ping_with(1452 if family == "IPv6" else 1472, silent.ip),
             ),
             details={**result.details, "silent": str(silent)},
             headline=f"no answer over {family} from {silent}",

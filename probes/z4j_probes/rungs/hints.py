@@ -15,7 +15,7 @@ from pathlib import Path
 
 from z4j_probes.endpoint import Endpoint
 from z4j_probes.invocation import MODULE, can_type, value_of
-from z4j_probes.portable import commands, user
+from z4j_probes.portable import shell, user
 from z4j_probes.portable.system import by_system
 from z4j_probes.proxy import Proxy
 from z4j_probes.result import Step
@@ -37,14 +37,14 @@ _VARIABLES = {variable.attribute: variable for variable in VARIABLES}
 
 def ask_brain(endpoint: Endpoint, proxy: Proxy | None = None, ca_file: str | None = None) -> str:
     """The command that gets a brain's health page, and shows which server answers."""
-    trusting = f" --cacert {commands.quote(ca_file)}" if ca_file and endpoint.secure else ""
+    trusting = f" --cacert {shell.quote(ca_file)}" if ca_file and endpoint.secure else ""
     through = f" {_through(proxy)}" if proxy else ""
-    return f"{commands.curl()} -i {commands.quote(endpoint.health_url)} -m 5{trusting}{through}"
+    return f"{shell.curl()} -i {shell.quote(endpoint.health_url)} -m 5{trusting}{through}"
 
 
 def ask_proxy(where: str, proxy: Proxy) -> str:
     """The command that has the proxy CONNECT to that host and port."""
-    return f"{commands.curl()} -v {_through(proxy)} {commands.quote(f'https://{where}')}"
+    return f"{shell.curl()} -v {_through(proxy)} {shell.quote(f'https://{where}')}"
 
 
 def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "") -> str | None:
@@ -56,10 +56,10 @@ def show_handshake(endpoint: Endpoint, proxy: Proxy | None = None, more: str = "
         return None
     options = "" if endpoint.address else f" -servername {endpoint.host}"
     if proxy is not None:
-        options += f" -proxy {commands.quote(proxy.authority)}"
+        options += f" -proxy {shell.quote(proxy.authority)}"
         if proxy.authorization is not None:
             options += " -proxy_user USER -proxy_pass env:PROXY_PASSWORD"
-    return commands.open_tls(endpoint.host_and_port, options + more) or None
+    return shell.open_tls(endpoint.host_and_port, options + more) or None
 
 
 def set_url(settings: Settings, url: str, text: str = "Set the brain's URL") -> tuple[Step, ...]:
@@ -80,7 +80,7 @@ def set_value(
         option = f"--{attribute.replace('_', '-')}"
         if value_of(option, sys.argv) is None:  # an argument in code
             return (Step(f"Pass {attribute}={value!r}, or remove it and set {name}"),)
-        return (Step(f"Pass {option} {commands.quote(value)}"),)
+        return (Step(f"Pass {option} {shell.quote(value)}"),)
     if source is not None and source.kind is Kind.ANSWER:
         return (Step(f"Run this command again with {value}"),)
     found = (source,) if source is not None and source.variable else settings.sources.values()
@@ -92,7 +92,7 @@ def set_value(
         return unit_hints.set_variable(unit, name, value)
     if not can_type():
         return (Step(f"Set {name}={value} {_ELSEWHERE}"),)
-    return (Step(text, commands.set_variable(name, typed or value, is_quoted=typed is not None)),)
+    return (Step(text, shell.set_variable(name, typed or value, is_quoted=typed is not None)),)
 
 
 def variable_of(attribute: str) -> Variable:
@@ -112,9 +112,9 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     if source.secret_file is not None and unit is not None:
         return unit_hints.replace_file(unit, source.secret_file)
     if source.secret_file is not None:
-        path = commands.quote(source.secret_file)
+        path = shell.quote(source.secret_file)
         if can_type():
-            return (Step("Paste it into its file", commands.type_file(source.secret_file)),)
+            return (Step("Paste it into its file", shell.type_file(source.secret_file)),)
         return (Step(f"Write it into {path}, without quotes or spaces"),)
     if source.kind is Kind.ANSWER:
         return (Step("Run this command again, and paste it without quotes or spaces"),)
@@ -125,7 +125,7 @@ def replace_secret(settings: Settings, attribute: str) -> tuple[Step, ...]:
     if unit is not None:
         return unit_hints.set_secret(unit, name)
     if can_type():
-        return (Step(f"Paste it into {name}", commands.type_variable(name)),)
+        return (Step(f"Paste it into {name}", shell.type_variable(name)),)
     return (Step(f"Set {name} {_UNATTENDED}"),)
 
 
@@ -150,9 +150,9 @@ def set_missing(settings: Settings, *attributes: str) -> tuple[Step, ...]:
         f"Copy {'it' if len(variables) == 1 else 'them'} from the brain's dashboard{_shown_once(variables)}"
     )
     typed = [
-        f"{commands.type_variable(v.name):<{_COMMENT_COLUMN}}  # paste, Enter"
+        f"{shell.type_variable(v.name):<{_COMMENT_COLUMN}}  # paste, Enter"
         if v.secret
-        else commands.set_variable(v.name, _EXAMPLE_URL)
+        else shell.set_variable(v.name, _EXAMPLE_URL)
         for v in variables
     ]
     return (
@@ -191,12 +191,12 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
         return (
             Step(
                 f"Allow {user.short()} to enter the directories above it. List their modes",
-                commands.modes_above(path),
+                shell.modes_above(path),
             ),
         )
     except (OSError, ValueError):
         if variable.startswith("--"):
-            seen = commands.list_directory(_nearest(path))
+            seen = shell.list_directory(_nearest(path))
             return (Step(f"Correct {variable}: {path} does not exist. List its directory", seen),)
         if not os.path.isabs(path):
             return (
@@ -204,7 +204,7 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
                     f"Make the path in {variable} absolute: it is relative, and this runs in {_directory()}"
                 ),
             )
-        seen = commands.list_directory(_nearest(path))
+        seen = shell.list_directory(_nearest(path))
         return (Step(f"Mount or create the file, or correct {variable}. List its directory", seen),)
     if stat.S_ISDIR(found.st_mode):
         return (Step(f"Mount the file: {path} is a directory, as Docker makes for a missing mount source"),)
@@ -213,7 +213,7 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
     if not os.access(path, os.R_OK):
         # the owner stays: root's own env file is what systemd reads before it drops its privileges
         gid, mode = user.gid(), stat.S_IMODE(found.st_mode)
-        allow = commands.allow_group(path, gid, mode | 0o440)
+        allow = shell.allow_group(path, gid, mode | 0o440)
         if gid is None:
             return (Step(f"Allow {user.short()} to read it", allow),)
         owned = f"it belongs to uid {found.st_uid} with mode {mode:04o}"
@@ -224,7 +224,7 @@ def unreadable(settings: Settings, path: str, variable: str) -> tuple[Step, ...]
                 Step(f"If no unit reads it, allow group {gid} to read it ({owned})", allow),
             )
         return (Step(f"Allow group {gid} to read it ({owned})", allow),)
-    return (Step("Identify the file", commands.identify(path)),)
+    return (Step("Identify the file", shell.identify(path)),)
 
 
 def _directory() -> str:
@@ -242,4 +242,4 @@ def _nearest(path: str) -> str:
 def _through(proxy: Proxy) -> str:
     credentials = " -U USER" if proxy.authorization is not None else ""
     address = f"{'https' if proxy.secure else 'http'}://{proxy.authority}"
-    return f"-x {commands.quote(address)}{credentials}"
+    return f"-x {shell.quote(address)}{credentials}"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import ProtocolError
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.protocol import CloseCode, FrameSigner, new_frame_id
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.exchange import Closed, advice_for, hear, say
@@ -258,10 +258,10 @@ def _below_the_mtu(climb: Climb) -> tuple[Step, Step]:
     address = climb.peer.ip
     payload = _PING_PAYLOAD[climb.peer.family]
     return (
-        Step("See whether packets of full size arrive", commands.ping_with(payload, address)),
+        Step("See whether packets of full size arrive", shell.ping_with(payload, address)),
         Step(
             "If they don't, lower this machine's MTU, or have the router clamp the MSS",
-            commands.lower_mtu(address, SAFE_MTU),
+            shell.lower_mtu(address, SAFE_MTU),
         ),
     )
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.probes.portable.test_commands import IN_COMMANDS, names
+from tests.probes.portable.test_shell import IN_COMMANDS, names
 from tests.support import sources
 from z4j_probes.portable.system import System
 

@@ -18,7 +18,7 @@ from tests.support.connect_proxy import connect_proxy, tunnels
 from tests.support.http_peers import answering, http, peer
 from tests.support.programs import program
 from z4j_probes.endpoint import Endpoint, parse_endpoint
-from z4j_probes.portable.commands import type_file, type_variable
+from z4j_probes.portable.shell import type_file, type_variable
 from z4j_probes.proxy import Proxy
 from z4j_probes.rungs.hints import ask_brain, ask_proxy, show_handshake
 

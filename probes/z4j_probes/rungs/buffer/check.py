@@ -11,7 +11,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
-from z4j_probes.portable import commands, user
+from z4j_probes.portable import shell, user
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
@@ -102,7 +102,7 @@ def _hangs(path: str, budget_s: float, *, uid: int | None) -> ProbeResult:
     return outcome(
         "buffer.timeout",
         f"{path} did not answer within {budget_s:.3g} s",
-        hint=Step("Check whether the server of its mount answers", commands.mount_of(path)),
+        hint=Step("Check whether the server of its mount answers", shell.mount_of(path)),
         details={"directory": path, "uid": uid},
     )
 
@@ -156,7 +156,7 @@ def verdict_on(
         headline = f"temporary directory: {chosen.path}"
         return outcome("buffer.relocated", message, hint=steps, details=details, headline=headline)
     if low:
-        step = Step("Free space on its disk", commands.free_space(str(chosen.path)))
+        step = Step("Free space on its disk", shell.free_space(str(chosen.path)))
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=step, details=details)
     return outcome("buffer.ok", f"{chosen.path} is writable ({space})", details=details)
 
@@ -166,11 +166,11 @@ def fix(
 ) -> tuple[Step, ...]:
     """What makes `path` (None: there is no home directory) usable for `uid`, by what is wrong with it."""
     if code == "buffer.disk_full":
-        seen = commands.all_room(path or "", uid)
+        seen = shell.all_room(path or "", uid)
         return (Step("Free space, inodes, or quota on its file system", seen),)
     if code == "buffer.corrupt":
         return (
-            Step("Check the kernel's log for disk errors", commands.disk_errors(path or "")),
+            Step("Check the kernel's log for disk errors", shell.disk_errors(path or "")),
             Step(
                 by_system(
                     "Check its file system with fsck, unmounted",
@@ -181,7 +181,7 @@ def fix(
         )
     if code == "buffer.locked":
         return (
-            Step("Find the process that holds it", commands.holders(path or "")),
+            Step("Find the process that holds it", shell.holders(path or "")),
             Step("If it is on a network mount, put Z4J_HOME on a local disk"),
         )
     if unit is not None:
@@ -198,7 +198,7 @@ def fix(
     if os.path.isdir(path):
         return _own(path, uid) if _may_be_taken(path, uid, home_is_set=home_is_set) else elsewhere
     return (
-        Step("Create it", commands.make_private(path, uid)),
+        Step("Create it", shell.make_private(path, uid)),
         Step(f"If that fails, set Z4J_HOME to a directory that {_called(uid)} can write"),
     )
 
@@ -206,7 +206,7 @@ def fix(
 def _another_place(settings: Settings, uid: int | None) -> tuple[Step, ...]:
     """A directory for the buffer, and how it is set, by where the settings come from."""
     place = by_system("/var/lib/z4j", "/usr/local/var/z4j", r"C:\ProgramData\z4j")
-    made = Step("Create a directory for the buffer", commands.make_private(place, uid))
+    made = Step("Create a directory for the buffer", shell.make_private(place, uid))
     if settings.environ.get("KUBERNETES_SERVICE_HOST"):
         made = Step(f"Mount a writable volume at {place} (an emptyDir survives a restart of the container)")
     env_file = next((s.env_file for s in settings.sources.values() if s.env_file is not None), None)
@@ -240,11 +240,11 @@ def _may_be_taken(path: str, uid: int | None, *, home_is_set: bool) -> bool:
 def _give_back(own: str, uid: int | None) -> tuple[Step, ...]:
     """What makes the service's own directory, in a state directory that is in order, its own again."""
     if os.path.islink(own) or not os.path.isdir(own):
-        move = commands.move(own, f"{own}.old")
+        move = shell.move(own, f"{own}.old")
         return (Step("Move it: the agent creates a directory with that name", move),)
     if uid is not None and os.stat(own).st_uid == uid and os.access(own, os.W_OK):  # chmod was tried
         return (
-            Step("Check its file system, which does not keep modes", commands.mount_of(own)),
+            Step("Check its file system, which does not keep modes", shell.mount_of(own)),
             Step("Set Z4J_HOME to a directory on another one"),
         )
     return _own(own, uid)
@@ -256,7 +256,7 @@ def _called(uid: int | None) -> str:
 
 def _own(path: str, uid: int | None) -> tuple[Step, ...]:
     text = by_system("Change the owner", "Change the owner", "Take other users' rights away")
-    return (Step(text, commands.take_over(path, uid)),)
+    return (Step(text, shell.take_over(path, uid)),)
 
 
 def _file_in_path(path: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from z4j_probes.codes import outcome
-from z4j_probes.portable import commands, user
+from z4j_probes.portable import shell, user
 from z4j_probes.portable.system import is_linux
 from z4j_probes.result import ProbeResult, Step
 
@@ -48,7 +48,7 @@ def not_made(path: str, owner: str, details: dict[str, Any]) -> ProbeResult:
 
 
 def _outcome(message: str, owner: str, details: dict[str, Any]) -> ProbeResult:
-    command = commands.as_user(owner, f"{commands.quote(sys.executable)} -m z4j_fastapi doctor")
+    command = shell.as_user(owner, f"{shell.quote(sys.executable)} -m z4j_fastapi doctor")
     or_named = ", or as root with --pid or --unit" if is_linux() else ""
     step = Step(f"Run the doctor as the service's user{or_named}", command)
     return outcome("buffer.wrong_user", message, hint=step, details=details | {"owner": owner})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.result import Step
 
 # contentType signed-data (RFC 5652 §5.1), which is how Windows and Java export a chain: .p7b.
@@ -38,21 +38,21 @@ def fault_of(path: str, content: bytes) -> Fault | None:
 def _of_another_format(path: str, content: bytes) -> Fault | None:
     is_der = content.startswith(_DER)
     if is_der and content[4:7] == _PKCS12_VERSION:
-        return _converted(path, "is a PKCS #12 file", commands.pem_of_keystore)
+        return _converted(path, "is a PKCS #12 file", shell.pem_of_keystore)
     if any(line in content for line in _PKCS7_PEM) or (is_der and _PKCS7_DER in content[:_PKCS7_WITHIN]):
         return _converted(
             path,
             "is a PKCS #7 file",
-            lambda path, made: commands.pem_of_bundle(path, made, is_der=is_der),
+            lambda path, made: shell.pem_of_bundle(path, made, is_der=is_der),
         )
     if is_der:
-        return _converted(path, "is in DER form", commands.pem_of_certificate)
+        return _converted(path, "is in DER form", shell.pem_of_certificate)
     if content.startswith(_UTF16):
-        return Fault("is UTF-16 text", (Step("Convert it to UTF-8", commands.as_utf8(path)),))
+        return Fault("is UTF-16 text", (Step("Convert it to UTF-8", shell.as_utf8(path)),))
     if content.startswith((b"LS0tLS1CRUdJTi", b"MII")):  # of "-----BEGIN ", and of a certificate
         is_whole = content.startswith(b"LS0")
         reason = "is base64 of a PEM file" if is_whole else "is base64 without the lines BEGIN and END"
-        made = commands.decoded_base64 if is_whole else commands.with_pem_lines
+        made = shell.decoded_base64 if is_whole else shell.with_pem_lines
         return _converted(path, reason, made)
     return None
 
@@ -60,15 +60,15 @@ def _of_another_format(path: str, content: bytes) -> Fault | None:
 def _of_its_lines(path: str, content: bytes) -> Fault | None:
     if b"\\n" in content:
         text = "has \\n written out where lines end"
-        return Fault(text, (Step("Put line breaks there", commands.break_at_escapes(path)),))
+        return Fault(text, (Step("Put line breaks there", shell.break_at_escapes(path)),))
     if content.count(_END) < content.count(_BEGIN):
         return Fault("ends in the middle of a certificate", (Step("Copy the certificate again, to its end"),))
     lines = content.splitlines()
     if any(_BEGIN in line and _END in line for line in lines):
-        step = Step("Put line breaks where the spaces are", commands.break_at_spaces(path))
+        step = Step("Put line breaks where the spaces are", shell.break_at_spaces(path))
         return Fault("has a whole certificate in one line", (step,))
     if any(line.lstrip().startswith(_BEGIN) and not line.startswith(_BEGIN) for line in lines):
-        return Fault("is indented", (Step("Remove the indentation", commands.without_indentation(path)),))
+        return Fault("is indented", (Step("Remove the indentation", shell.without_indentation(path)),))
     return None
 
 

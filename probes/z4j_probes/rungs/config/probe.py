@@ -21,7 +21,7 @@ from pathlib import Path
 from z4j_probes.climb import Climb
 from z4j_probes.codes import lookup, outcome
 from z4j_probes.endpoint import Endpoint, parse_endpoint
-from z4j_probes.portable import commands, errors, user
+from z4j_probes.portable import errors, shell, user
 from z4j_probes.probe import Probe
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import Proxy, find_proxy
@@ -61,7 +61,7 @@ async def run(climb: Climb) -> ProbeResult:
         async with asyncio.timeout(budget_s):
             ca_problem = await in_daemon_thread(lambda: load_ca_file(settings)) if settings.ca_file else []
     except TimeoutError:  # a dead network mount
-        seen = commands.mount_of(settings.ca_file or "")
+        seen = shell.mount_of(settings.ca_file or "")
         step = Step("Check whether it is on a network mount that does not answer", seen)
         ca_problem = _ca_problem(settings, f"did not answer within {budget_s:.3g} s", step)
     problems = sorted([*problems, *ca_problem], key=lambda p: _ORDER.index(p.code))
@@ -115,7 +115,7 @@ def _no_pem(settings: Settings, path: str, said: str) -> list[Problem]:
     fault = fault_of(path, Path(path).read_bytes()[:_START_BYTES])
     if fault is None:
         text = "Use a file that contains -----BEGIN CERTIFICATE-----. Identify this one"
-        step = Step(text, commands.identify(path))
+        step = Step(text, shell.identify(path))
         return _ca_problem(settings, f"is not a PEM file of certificates ({said})", step)
     steps = fault.steps
     if fault.made is not None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from z4j_probes.endpoint import InvalidURL, UnsupportedScheme, parse_endpoint
 from z4j_probes.given import Unusable
 from z4j_probes.labels import parse_labels
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.protocol import decode_secret
 from z4j_probes.proxy import InvalidProxy, find_proxy, no_proxy_hint
 from z4j_probes.redact import Secret
@@ -134,11 +134,11 @@ def _missing(settings: Settings, attribute: str, meant: str | None) -> Problem:
     passed_over = unit.passed_over.get(variable.name) if unit else None
     if unit is not None and passed_over is not None:
         message += f": systemd ignores its line in {passed_over}, for an export or a byte order mark (BOM)"
-        correct = Step("Take that out of the file", commands.for_systemd(passed_over))
+        correct = Step("Take that out of the file", shell.for_systemd(passed_over))
         steps = (correct, restart(unit))
     elif windows.marked(variable.name, settings.environ):
         message += ": the env file begins with a byte order mark (BOM), which became part of the name"
-        steps = (Step("Save the file as UTF-8 without BOM", commands.without_mark("FILE")),)
+        steps = (Step("Save the file as UTF-8 without BOM", shell.without_mark("FILE")),)
     elif meant is not None:
         message += f", but {meant} is (did you mean {variable.name}?)"
         steps = (Step(f"Rename {meant} to {variable.name}"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.redact import Secret
 from z4j_probes.result import Step
 from z4j_probes.settings import Settings
@@ -26,9 +26,9 @@ def convert(settings: Settings, attributes: Iterable[str]) -> Step:
     sources = [settings.sources.get(attribute) for attribute in attributes]
     files = [path for source in sources if source for path in (source.secret_file, source.env_file) if path]
     if not files:
-        command = commands.unix_line_ends(["FILE"])
+        command = shell.unix_line_ends(["FILE"])
         return Step("Convert the file that sets them to Unix line endings", command)
-    return Step("Convert the file to Unix line endings", commands.unix_line_ends(dict.fromkeys(files)))
+    return Step("Convert the file to Unix line endings", shell.unix_line_ends(dict.fromkeys(files)))
 
 
 def marked(variable: str, environ: Mapping[str, str]) -> bool:
@@ -46,5 +46,5 @@ def separate(path: str, line: int) -> Step:
     """How to put the line break there."""
     return Step(
         f"Break line {line} of {path} between the two certificates",
-        commands.break_between_certificates(path),
+        shell.break_between_certificates(path),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from z4j_probes.address_origin import Origin
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_private
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.name_servers import hosts_file, search_variables
 from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Step
@@ -61,7 +61,7 @@ def trace(host: str, addresses: Sequence[str], machine: Machine, evidence: Evide
         if found & known:
             return None
         source = f"from {hosts_file()} line {lines[0].number}"
-        see = commands.find_name(commands.quote(ascii_name(host)), str(hosts_file()))
+        see = shell.find_name(shell.quote(ascii_name(host)), str(hosts_file()))
         step = Step(f"Correct or remove it in {hosts_file()}. See the line", see)
         return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
     completed = _completed(evidence, found)
@@ -70,7 +70,7 @@ def trace(host: str, addresses: Sequence[str], machine: Machine, evidence: Evide
         return Origin(host, tuple(addresses), source, said, _dot(host, completed), is_expected=expected)
     if has_glibc() and not machine.sources.is_usual and not found & known and said:
         source = f"from another source of nsswitch.conf ({machine.sources})"
-        see = commands.hosts_and_all_sources(commands.quote(ascii_name(host)))
+        see = shell.hosts_and_all_sources(shell.quote(ascii_name(host)))
         step = Step("See which source knows the name", see)
         return Origin(host, tuple(addresses), source, said, step, is_expected=expected)
     if loopback and (found & known or not evidence.answers) and not machine.hosts and not is_private(host):
@@ -114,5 +114,5 @@ def _dot(host: str, completed: str) -> Step:
             ", so that the search list is not tried. See that list",
             ", so that the search list is not tried. See that list",
         ),
-        commands.search_list(search_variables()),
+        shell.search_list(search_variables()),
     )

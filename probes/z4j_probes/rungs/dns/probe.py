@@ -23,7 +23,7 @@ from z4j_probes.address import Address
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_nowhere, is_private, malformed, shown
-from z4j_probes.portable import commands, errors
+from z4j_probes.portable import errors, shell
 from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.proxy import no_proxy_hint
 from z4j_probes.result import ProbeResult, Status, Step
@@ -245,7 +245,7 @@ def _on_this_machine(host: str, listed: str, details: dict[str, Any]) -> ProbeRe
     message = f"{host} → {listed}, which is this machine"
     hint = Step(
         "Allow the name in the DNS filter, or correct its record, if the brain runs elsewhere. See it",
-        commands.ask_dns(ascii_name(host)),
+        shell.ask_dns(ascii_name(host)),
     )
     found = outcome("dns.sinkhole", message, hint=hint, details=details, headline=message)
     return replace(found, status=Status.WARN)

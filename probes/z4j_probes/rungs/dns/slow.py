@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from z4j_probes.hostname import ascii_name
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.name_servers import RESOLV_CONF, where
 from z4j_probes.portable.system import has_glibc
 from z4j_probes.result import Step
@@ -20,7 +20,7 @@ def all_are_slow(evidence: Evidence) -> bool:
 
 def explain_slow(host: str, waited_s: float, evidence: Evidence | None) -> tuple[str, tuple[Step, ...]]:
     """The reason as a clause, and what to do."""
-    see = Step("See how long it takes", commands.time_look_up(ascii_name(host)))
+    see = Step("See how long it takes", shell.time_look_up(ascii_name(host)))
     if evidence is None:
         return "the system resolver was slow", (see,)
     mute = {a.server: a.unanswered for a in evidence.answers if a.unanswered}
@@ -39,7 +39,7 @@ def explain_slow(host: str, waited_s: float, evidence: Evidence | None) -> tuple
         reopen = Step(
             f"Add an option to {RESOLV_CONF} (Kubernetes: dnsConfig.options): a NAT or firewall loses one of "
             "two queries that are sent at once",
-            commands.ask_one_by_one(),
+            shell.ask_one_by_one(),
         )
         return f"one answer was lost, and the system resolver {again}", (reopen, see)
     return "the name servers answer now, the system resolver was slow", (see,)

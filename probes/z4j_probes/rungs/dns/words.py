@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from z4j_probes.hostname import ascii_name, shown
-from z4j_probes.portable import commands
+from z4j_probes.portable import shell
 from z4j_probes.portable.name_servers import RESOLV_CONF, hosts_file, place_of_option, where
 from z4j_probes.portable.system import by_system, has_glibc
 from z4j_probes.result import Advice, Step
@@ -59,7 +59,7 @@ class Facts:
 
     @property
     def query(self) -> str:
-        return commands.quote(ascii_name(self.host))
+        return shell.quote(ascii_name(self.host))
 
 
 def explain(code: str, facts: Facts) -> Words:
@@ -75,7 +75,7 @@ def _no_resolver(facts: Facts) -> Words:
     )
     message = f"can't look up {facts.name}: {why}"
     if facts.evidence.problem and RESOLV_CONF.exists():
-        return message, Step("Make the file readable", commands.let_all_read(str(RESOLV_CONF)))
+        return message, Step("Make the file readable", shell.let_all_read(str(RESOLV_CONF)))
     if facts.evidence.ignored:
         return _ignored_lines(facts)
     if facts.host.rstrip(".").lower() == "localhost":
@@ -87,7 +87,7 @@ def _ignored_lines(facts: Facts) -> Words:
     """Lines with a server that the C library passes over, without a word."""
     line = facts.evidence.ignored[0]
     message = f"can't look up {facts.name}: the system resolver ignores {RESOLV_CONF}: {line.strip()!r} "
-    correct = commands.correct_name_servers()
+    correct = shell.correct_name_servers()
     if line.endswith("\r"):
         return f"{message}ends in a carriage return", Step("Convert its Windows line ends", correct)
     if line[0].isspace():
@@ -124,7 +124,7 @@ def _system_failure(facts: Facts) -> Words:
         return f"{servers} answered, but the system resolver {end} for {facts.name}", None
     addresses = ", ".join(dict.fromkeys(address for answer in found for address in answer.addresses))
     message = f"{_asked(_servers(found))} knows {facts.name} as {addresses}, but the system resolver {end}"
-    see = commands.name_sources(facts.query)
+    see = shell.name_sources(facts.query)
     if has_glibc() and not machine.sources.asks_dns:
         return f"{message} ({machine.sources})", Step(
             f"Add dns to the hosts line of {NSSWITCH_FILE}. See the line, and what it finds", see
@@ -139,11 +139,11 @@ def _system_failure(facts: Facts) -> Words:
         server, place = evidence.mute_over_tcp[0], place_of_option("use-vc")
         return f"{message}: it asks by TCP (use-vc), and {server} does not answer by TCP", Step(
             f"Remove the option use-vc from {place}, or open TCP port 53 to {server}. Try it",
-            commands.ask_dns(facts.query, server=server, options="+tcp"),
+            shell.ask_dns(facts.query, server=server, options="+tcp"),
         )
     return message, Step(
         "Restart the local resolver or cache. See where the answers differ",
-        commands.compare_resolvers(facts.query),
+        shell.compare_resolvers(facts.query),
     )
 
 
@@ -167,7 +167,7 @@ def _nxdomain(facts: Facts) -> Words:
             f"{dangling.server})",
             Step(
                 "Correct the CNAME record, or restore its target. See the chain",
-                commands.ask_dns(facts.query),
+                shell.ask_dns(facts.query),
             ),
         )
     others = [name for name in dict.fromkeys(answer.name for answer in denied) if name != evidence.name]
@@ -185,8 +185,8 @@ def _denied_first(facts: Facts, denial: Answer) -> Words:
         Step(
             f"Name {knowing.server} before {denial.server} in {where()}, or have {denial.server} forward "
             "that zone to it. Compare them",
-            f"{commands.ask_dns(facts.query, server=denial.server)}; "
-            f"{commands.ask_dns(facts.query, server=knowing.server)}",
+            f"{shell.ask_dns(facts.query, server=denial.server)}; "
+            f"{shell.ask_dns(facts.query, server=knowing.server)}",
         ),
     )
 
@@ -196,7 +196,7 @@ def _not_from_hosts(message: str, facts: Facts) -> Words | None:
     machine = facts.machine
     if machine.is_hosts_file_closed:
         return f"{message}, and this user can't read {hosts_file()}", (
-            Step("If the name is in that file, make it readable", commands.let_all_read(str(hosts_file()))),
+            Step("If the name is in that file, make it readable", shell.let_all_read(str(hosts_file()))),
             Step("If not, compare the host in Z4J_BRAIN_URL with your DNS zone, letter by letter"),
         )
     if not (machine.hosts and has_glibc()):
@@ -206,7 +206,7 @@ def _not_from_hosts(message: str, facts: Facts) -> Words | None:
         f"({machine.sources})",
         Step(
             f"Put files first on the hosts line of {NSSWITCH_FILE}. See the line, and what it finds",
-            commands.name_sources(facts.query),
+            shell.name_sources(facts.query),
         ),
     )
 
@@ -229,7 +229,7 @@ def _not_in_dns(host: str, facts: Facts) -> Advice | None:
                 (
                     Step(
                         "Install mDNS for the system resolver, on a network that has it",
-                        commands.install_mdns(),
+                        shell.install_mdns(),
                     ),
                 )
                 if has_glibc()
@@ -254,7 +254,7 @@ def _write_localhost() -> tuple[Step, ...]:
     return (
         Step(
             f"Add the name to {hosts_file()}",
-            commands.add_local_name("127.0.0.1", "localhost", str(hosts_file())),
+            shell.add_local_name("127.0.0.1", "localhost", str(hosts_file())),
         ),
         Step("If that fails (a read-only image), write 127.0.0.1 instead of localhost in Z4J_BRAIN_URL"),
     )
@@ -273,15 +273,15 @@ def _no_address(facts: Facts) -> Words:
     if alias:
         if alias == ascii_name(facts.host).rstrip(".").lower():
             message = f"{facts.name} is an alias (CNAME) of itself ({servers})"
-            return message, Step("Correct the CNAME record", commands.ask_dns(facts.query))
+            return message, Step("Correct the CNAME record", shell.ask_dns(facts.query))
         message = f"{facts.name} is an alias (CNAME) of {alias}, which has no A or AAAA record ({servers})"
-        return message, Step("Correct the CNAME record, or what it leads to", commands.ask_dns(facts.query))
+        return message, Step("Correct the CNAME record, or what it leads to", shell.ask_dns(facts.query))
     return f"{facts.name} exists, but has no A or AAAA record ({servers})", (
         Step("Add an A or AAAA record for the name, or correct the name in Z4J_BRAIN_URL"),
         Step(
             "If it has one with a private address, exempt the name from the router's DNS rebind protection. "
             "Compare with another name server",
-            f"{commands.ask_dns(facts.query)}; {commands.ask_dns(facts.query, server='SERVER')}",
+            f"{shell.ask_dns(facts.query)}; {shell.ask_dns(facts.query, server='SERVER')}",
         ),
     )
 
@@ -295,7 +295,7 @@ def _servfail(facts: Facts) -> Words:
             f"{kind}, which this system's resolver takes for no answer at all",
             Step(
                 f"Have the name server answer {kind} queries, if with no record. See what it says",
-                commands.ask_dns(facts.query, server=half.server, options=f"-t {kind}"),
+                shell.ask_dns(facts.query, server=half.server, options=f"-t {kind}"),
             ),
         )
     who = list(facts.evidence.saying(Said.SERVFAIL))
@@ -304,7 +304,7 @@ def _servfail(facts: Facts) -> Words:
         return _withheld(facts, filtered)
     return _refused_or_failed(facts, Said.SERVFAIL), Step(
         "Ask without DNSSEC: if that answers, fix DNSSEC, and else the zone's own servers",
-        commands.ask_dns(facts.query, options="+cd"),
+        shell.ask_dns(facts.query, options="+cd"),
     )
 
 
@@ -348,9 +348,9 @@ def _reach(mute: list[str], facts: Facts) -> Advice:
     if facts.evidence.is_local_stub and not others:
         service = "systemd-resolved" if server == _SYSTEMD_STUB else "the resolver that listens there"
         start = (
-            commands.start_resolver("systemd-resolved")
+            shell.start_resolver("systemd-resolved")
             if server == _SYSTEMD_STUB
-            else commands.listening(port, kind="udp")
+            else shell.listening(port, kind="udp")
         )
         return (
             Step(f"Start {service}, on this machine", start),
@@ -363,7 +363,7 @@ def _reach(mute: list[str], facts: Facts) -> Advice:
     return Step(
         f"Open UDP and TCP port {port} to {server}{remove or f', or name another server in {where()}'}. "
         "See whether it answers",
-        commands.ask_dns(facts.query, server=server, port=port),
+        shell.ask_dns(facts.query, server=server, port=port),
     )
 
 

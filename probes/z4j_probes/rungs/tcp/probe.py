@@ -23,7 +23,7 @@ from typing import Any
 from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.endpoint import Endpoint
-from z4j_probes.portable import commands, errors, limits
+from z4j_probes.portable import errors, limits, shell
 from z4j_probes.probe import Probe
 from z4j_probes.proxy import Proxy, no_proxy_hint, unread_proxy
 from z4j_probes.result import Advice, ProbeResult, Step
@@ -87,7 +87,7 @@ def _insecure(climb: Climb) -> ProbeResult:
         hint=(
             Step(
                 "Correct the address, if the brain runs on this machine",
-                commands.look_up(endpoint.host),
+                shell.look_up(endpoint.host),
             ),
             *set_url(climb.settings, endpoint.https_url),
         ),
@@ -250,7 +250,7 @@ def _or_http_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
     other = "https_proxy" if variable.islower() else "HTTPS_PROXY"
     step = Step(
         f"Set {other}, if {variable} names the way out: only HTTPS_PROXY and ALL_PROXY are read",
-        commands.copy_variable(other, variable),
+        shell.copy_variable(other, variable),
     )
     message = f"{failure.message}; {variable} is set, but not read for this connection"
     return replace(failure, message=message, steps=(step, *failure.steps))
@@ -264,15 +264,15 @@ def _or_no_proxy(climb: Climb, failure: ProbeResult) -> ProbeResult:
 
 def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
     address = attempts[0].address
-    listening = commands.listening(address.port)
+    listening = shell.listening(address.port)
     if code == "tcp.refused":
         return Step("Start the brain, or correct the port. On the brain's host, see what listens", listening)
     if code == "tcp.timeout" and address.is_loopback:
         return Step("Restart the process that listens there and does not accept. Find it", listening)
     if code == "tcp.unreachable" and address.is_loopback and attempts[0].error == errno.ENETUNREACH:
-        return Step("Bring up the loopback interface of this network namespace", commands.loopback_up())
+        return Step("Bring up the loopback interface of this network namespace", shell.loopback_up())
     if code == "tcp.timeout":
-        trace = commands.trace(address.ip, address.port)
+        trace = shell.trace(address.ip, address.port)
         return (
             Step(f"Allow outgoing TCP to {address}, if it is the brain's address"),
             Step("See where packets are dropped", trace),
@@ -280,7 +280,7 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
     if code != "tcp.unreachable":
         return None
     if any(attempt.error == errno.EADDRNOTAVAIL for attempt in attempts):
-        return Step("See what uses the local ports", commands.local_ports())
+        return Step("See what uses the local ports", shell.local_ports())
     if all(attempt.error == errno.EAFNOSUPPORT for attempt in attempts):
         return Step(
             "Allow that kind of socket: in the unit's RestrictAddressFamilies=, in the sandbox of the "
@@ -288,7 +288,7 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         )
     if any(is_black_hole(attempt) for attempt in attempts):
         return (
-            Step("See which route it takes", commands.route(address.ip)),
+            Step("See which route it takes", shell.route(address.ip)),
             Step(
                 "Remove the blackhole route, or add one that is more specific: a VPN's lock, or a container "
                 "network's range, may have made it"
@@ -296,19 +296,19 @@ def _advice_for(code: str, attempts: tuple[Attempt, ...]) -> Advice | None:
         )
     if any(is_rejected(attempt) for attempt in attempts):
         return (
-            Step(f"Allow outgoing TCP to {address} in the firewall of this machine", commands.firewall()),
+            Step(f"Allow outgoing TCP to {address} in the firewall of this machine", shell.firewall()),
             Step(
                 "If no rule here rejects it, find the firewall in between that does",
-                commands.trace(address.ip, address.port),
+                shell.trace(address.ip, address.port),
             ),
         )
     if all(attempt.routed for attempt in attempts):
         return (
-            Step(f"See whether a machine answers at {address.ip}", commands.neighbor(address.ip)),
+            Step(f"See whether a machine answers at {address.ip}", shell.neighbor(address.ip)),
             Step("Start it, or correct the address"),
         )
     return (
-        Step("See which route it takes", commands.route(address.ip)),
+        Step("See which route it takes", shell.route(address.ip)),
         Step("Connect the network or the VPN"),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import server_name
-from z4j_probes.portable import commands, errors
+from z4j_probes.portable import errors, shell
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import Advice, ProbeResult, Status, Step
 from z4j_probes.rungs.hints import set_value, show_handshake
@@ -158,7 +158,7 @@ def _self_signed(evidence: Evidence) -> Words:
             install,
             Step(
                 "If this one is intended, save it, and compare its fingerprint with the server's",
-                commands.save_certificate(show),
+                shell.save_certificate(show),
             ),
             *trust,
         )
@@ -230,7 +230,7 @@ def _unread_bundle(evidence: Evidence) -> tuple[Step, ...]:
     if variable is None or any(source.named for source in evidence.store.sources):
         return ()
     text = f"Set Z4J_CA_FILE, if {variable} has that CA: only Z4J_CA_FILE and SSL_CERT_FILE are read"
-    return (Step(text, commands.copy_variable("Z4J_CA_FILE", variable)),)
+    return (Step(text, shell.copy_variable("Z4J_CA_FILE", variable)),)
 
 
 def _file_name(name: str) -> str:
@@ -336,9 +336,9 @@ def _timeout(evidence: Evidence) -> Words:
         f"{evidence.where} accepted the connection, but did not answer the TLS handshake {evidence.waited}"
     )
     if evidence.endpoint.is_loopback:
-        seen = commands.listening(evidence.endpoint.port)
+        seen = shell.listening(evidence.endpoint.port)
         return message, Step("Restart the process that listens there and does not answer. Find it", seen)
-    ping = commands.ping_with(1400, evidence.endpoint.host)
+    ping = shell.ping_with(1400, evidence.endpoint.host)
     return message, (Step("Try from another network"), Step("See whether large packets arrive (MTU)", ping))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from z4j_probes.portable import commands, system
+from z4j_probes.portable import shell, system
 from z4j_probes.portable.system import System
 
 # Of more than one Unix; some are words of English too, so they are looked for in commands only.
@@ -89,8 +89,8 @@ def strays(tools: Sequence[str], text: str) -> list[str]:
 def test_no_command_is_another_systems(on: System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "THIS", on)
     found = {}
-    for name, make in inspect.getmembers(commands, inspect.isfunction):
-        if make.__module__ == commands.__name__ and not name.startswith("_"):
+    for name, make in inspect.getmembers(shell, inspect.isfunction):
+        if make.__module__ == shell.__name__ and not name.startswith("_"):
             for text in _made(make):
                 if wrong := strays(IN_COMMANDS[on], text):
                     found[text] = wrong
@@ -149,4 +149,4 @@ def test_powershell_takes_a_quoted_word_for_what_it_is(
     value: str, quoted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "THIS", System.WINDOWS)
-    assert commands.quote(value) == quoted
+    assert shell.quote(value) == quoted
