@@ -50,7 +50,8 @@ def test_what_only_looks_like_one_is_told(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["://a:", "a:b", "token=", '"token":', "password ", "_", "a-", "token=a.", 'token" :', "eyJ"]
+    "part",
+    ["://a:", "a:b", "token=", '"token":', "password ", "_", "a-", "token=a.", 'token" :', "eyJ", "-eyJ"],
 )
 def test_no_text_makes_the_host_wait(part: str) -> None:
     text = f"://{part * 8192}"[:8192] + "token="

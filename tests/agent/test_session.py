@@ -305,17 +305,20 @@ async def test_what_a_brain_says_at_the_end_is_redacted(
             assert credentials.token not in caplog.text
 
 
-async def test_sessions_that_are_cut_after_the_same_time_say_how_long_and_how_often(tmp_path: Path) -> None:
+async def test_sessions_that_are_cut_after_the_same_time_say_how_long_and_how_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A proxy's timeout; each session alone would look like a network that was away for a moment."""
+    told = f"cut after 1 s, {TIMES} times in a row: "
+    ended: set[str | None] = {None}
     async with DevBrain() as brain, agent_of(brain, tmp_path) as agent:
         for _ in range(TIMES):
-            await until(lambda: bool(brain.online_workers), "the brain had the session")
-            await status_with(agent, State.ONLINE)
+            # an agent may be back within a millisecond: its state does not show each end
+            await until(lambda: agent.status.session_id not in ended, "the agent had another session")
+            ended.add(agent.status.session_id)
             await asyncio.sleep(1.2)  # how long each session lasts
             brain.drop_connections()
-            await until(lambda: agent.status.state is State.OFFLINE, "the agent saw the end")
-        assert agent.status.code == "session.cut"
-        assert agent.status.reason.startswith(f"cut after 1 s, {TIMES} times in a row: ")
+        await until(lambda: told in caplog.text, "the agent told of it")
 
 
 async def test_leaving_does_not_wait_for_a_connection_that_is_lost(tmp_path: Path) -> None:

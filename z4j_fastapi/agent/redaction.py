@@ -34,7 +34,8 @@ _NAMES = (
 _ASSIGNS = "=\"'"
 _GITLAB = ("pat", "dt", "rt", "rtr", "cbt", "ptt", "ft", "soat", "agent", "imt", "oas", "ffct")
 SECRET_PATTERNS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("eyJ",), r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    # each word is looked at once, from where it begins, in whatever it has more than one of these
+    (("eyJ",), r"(?<![\w-])(?=[\w-]*?eyJ[\w-]{8})[\w-]++\.[\w-]{8,}+\.[\w-]*+"),
     (
         ("earer ", "earer\t", "earer:", "asic ", "EARER ", "ASIC "),
         r"(?i:\b(?:bearer|basic)[\s:]+)[\w.~+/=-]{12,}",

@@ -97,7 +97,7 @@ class Recovery:
     def _has_room(self, slot: slots.Slot) -> bool:
         """Whether a disk that was full has more than a few blocks: else it fails again at once."""
         with contextlib.suppress(StorageError):
-            return self._fault.code != DISK_FULL or free_space(slot.path.parent) >= ROOM_BYTES
+            return self._fault.code != DISK_FULL or free_space(slot.path.parent).bytes >= ROOM_BYTES
         return False
 
     def _look_for_slot(self) -> None:

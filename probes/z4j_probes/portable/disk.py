@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from z4j_probes.portable import flags
 
@@ -13,16 +14,23 @@ from z4j_probes.portable import flags
 _NOT_THERE = (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
 
 
-def free_bytes(directory: Path) -> int:
-    """What this user can still write there: 0 where the file system is out of inodes. Raises OSError."""
+class Room(NamedTuple):
+    """What a user can still write: bytes, none where there is no inode for them, and files. `files` is None
+    where the system does not tell, or a file system has no limit."""
+
+    bytes: int
+    files: int | None
+
+
+def room(directory: Path) -> Room:
+    """What this user can still write there. Raises OSError."""
     if not hasattr(os, "statvfs"):
         import shutil
 
-        return shutil.disk_usage(directory).free
+        return Room(shutil.disk_usage(directory).free, None)
     found = os.statvfs(directory)
-    if found.f_files and not found.f_favail:
-        return 0
-    return int(found.f_bavail * found.f_frsize)
+    files = found.f_favail if found.f_files else None
+    return Room(0 if files == 0 else found.f_bavail * found.f_frsize, files)
 
 
 def sync(descriptor: int) -> None:

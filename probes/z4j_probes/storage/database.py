@@ -125,10 +125,10 @@ def _file_id(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def free_space(directory: Path) -> int:
-    """How many bytes this user can still write there: none where the file system is out of inodes."""
+def free_space(directory: Path) -> disk.Room:
+    """What this user can still write there. Raises StorageError."""
     try:
-        return disk.free_bytes(directory)
+        return disk.room(directory)
     except OSError as exc:
         raise storage_error(exc, f"can't read the free space of {directory}") from exc
 

@@ -16,6 +16,7 @@ from tests.support.ladders import SECRET, TOKEN, climb_to, ladder, settings
 from tests.support.namespaces import python_environ, run_python_with_mount
 from z4j_fastapi.buffer import SetAside
 from z4j_probes import ProbeResult, Settings, Status, StorageError
+from z4j_probes.portable.disk import Room
 from z4j_probes.result import Step
 from z4j_probes.rungs.buffer import check
 from z4j_probes.rungs.buffer.probe import PROBE
@@ -176,8 +177,8 @@ async def test_root_is_told_that_the_place_is_another_users(tmp_path: Path) -> N
     assert f"{own} belongs to #4242" in result.message
 
 
-def verdict(chosen: StateDirectory, free_bytes: int) -> ProbeResult:
-    return check.verdict_on(Settings(), chosen, free_bytes, uid=1000, unit=None)
+def verdict(chosen: StateDirectory, free_bytes: int, files: int | None = None) -> ProbeResult:
+    return check.verdict_on(Settings(), chosen, Room(free_bytes, files), uid=1000, unit=None)
 
 
 def test_little_space_is_a_warning_with_the_amount() -> None:
@@ -185,6 +186,14 @@ def test_little_space_is_a_warning_with_the_amount() -> None:
     assert result.code == "buffer.low_space"
     assert "3 MiB free" in result.message
     assert "df -h /state" in result.hint
+
+
+def test_few_inodes_are_a_warning_with_their_number() -> None:
+    result = verdict(StateDirectory(Path("/state"), Path("/state")), 2**40, 5)
+    assert result.code == "buffer.low_space"
+    assert "only 5 inodes free" in result.message
+    assert "df -i /state" in result.hint
+    assert verdict(StateDirectory(Path("/state"), Path("/state")), 2**40, 1000).code == "buffer.ok"
 
 
 def test_a_moved_buffer_with_little_space_says_both() -> None:

@@ -346,11 +346,11 @@ def test_free_space_is_what_this_user_can_write(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from z4j_probes.storage import free_space
-print(free_space(Path(sys.argv[1])))
+print(free_space(Path(sys.argv[1])).bytes)
 """
     assert int(run_python_with_mount(script, tmp_path, "size=64k", tmp_path).stdout) == 64 * 1024
     assert run_python_with_mount(script, tmp_path, "nr_inodes=1", tmp_path).stdout == "0\n"
-    assert free_space(tmp_path) > 0
+    assert free_space(tmp_path).bytes > 0
 
 
 # Naming faults.

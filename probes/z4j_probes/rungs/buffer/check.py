@@ -12,6 +12,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.errors import StorageError
 from z4j_probes.portable import shell, user
+from z4j_probes.portable.disk import Room
 from z4j_probes.portable.system import by_system
 from z4j_probes.result import ProbeResult, Step
 from z4j_probes.rungs import unit_hints
@@ -39,6 +40,8 @@ from z4j_probes.threads import in_daemon_thread
 
 # Minutes of a busy worker's events. Not more: a warning on every small volume is one that no one reads.
 LOW_SPACE_BYTES = 32 * 1024 * 1024
+# An agent has a dozen files, and SQLite makes another one for a moment.
+LOW_SPACE_FILES = 32
 
 
 async def run(climb: Climb) -> ProbeResult:
@@ -61,12 +64,12 @@ async def run(climb: Climb) -> ProbeResult:
             climb.ready("buffer").set()  # a slow disk does not keep the handshake waiting
             asked_for = str(chosen.path)
             own = _own_directory(settings, chosen.path)
-            free_bytes = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
+            room = await in_daemon_thread(lambda: _prove(chosen.path, own, proven=proven))
     except TimeoutError:
         return _hangs(asked_for, budget_s, uid=uid)
     except StorageError as exc:
         return _failed(climb, exc, uid=uid, unit=unit)
-    return verdict_on(settings, chosen, free_bytes, uid=uid, unit=unit)
+    return verdict_on(settings, chosen, room, uid=uid, unit=unit)
 
 
 def _choose(settings: Settings, *, by_mistake: bool) -> tuple[str | None, StateDirectory]:
@@ -132,17 +135,19 @@ def _failed(climb: Climb, exc: StorageError, *, uid: int | None, unit: ServiceUn
 
 
 def verdict_on(
-    settings: Settings, chosen: StateDirectory, free_bytes: int, *, uid: int | None, unit: ServiceUnit | None
+    settings: Settings, chosen: StateDirectory, room: Room, *, uid: int | None, unit: ServiceUnit | None
 ) -> ProbeResult:
     """The verdict on a directory that works."""
     details: dict[str, Any] = {
         "directory": str(chosen.path),
         "requested": str(chosen.requested) if chosen.requested else None,
-        "free_bytes": free_bytes,
+        "free_bytes": room.bytes,
         "uid": uid,
     }
-    low = free_bytes < LOW_SPACE_BYTES
-    space = f"{'only ' if low else ''}{amount(free_bytes)} free"
+    few_files = room.files is not None and 0 < room.files < LOW_SPACE_FILES
+    low = few_files or room.bytes < LOW_SPACE_BYTES
+    free = f"{room.files} inodes" if few_files else amount(room.bytes)
+    space = f"{'only ' if low else ''}{free} free"
     if chosen.relocated:
         details |= {"reason": chosen.reason, "reason_code": chosen.code, "refused": chosen.refused}
         reasons = f"{chosen.reason}; {chosen.refused}" if chosen.refused else chosen.reason
@@ -156,7 +161,11 @@ def verdict_on(
         headline = f"temporary directory: {chosen.path}"
         return outcome("buffer.relocated", message, hint=steps, details=details, headline=headline)
     if low:
-        step = Step("Free space on its disk", shell.free_space(str(chosen.path)))
+        path = str(chosen.path)
+        step = Step("Free space on its disk", shell.free_space(path))
+        if few_files:
+            details["free_files"] = room.files
+            step = Step("Remove files from its file system. See what is used up", shell.all_room(path))
         return outcome("buffer.low_space", f"{chosen.path} has {space}", hint=step, details=details)
     return outcome("buffer.ok", f"{chosen.path} is writable ({space})", details=details)
 
@@ -271,7 +280,7 @@ def _own_directory(settings: Settings, directory: Path) -> Path:
     return directory / identity(settings.brain_url or "", settings.project_id, settings.agent_name)
 
 
-def _prove(directory: Path, own: Path, *, proven: bool) -> int:
+def _prove(directory: Path, own: Path, *, proven: bool) -> Room:
     if not proven:
         # what an agent would do, but that a doctor leaves no directory where there was none
         proof(private_directory(directory, own.name) if os.path.lexists(own) else directory)
