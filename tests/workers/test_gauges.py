@@ -139,7 +139,8 @@ async def test_of_a_taskiq_queue_what_no_worker_has_been_given_is_shown(
                 await last_event(brain, await submitted(brain, "note", number))
             await depth_is(brain, "taskiq", STREAM, 0)
             first = await submitted(brain, "forever", 1)
-            await until(lambda: "forever 1" in (tmp_path / "runs").read_text(), "it runs", START_S)
+            runs = tmp_path / "runs"  # made by the first one that writes
+            await until(lambda: runs.exists() and "forever 1" in runs.read_text(), "it runs", START_S)
             for number in range(4):
                 await submitted(brain, "note", number)
             waiting = await redis.llen(STREAM) if kind == "list" else await _lag(redis)
