@@ -90,7 +90,7 @@ def parse_resolv_conf(
     options, ignored = list[str](), list[str]()
     for line in text.split("\n"):
         keyword, *words = re.split("[ \t]+", line.rstrip(" \t"))
-        if keyword == "nameserver" and words and _is_address(words[0]):
+        if keyword == "nameserver" and words and is_address(words[0]):
             servers.append((words[0], 53))
         elif line.split()[:1] == ["nameserver"]:
             ignored.append(line)
@@ -121,7 +121,8 @@ def search_variables() -> tuple[str, ...]:
     return tuple(name for name in (_LOCALDOMAIN, _RES_OPTIONS) if name in os.environ and has_glibc())
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and not a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -5,12 +5,11 @@ Read for evidence: the C library reads the same files by itself.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_probes.hostname import ascii_name
-from z4j_probes.portable.name_servers import hosts_file
+from z4j_probes.portable.name_servers import hosts_file, is_address
 
 NSSWITCH_FILE = Path("/etc/nsswitch.conf")
 # What the C library does without the file, or without the line (nsswitch.conf(5)).
@@ -93,7 +92,7 @@ def hosts_lines(text: str, host: str) -> tuple[HostsLine, ...]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         ip, *names = line.partition("#")[0].split() or [""]
-        if name in (word.rstrip(".").lower() for word in names) and _is_address(ip):
+        if name in (word.rstrip(".").lower() for word in names) and is_address(ip.partition("%")[0]):
             found.append(HostsLine(number, ip))
     return tuple(found)
 
@@ -114,11 +113,3 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return True

@@ -12,7 +12,6 @@ sinkhole, system_failure.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import time
 from dataclasses import replace
@@ -24,6 +23,7 @@ from z4j_probes.climb import Climb
 from z4j_probes.codes import outcome
 from z4j_probes.hostname import ascii_name, is_loopback_name, is_nowhere, is_private, malformed, shown
 from z4j_probes.portable import errors, shell
+from z4j_probes.portable.name_servers import is_address
 from z4j_probes.probe import STRICT_START_S, Probe
 from z4j_probes.proxy import no_proxy_hint
 from z4j_probes.result import ProbeResult, Status, Step
@@ -62,7 +62,7 @@ async def run(climb: Climb) -> ProbeResult:
             "variable": proxy.variable,
             "brain_host": climb.endpoint.host,
         }
-    if _is_literal(host):
+    if is_address(host):
         return await _literal(climb, host, port, details)
     reason = malformed(host)
     if reason:
@@ -314,7 +314,7 @@ async def look_closer(climb: Climb, result: ProbeResult) -> ProbeResult:
 
 async def _note_brain(climb: Climb) -> dict[str, Any]:
     # evidence only: many networks let nothing but the proxy resolve public names
-    if _is_literal(climb.endpoint.host) or malformed(climb.endpoint.host):
+    if is_address(climb.endpoint.host) or malformed(climb.endpoint.host):
         return {}
     try:
         async with asyncio.timeout(min(WARNING_S, climb.time_left() / 2)):
@@ -345,14 +345,6 @@ def _blame(evidence: Evidence | None) -> str:
     if not mute or evidence is None or all_are_slow(evidence):  # as the time says by itself
         return ""
     return f": {', '.join(mute)} did not answer"
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 PROBE = Probe(

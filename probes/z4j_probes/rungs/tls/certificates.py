@@ -5,12 +5,13 @@ Reads with `cryptography`, which takes its time to import: only after a failure,
 
 from __future__ import annotations
 
-import ipaddress
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from z4j_probes.portable.name_servers import is_address
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -192,15 +193,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     hosts = names.value.get_values_for_type(x509.DNSName)
     addresses = names.value.get_values_for_type(x509.IPAddress)
     # an address that was written down as a name is none to a client (RFC 9525 §6.5)
-    return (*(f"DNS:{host}" if _is_address(host) else host for host in hosts), *map(str, addresses))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return (*(f"DNS:{host}" if is_address(host) else host for host in hosts), *map(str, addresses))
 
 
 def _key(certificate: x509.Certificate) -> str:
